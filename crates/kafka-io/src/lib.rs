@@ -1,0 +1,27 @@
+//! Kafka as Barograph uses it.
+//!
+//! Invariants: no commit passes the fence of its assignment ([`consumer`]); no message is given up
+//! without its sender hearing of it ([`producer`]); a topic is known by its id, not by its name
+//! alone ([`topic_id`]).
+
+pub mod connection;
+pub mod consumer;
+pub mod dead_letters;
+pub mod producer;
+pub mod reader;
+pub mod topic_id;
+pub mod topics;
+
+pub use connection::Connection;
+
+/// What went wrong with Kafka.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("kafka at {brokers}: {source}")]
+    Client {
+        brokers: String,
+        source: rdkafka::error::KafkaError,
+    },
+    #[error("kafka topic {topic}: {reason}")]
+    Topic { topic: String, reason: String },
+}

@@ -1,0 +1,45 @@
+//! Reads a whole topic, all partitions, without a consumer group.
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer, DefaultConsumerContext, StreamConsumer},
+};
+
+use crate::{Connection, Error};
+
+/// Every partition of the topic from the given next offsets on, in partition order.
+pub fn open(connection: &Connection, topic: &str, from: &[i64]) -> Result<StreamConsumer, Error> {
+    let consumer: StreamConsumer = config(connection)
+        .create()
+        .map_err(|source| connection.error(source))?;
+    let mut list = TopicPartitionList::with_capacity(from.len());
+    for (partition, next) in from.iter().enumerate() {
+        list.add_partition_offset(topic, partition as i32, Offset::Offset(*next))
+            .map_err(|source| connection.error(source))?;
+    }
+    consumer
+        .assign(&list)
+        .map_err(|source| connection.error(source))?;
+    Ok(consumer)
+}
+
+/// A client to ask questions with: metadata, watermarks, ids.
+pub fn client(connection: &Connection) -> Result<BaseConsumer<DefaultConsumerContext>, Error> {
+    config(connection)
+        .create()
+        .map_err(|source| connection.error(source))
+}
+
+fn config(connection: &Connection) -> rdkafka::ClientConfig {
+    let mut config = connection.config();
+    config
+        // librdkafka wants a name even where no group is joined and nothing is ever committed.
+        .set("group.id", "barograph-reader")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.wait.max.ms", "100")
+        .set("isolation.level", "read_committed");
+    config
+}
