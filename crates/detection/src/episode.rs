@@ -1,0 +1,132 @@
+//! An ongoing anomaly is one episode with updates, not a thousand alerts.
+//!
+//! Invariant: versions of an episode count up from 1 without gaps; it opens once and closes once.
+
+use crate::time::{EventTime, Score};
+
+/// Episodes of one series, one at a time.
+#[derive(Debug, Clone, Default)]
+pub struct Episodes {
+    current: Option<Episode>,
+    last_start: Option<(EventTime, u32)>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Episode {
+    pub start: EventTime,
+    pub ordinal: u32,
+    pub version: u32,
+    /// The most anomalous it has been.
+    pub peak: Score,
+    /// Event time of the last judgement that was anomalous.
+    pub last_anomalous: EventTime,
+    pub first_offset: i64,
+    pub last_offset: i64,
+    /// `observed` at the last version that was told.
+    pub told: f64,
+    pub told_at: EventTime,
+}
+
+/// What a judgement makes of the episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Open,
+    Update,
+    /// Goes on, and says nothing new.
+    Quiet,
+}
+
+impl Episodes {
+    pub fn current(&self) -> Option<&Episode> {
+        self.current.as_ref()
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Something anomalous at `now`. `start` names the episode if it opens now. An update is told
+    /// when `observed` has doubled since the last one, `pace_ms` of event time apart at least.
+    pub fn anomalous(
+        &mut self,
+        start: EventTime,
+        now: EventTime,
+        score: Score,
+        observed: f64,
+        offsets: (i64, i64),
+        pace_ms: i64,
+    ) -> Step {
+        let Some(episode) = &mut self.current else {
+            let ordinal = match self.last_start {
+                Some((last, ordinal)) if last == start => ordinal + 1,
+                _ => 0,
+            };
+            self.last_start = Some((start, ordinal));
+            self.current = Some(Episode {
+                start,
+                ordinal,
+                version: 1,
+                peak: score,
+                last_anomalous: now,
+                first_offset: offsets.0,
+                last_offset: offsets.1,
+                told: observed,
+                told_at: now,
+            });
+            return Step::Open;
+        };
+        if score > episode.peak {
+            episode.peak = score;
+        }
+        episode.last_anomalous = episode.last_anomalous.max(now);
+        episode.first_offset = episode.first_offset.min(offsets.0);
+        episode.last_offset = episode.last_offset.max(offsets.1);
+        if observed >= 2.0 * episode.told && now - episode.told_at >= pace_ms {
+            episode.told = observed;
+            episode.told_at = now;
+            episode.version += 1;
+            return Step::Update;
+        }
+        Step::Quiet
+    }
+
+    /// Ends the episode; the last version is in the answer.
+    pub fn close(&mut self) -> Option<Episode> {
+        let mut episode = self.current.take()?;
+        episode.version += 1;
+        Some(episode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_once_updates_on_doubling_and_tells_twins_apart() {
+        let score = Score::of(1e-9, 1e-6);
+        let mut episodes = Episodes::default();
+        let mut step = |now, observed| {
+            episodes.anomalous(
+                EventTime(0),
+                EventTime(now),
+                score,
+                observed,
+                (now, now),
+                10,
+            )
+        };
+        assert_eq!(step(1, 10.0), Step::Open);
+        assert_eq!(step(2, 30.0), Step::Quiet);
+        assert_eq!(step(11, 30.0), Step::Update);
+        assert_eq!(step(30, 50.0), Step::Quiet);
+        let closed = episodes.close().unwrap();
+        assert_eq!(
+            (closed.version, closed.first_offset, closed.last_offset),
+            (3, 1, 30)
+        );
+        assert!(episodes.close().is_none());
+        episodes.anomalous(EventTime(0), EventTime(40), score, 1.0, (1, 1), 10);
+        assert_eq!(episodes.current().unwrap().ordinal, 1);
+    }
+}

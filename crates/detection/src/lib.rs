@@ -1,0 +1,65 @@
+//! What is normal for every service, and what is not.
+//!
+//! One [`PartitionDetectors`] belongs to one Kafka partition. It is fed that partition's records in
+//! order and answers with findings. Invariant: what it says is a pure function of those records (and
+//! of the idle ticks it is given): no clock, no randomness, no I/O, so that a replay gives the same
+//! findings with the same identities.
+
+pub mod burst;
+pub mod episode;
+pub mod error_rate;
+pub mod finding;
+pub mod partition;
+pub mod rate;
+pub mod ratio;
+pub mod recent;
+pub mod service;
+pub mod tail;
+pub mod time;
+pub mod window;
+
+pub use finding::{Finding, Kind, Phase, SampleLine};
+pub use partition::{Observation, PartitionDetectors, Seen};
+pub use time::{EventTime, Score};
+
+/// Parameters of the detectors. Times in milliseconds of event time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Length of the tumbling base window. Range 1,000 to 600,000, default 10,000.
+    pub window_ms: i64,
+    /// How long a window takes records after its end. Default 10,000.
+    pub grace_ms: i64,
+    /// Expected false alerts per service and week, over all detectors. Default 1.
+    pub false_alerts_per_week: f64,
+    /// Closed windows before the rate of a service is judged. Default 18.
+    pub warm_up_windows: u32,
+    /// Windows after which a lasting change is taken for the new normal. Default 180.
+    pub adopt_after_windows: u32,
+    /// Services kept at once; past it the least recently seen goes, counted. Default 10,000.
+    pub max_services: usize,
+    /// Sample lines of one finding. Default 5.
+    pub samples: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            window_ms: 10_000,
+            grace_ms: 10_000,
+            false_alerts_per_week: 1.0,
+            warm_up_windows: 18,
+            adopt_after_windows: 180,
+            max_services: 10_000,
+            samples: 5,
+        }
+    }
+}
+
+impl Config {
+    /// Probability of a false alert that one judgement may have: the budget shared out over the
+    /// judgements of a week (windows × four questions asked of each).
+    pub fn alpha(&self) -> f64 {
+        let windows_per_week = 7.0 * 86_400_000.0 / self.window_ms as f64;
+        (self.false_alerts_per_week / (windows_per_week * 4.0)).min(1e-3)
+    }
+}

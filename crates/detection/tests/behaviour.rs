@@ -1,0 +1,320 @@
+//! What the detectors say of simulated services: found, quiet, one episode, the same on replay.
+
+use detection::{Config, Finding, Kind, Observation, PartitionDetectors, Phase, time::EventTime};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rand_distr::{Distribution, Gamma, Poisson};
+
+/// Lines per second, share of errors, over-dispersion of one simulated service.
+#[derive(Clone, Copy)]
+struct Traffic {
+    service: &'static str,
+    per_second: f64,
+    errors: f64,
+    dispersion: f64,
+}
+
+/// What happens at a second: factor on the rate, and on top a share of errors.
+type Story = fn(second: i64) -> (f64, f64);
+
+const QUIET: Story = |_| (1.0, 0.0);
+
+fn run(seed: u64, fleet: &[(Traffic, Story)], seconds: i64) -> Vec<Finding> {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut detectors = PartitionDetectors::new(Config::default());
+    let mut findings = Vec::new();
+    let mut offset = 0;
+    for second in 0..seconds {
+        let mut lines = Vec::new();
+        for (traffic, story) in fleet {
+            let (factor, extra_errors) = story(second);
+            let rate = traffic.per_second * factor;
+            if rate <= 0.0 {
+                continue;
+            }
+            let shape = 1.0 / traffic.dispersion;
+            let mixed = rate * Gamma::new(shape, 1.0 / shape).unwrap().sample(&mut rng);
+            let count = if mixed > 0.0 {
+                Poisson::new(mixed).unwrap().sample(&mut rng) as u64
+            } else {
+                0
+            };
+            for _ in 0..count {
+                let millis = second * 1000 + rng.random_range(0..1000);
+                let error = rng.random_bool((traffic.errors + extra_errors).min(1.0));
+                lines.push((millis, traffic.service, error));
+            }
+        }
+        lines.sort_unstable();
+        for (millis, service, is_error) in lines {
+            let seen = Observation {
+                service,
+                time: EventTime(millis),
+                kafka_time: millis,
+                offset,
+                is_error,
+                level: if is_error { 5 } else { 3 },
+                message: "a line",
+                trace_id: "",
+            };
+            detectors.observe(&seen, &mut findings);
+            offset += 1;
+        }
+    }
+    findings
+}
+
+fn traffic(service: &'static str, per_second: f64, errors: f64) -> Traffic {
+    Traffic {
+        service,
+        per_second,
+        errors,
+        dispersion: 0.03,
+    }
+}
+
+fn opened(findings: &[Finding], kind: Kind, service: &str) -> Vec<i64> {
+    findings
+        .iter()
+        .filter(|finding| {
+            finding.kind == kind && finding.service == service && finding.phase == Phase::Opened
+        })
+        .map(|finding| finding.detected_at.0 / 1000)
+        .collect()
+}
+
+#[test]
+fn stays_quiet_for_hours_when_nothing_is_wrong() {
+    let fleet = [
+        (traffic("loud", 200.0, 0.01), QUIET),
+        (traffic("middle", 20.0, 0.02), QUIET),
+        (traffic("small", 2.0, 0.005), QUIET),
+        (traffic("rare", 0.2, 0.02), QUIET),
+        (
+            Traffic {
+                service: "wild",
+                per_second: 20.0,
+                errors: 0.01,
+                dispersion: 0.3,
+            },
+            QUIET,
+        ),
+    ];
+    let findings: Vec<_> = (0..3)
+        .flat_map(|seed| run(seed, &fleet, 3 * 3600))
+        .collect();
+    // Five services for nine hours have a budget of a quarter of an alert.
+    assert!(
+        findings.len() <= 1,
+        "{:#?}",
+        findings
+            .iter()
+            .map(|finding| &finding.title)
+            .collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn an_error_burst_is_found_within_seconds_and_is_one_episode() {
+    let burst: Story = |second| {
+        (
+            1.0,
+            if (3600..3620).contains(&second) {
+                0.5
+            } else {
+                0.0
+            },
+        )
+    };
+    let fleet = [
+        (traffic("loud", 100.0, 0.01), burst),
+        (traffic("small", 3.0, 0.01), burst),
+    ];
+    let findings = run(1, &fleet, 3800);
+    for service in ["loud", "small"] {
+        let at = opened(&findings, Kind::ErrorBurst, service);
+        assert_eq!(at.len(), 1, "{service}: {at:?}");
+        assert!((3600..3610).contains(&at[0]), "{service}: {at:?}");
+        let versions: Vec<_> = findings
+            .iter()
+            .filter(|finding| finding.service == service && finding.kind == Kind::ErrorBurst)
+            .map(|finding| (finding.version, finding.phase))
+            .collect();
+        assert!(
+            versions
+                .iter()
+                .enumerate()
+                .all(|(at, (version, _))| *version as usize == at + 1),
+            "{versions:?}"
+        );
+        assert_eq!(versions.last().unwrap().1, Phase::Closed);
+        assert!(versions.len() <= 8, "{versions:?}");
+    }
+    assert!(
+        findings
+            .iter()
+            .all(|finding| finding.kind == Kind::ErrorBurst),
+        "one storm is told once"
+    );
+}
+
+#[test]
+fn a_burst_of_a_service_never_seen_before_is_found() {
+    let late_errors: Story = |second| {
+        if (600..606).contains(&second) {
+            (1.0, 1.0)
+        } else {
+            (0.0, 0.0)
+        }
+    };
+    let fleet = [
+        (traffic("loud", 100.0, 0.01), QUIET),
+        (traffic("new", 5.0, 0.0), late_errors),
+    ];
+    let findings = run(2, &fleet, 700);
+    assert_eq!(opened(&findings, Kind::ErrorBurst, "new").len(), 1);
+}
+
+#[test]
+fn a_spike_is_found_in_a_quiet_service_and_in_a_loud_one() {
+    let spike: Story = |second| {
+        (
+            if (3600..3640).contains(&second) {
+                4.0
+            } else {
+                1.0
+            },
+            0.0,
+        )
+    };
+    let fleet = [
+        (traffic("loud", 300.0, 0.01), spike),
+        (traffic("quiet", 1.0, 0.0), spike),
+    ];
+    let findings = run(3, &fleet, 3800);
+    for service in ["loud", "quiet"] {
+        let at = opened(&findings, Kind::RateSpike, service);
+        assert_eq!(at.len(), 1, "{service} {at:?}");
+        assert!((3600..3615).contains(&at[0]), "{service} {at:?}");
+    }
+}
+
+#[test]
+fn a_drop_and_a_silence_are_found_and_end_when_the_service_is_back() {
+    let drop: Story = |second| {
+        (
+            if (3600..3660).contains(&second) {
+                0.1
+            } else {
+                1.0
+            },
+            0.0,
+        )
+    };
+    let silence: Story = |second| {
+        (
+            if (3600..3660).contains(&second) {
+                0.0
+            } else {
+                1.0
+            },
+            0.0,
+        )
+    };
+    let fleet = [
+        (traffic("dropping", 50.0, 0.01), drop),
+        (traffic("silent", 10.0, 0.01), silence),
+        (traffic("steady", 50.0, 0.01), QUIET),
+    ];
+    let findings = run(4, &fleet, 3900);
+    for service in ["dropping", "silent"] {
+        let at = opened(&findings, Kind::RateDrop, service);
+        assert_eq!(at.len(), 1, "{service} {at:?}");
+        assert!(
+            (3610..3660).contains(&at[0]),
+            "{service} is found while it lasts: {at:?}"
+        );
+        let last = findings
+            .iter()
+            .rfind(|finding| finding.service == service)
+            .unwrap();
+        assert_eq!(last.phase, Phase::Closed);
+    }
+    assert!(opened(&findings, Kind::RateDrop, "steady").is_empty());
+}
+
+#[test]
+fn an_anomaly_does_not_become_its_own_baseline() {
+    let spikes: Story = |second| {
+        (
+            if second % 900 > 840 && second > 1800 {
+                4.0
+            } else {
+                1.0
+            },
+            0.0,
+        )
+    };
+    let findings = run(5, &[(traffic("loud", 50.0, 0.01), spikes)], 5400);
+    assert_eq!(
+        opened(&findings, Kind::RateSpike, "loud").len(),
+        4,
+        "the last spike is found like the first"
+    );
+}
+
+#[test]
+fn a_lasting_change_is_adopted_after_half_an_hour() {
+    let shift: Story = |second| (if second > 3600 { 4.0 } else { 1.0 }, 0.0);
+    let findings = run(6, &[(traffic("loud", 50.0, 0.01), shift)], 9000);
+    let phases: Vec<_> = findings
+        .iter()
+        .map(|finding| finding.phase)
+        .filter(|phase| *phase != Phase::Updated)
+        .collect();
+    assert_eq!(phases, [Phase::Opened, Phase::Closed]);
+    assert!(findings.last().unwrap().summary.contains("new normal"));
+}
+
+#[test]
+fn the_same_records_give_the_same_findings() {
+    let burst: Story = |second| (1.0, if second == 1800 { 0.9 } else { 0.0 });
+    let fleet = [
+        (traffic("loud", 100.0, 0.01), burst),
+        (traffic("small", 3.0, 0.01), QUIET),
+    ];
+    let findings = run(7, &fleet, 2000);
+    assert!(!findings.is_empty());
+    assert_eq!(findings, run(7, &fleet, 2000));
+}
+
+#[test]
+fn more_traffic_with_the_usual_share_of_errors_is_no_error_burst() {
+    let spike: Story = |second| (if second > 3600 { 5.0 } else { 1.0 }, 0.0);
+    let findings = run(8, &[(traffic("loud", 50.0, 0.05), spike)], 3700);
+    assert!(opened(&findings, Kind::ErrorBurst, "loud").is_empty());
+    assert_eq!(opened(&findings, Kind::RateSpike, "loud").len(), 1);
+}
+
+#[test]
+fn services_are_bounded_and_evictions_counted() {
+    let mut detectors = PartitionDetectors::new(Config {
+        max_services: 100,
+        ..Config::default()
+    });
+    let mut findings = Vec::new();
+    for offset in 0..1000 {
+        let service = format!("service-{offset}");
+        let seen = Observation {
+            service: &service,
+            time: EventTime(offset),
+            kafka_time: offset,
+            offset,
+            is_error: false,
+            level: 3,
+            message: "hello",
+            trace_id: "",
+        };
+        detectors.observe(&seen, &mut findings);
+    }
+    assert_eq!((detectors.services(), detectors.evicted()), (100, 900));
+}
