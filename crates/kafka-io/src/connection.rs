@@ -1,6 +1,7 @@
 //! How to reach the brokers.
 
 use rdkafka::ClientConfig;
+use service_kit::options::KafkaOptions;
 
 /// Brokers and security, as librdkafka properties.
 #[derive(Clone)]
@@ -42,6 +43,31 @@ impl Connection {
         crate::Error::Client {
             brokers: self.brokers.clone(),
             source,
+        }
+    }
+}
+
+impl From<&KafkaOptions> for Connection {
+    fn from(options: &KafkaOptions) -> Self {
+        let mut security = vec![(
+            "security.protocol",
+            options.kafka_security_protocol.text().to_owned(),
+        )];
+        if let Some(mechanism) = options.kafka_sasl_mechanism {
+            security.push(("sasl.mechanism", mechanism.text().to_owned()));
+        }
+        if let Some(user) = &options.kafka_sasl_username {
+            security.push(("sasl.username", user.clone()));
+        }
+        if let Some(password) = &options.kafka_sasl_password {
+            security.push(("sasl.password", password.expose().to_owned()));
+        }
+        if let Some(file) = &options.kafka_ssl_ca_location {
+            security.push(("ssl.ca.location", file.display().to_string()));
+        }
+        Self {
+            brokers: options.kafka_brokers.to_string(),
+            security,
         }
     }
 }

@@ -51,6 +51,7 @@ pub enum Change {
 #[derive(Default)]
 struct Fence {
     epochs: HashMap<Partition, Epoch>,
+    lags: HashMap<Partition, i64>,
     last: u64,
     changes: VecDeque<Change>,
 }
@@ -67,7 +68,18 @@ impl Fencing {
     }
 }
 
-impl ClientContext for Fencing {}
+impl ClientContext for Fencing {
+    fn stats(&self, statistics: rdkafka::Statistics) {
+        let lags = statistics
+            .topics
+            .values()
+            .flat_map(|topic| topic.partitions.values())
+            .filter(|partition| partition.consumer_lag >= 0)
+            .map(|partition| (Partition(partition.partition), partition.consumer_lag))
+            .collect();
+        self.lock().lags = lags;
+    }
+}
 
 impl ConsumerContext for Fencing {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -160,7 +172,7 @@ impl GroupConsumer {
             .set("max.partition.fetch.bytes", "8388608")
             .set("fetch.max.bytes", "67108864")
             .set("receive.message.max.bytes", "100000000")
-            .set("statistics.interval.ms", "0");
+            .set("statistics.interval.ms", "2000");
         if membership.protocol == "classic" {
             config
                 .set("partition.assignment.strategy", &membership.assignor)
@@ -200,6 +212,16 @@ impl GroupConsumer {
     /// What the group decided since the last call, oldest first.
     pub fn changes(&self) -> VecDeque<Change> {
         std::mem::take(&mut self.inner.context().lock().changes)
+    }
+
+    /// Records between what was committed and the end, by partition; at most two seconds old.
+    pub fn lags(&self) -> HashMap<Partition, i64> {
+        self.inner.context().lock().lags.clone()
+    }
+
+    /// Whether a broker answers within `limit`.
+    pub fn is_answered(&self, limit: Duration) -> bool {
+        self.inner.fetch_metadata(Some(&self.topic), limit).is_ok()
     }
 
     pub fn topic(&self) -> &str {

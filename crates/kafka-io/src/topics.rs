@@ -117,6 +117,22 @@ pub fn partitions<C: rdkafka::consumer::ConsumerContext>(
         .map(|found| found.partitions().len() as i32))
 }
 
+/// First and next offset of each partition, in order; `None` if the topic does not exist.
+/// Blocks up to `limit` for the metadata and for each partition.
+pub fn watermarks<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    limit: Duration,
+) -> Result<Option<Vec<(i64, i64)>>, rdkafka::error::KafkaError> {
+    let Some(count) = partitions(consumer, topic, limit)? else {
+        return Ok(None);
+    };
+    (0..count)
+        .map(|partition| consumer.fetch_watermarks(topic, partition, limit))
+        .collect::<Result<_, _>>()
+        .map(Some)
+}
+
 /// First and next offset of each partition, in order. Blocks up to `limit` per partition.
 pub fn offsets(
     connection: &Connection,

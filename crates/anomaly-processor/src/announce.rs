@@ -1,0 +1,230 @@
+//! From a finding to an anomaly that others can see: published at once, stored, acknowledged.
+//!
+//! Invariant: the id depends on what was found and where, never on when it was told; the
+//! acknowledgement resolves when broker and store both have it.
+
+use std::{sync::Arc, time::Duration};
+
+use clickhouse_store::{Client, anomalies};
+use contracts::{
+    Anomaly, Level, Severity, State, Timestamp,
+    anomaly::{Direction, Evidence, Explanation, Part, SCHEMA_VERSION, Sample},
+    topics::TRACEPARENT,
+};
+use detection::{Finding, Kind, Phase};
+use kafka_io::producer::{Outgoing, Producer};
+use pipeline::{Assignment, Incarnation, backoff::Backoff, block::Acknowledgement, ports};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::metrics::{Found, Metrics};
+
+const NAMESPACE: Uuid = Uuid::from_u128(0x3f0a_8d1c_52b7_5e64_9a0e_71c2_d4b8_6f15);
+
+/// Where a finding was made.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub topic: &'a str,
+    pub incarnation: Incarnation,
+    pub assignment: Assignment,
+}
+
+/// Publishes and stores anomalies.
+#[derive(Clone)]
+pub struct Announcer {
+    pub producer: Arc<Producer>,
+    pub store: Client,
+    pub topic: Arc<str>,
+    pub runtime: tokio::runtime::Handle,
+    pub metrics: Metrics,
+}
+
+impl Announcer {
+    /// Never blocks on the network. An error: Kafka can never take this message.
+    pub fn announce(
+        &self,
+        finding: Finding,
+        place: Place<'_>,
+        traceparent: Option<&str>,
+    ) -> Result<Acknowledgement, rdkafka::error::KafkaError> {
+        if finding.phase == Phase::Opened {
+            self.metrics.anomalies.at(found(finding.kind)).inc();
+        }
+        let span =
+            tracing::info_span!("anomaly", kind = finding.kind.as_str(), phase = ?finding.phase);
+        if let Some(traceparent) = traceparent {
+            service_kit::telemetry::link_parent(&span, traceparent);
+        }
+        let _inside = span.enter();
+        // The anomaly belongs to the trace of the record that crossed the line.
+        let context = service_kit::telemetry::current_traceparent()
+            .or_else(|| traceparent.map(str::to_owned));
+        let anomaly = anomaly_of(finding, place, now(), context);
+        let payload = serde_json::to_vec(&anomaly).unwrap_or_default();
+        let headers: Vec<(&str, &[u8])> = anomaly
+            .traceparent
+            .iter()
+            .map(|context| (TRACEPARENT, context.as_bytes()))
+            .collect();
+        let published = self.producer.send(Outgoing {
+            topic: &self.topic,
+            key: Some(anomaly.service.as_bytes()),
+            payload: &payload,
+            headers: &headers,
+        })?;
+        let (answer, acknowledgement) = oneshot::channel();
+        let store = self.store.clone();
+        self.runtime.spawn(async move {
+            let stored = keep_storing(&store, &anomaly).await;
+            let published = published
+                .await
+                .unwrap_or_else(|_| Err("the producer stopped".to_owned()));
+            // Nobody has to listen: a partition that went away is somebody else's to finish.
+            let _unheard = answer.send(stored.and(published));
+        });
+        Ok(acknowledgement)
+    }
+}
+
+async fn keep_storing(store: &Client, anomaly: &Anomaly) -> Result<(), String> {
+    let mut backoff = Backoff::new(
+        Duration::from_millis(200),
+        Duration::from_secs(10),
+        anomaly.id.as_u64_pair().1,
+    );
+    loop {
+        match anomalies::store(store, anomaly).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ports::Kind::Transient => {
+                tokio::time::sleep(backoff.delay()).await
+            }
+            Err(error) => return Err(format!("anomaly {} cannot be stored: {error}", anomaly.id)),
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+}
+
+const fn found(kind: Kind) -> Found {
+    match kind {
+        Kind::ErrorBurst => Found::ErrorBurst,
+        Kind::ErrorRateSpike => Found::ErrorRateSpike,
+        Kind::RateSpike => Found::RateSpike,
+        Kind::RateDrop => Found::RateDrop,
+    }
+}
+
+/// UUIDv5 of detector, series, incarnation and partition, episode start and ordinal.
+fn id_of(finding: &Finding, series: &str, place: Place<'_>) -> Uuid {
+    let name = format!(
+        "{}\n{}\n{series}\n{}\n{}\n{}\n{}",
+        finding.kind.detector(),
+        finding.kind.as_str(),
+        place.incarnation,
+        place.assignment.partition,
+        finding.episode_start.0,
+        finding.ordinal
+    );
+    Uuid::new_v5(&NAMESPACE, name.as_bytes())
+}
+
+/// How bad: by how improbable it is, within what the kind can mean.
+fn severity_of(finding: &Finding) -> Severity {
+    let by_score = match finding.score.value() {
+        score if score < 2.0 => Severity::Low,
+        score if score < 4.0 => Severity::Medium,
+        score if score < 10.0 => Severity::High,
+        _ => Severity::Critical,
+    };
+    let most = match finding.kind {
+        Kind::ErrorBurst => Severity::Critical,
+        Kind::ErrorRateSpike => Severity::High,
+        // More traffic than ever is worth a look; nothing at all is an outage.
+        Kind::RateSpike => Severity::High,
+        Kind::RateDrop if finding.observed < 0.05 * finding.expected => Severity::Critical,
+        Kind::RateDrop => Severity::High,
+    };
+    by_score.min(most)
+}
+
+fn anomaly_of(
+    finding: Finding,
+    place: Place<'_>,
+    published_at: Timestamp,
+    traceparent: Option<String>,
+) -> Anomaly {
+    let series = format!("{}/{}", finding.service, finding.kind.metric());
+    let time = |moment: detection::EventTime| Timestamp::from_millis(moment.0);
+    let partition = place.assignment.partition.0;
+    Anomaly {
+        schema_version: SCHEMA_VERSION,
+        id: id_of(&finding, &series, place),
+        version: finding.version,
+        state: match finding.phase {
+            Phase::Opened => State::Opened,
+            Phase::Updated => State::Updated,
+            Phase::Closed => State::Closed,
+        },
+        detector: finding.kind.detector().to_owned(),
+        kind: finding.kind.as_str().to_owned(),
+        window_start: time(finding.window_start),
+        window_end: time(finding.window_end),
+        detected_at: time(finding.detected_at),
+        published_at,
+        severity: severity_of(&finding),
+        score: finding.score.value(),
+        direction: if finding.kind.is_up() {
+            Direction::Up
+        } else {
+            Direction::Down
+        },
+        unit: finding.kind.metric().to_owned(),
+        observed: finding.observed,
+        expected: finding.expected,
+        lower: finding.lower,
+        upper: finding.upper,
+        title: finding.title,
+        explanation: Explanation {
+            summary: finding.summary,
+            baseline: finding.baseline,
+            parts: finding
+                .parts
+                .into_iter()
+                .map(|part| Part {
+                    name: part.name.to_owned(),
+                    text: part.text,
+                    share: part.share,
+                })
+                .collect(),
+        },
+        samples: finding
+            .samples
+            .into_iter()
+            .map(|line| Sample {
+                timestamp: time(line.time),
+                level: Level::ALL
+                    .get(usize::from(line.level))
+                    .copied()
+                    .unwrap_or_default(),
+                message: line.message,
+                trace_id: (!line.trace_id.is_empty()).then_some(line.trace_id),
+                partition,
+                offset: line.offset,
+            })
+            .collect(),
+        evidence: Evidence {
+            topic: place.topic.to_owned(),
+            incarnation: place.incarnation.to_string(),
+            partition,
+            first_offset: finding.offsets.0,
+            last_offset: finding.offsets.1,
+        },
+        service: finding.service,
+        series,
+        services: Vec::new(),
+        incident_id: None,
+        traceparent,
+    }
+}

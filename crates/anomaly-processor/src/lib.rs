@@ -1,0 +1,13 @@
+//! The processor: consume → decode → detect → store → publish.
+//!
+//! Read it as `main` → [`options`] → [`run`] → [`intake`] → `pipeline::writer`.
+
+pub mod announce;
+pub mod decode;
+pub mod intake;
+pub mod lane;
+pub mod metrics;
+pub mod options;
+pub mod run;
+pub mod startup;
+pub mod timestamps;

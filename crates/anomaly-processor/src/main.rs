@@ -1,0 +1,40 @@
+//! `anomaly-processor`: see the library's documentation.
+
+use std::process::ExitCode;
+
+use anomaly_processor::{
+    metrics::Metrics,
+    options::Options,
+    run::{Latches, run},
+};
+use service_kit::{
+    lifecycle::{Readiness, Service},
+    metrics::Registry,
+};
+
+fn main() -> ExitCode {
+    if let Some(code) = service_kit::options::answer_help(
+        "anomaly-processor",
+        "Consumes log records from Kafka, finds anomalies, stores both in ClickHouse and publishes the anomalies.",
+        &Options::variables(),
+    ) {
+        return code;
+    }
+    let options = match Options::from_env() {
+        Ok(options) => options,
+        Err(problems) => return problems.report("anomaly-processor"),
+    };
+    let registry = Registry::new();
+    let metrics = Metrics::new(&registry);
+    let readiness = Readiness::new();
+    let latches = Latches {
+        kafka: readiness.latch("kafka"),
+        clickhouse: readiness.latch("clickhouse"),
+    };
+    let service = Service::new("anomaly-processor", &options.service)
+        .registry(&registry)
+        .readiness(&readiness);
+    service_kit::run(service, |tasks| {
+        run(options.clone(), metrics, latches, tasks)
+    })
+}

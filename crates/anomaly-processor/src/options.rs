@@ -1,0 +1,118 @@
+//! What the processor reads from its environment.
+
+use service_kit::options::{
+    Bounded, ByteSize, ClickHouseOptions, KafkaOptions, Name, Period, ServiceOptions,
+};
+
+service_kit::choice! {
+    /// How members of the group share partitions.
+    pub enum Assignor {
+        CooperativeSticky = "cooperative-sticky",
+        Range = "range",
+        RoundRobin = "roundrobin",
+    }
+}
+
+service_kit::choice! {
+    /// Which group protocol is spoken.
+    pub enum GroupProtocol {
+        Classic = "classic",
+        Consumer = "consumer",
+    }
+}
+
+service_kit::choice! {
+    /// Where a group begins that has no committed offset and no stored row.
+    pub enum Start {
+        Earliest = "earliest",
+        Latest = "latest",
+    }
+}
+
+service_kit::choice! {
+    /// What to do when records were deleted before they were read.
+    pub enum OnGap {
+        /// Report the number, count it, and go on with what is left.
+        Continue = "continue",
+        /// Report the number, and leave the partition alone.
+        Stop = "stop",
+    }
+}
+
+service_kit::options! {
+    /// Options of the processor.
+    pub struct Options {
+        groups {
+            service: ServiceOptions { admin_listen = "0.0.0.0:9101" },
+            kafka: KafkaOptions { kafka_group_id = "anomaly-processor" },
+            clickhouse: ClickHouseOptions,
+        }
+        /// Topic of the anomalies.
+        kafka_anomalies_topic: Name = "anomalies",
+        /// Topic of what could not be read. Absent: the topic of the log records with `.dlq`.
+        kafka_dead_letter_topic: Option<Name>,
+        /// Silence after which the group takes a member for dead.
+        kafka_session_timeout: Period<6_000, 1_800_000> = "30s",
+        /// How members of the group share partitions.
+        kafka_assignor: Assignor = "cooperative-sticky",
+        /// Which group protocol is spoken.
+        kafka_group_protocol: GroupProtocol = "classic",
+        /// Where a group begins that has no committed offset and no stored row.
+        processor_start: Start = "earliest",
+        /// What to do when records were deleted before they were read.
+        processor_on_gap: OnGap = "continue",
+        /// Records before the committed offset that the detectors are fed again at a start, per partition.
+        processor_replay_records: Bounded<0, 100_000_000> = "500000",
+        /// Rows after which a block is stored.
+        batch_rows: Bounded<1, 1_000_000> = "100000",
+        /// Bytes after which a block is stored.
+        batch_bytes: ByteSize<1024, 268_435_456> = "32MiB",
+        /// Age after which a block is stored.
+        batch_age: Period<10, 60_000> = "500ms",
+        /// Bytes on their way to the store, over all partitions, above which reading pauses.
+        inflight_bytes: ByteSize<1_048_576, 4_294_967_296> = "128MiB",
+        /// Length of the tumbling base window.
+        detection_window: Period<1_000, 600_000> = "10s",
+        /// How long a window takes records after its end.
+        detection_grace: Period<0, 3_600_000> = "10s",
+        /// False alerts per service and week that are accepted.
+        detection_false_alerts_per_week: Bounded<1, 1_000> = "1",
+        /// Closed windows before the rate of a service is judged.
+        detection_warm_up_windows: Bounded<3, 10_000> = "18",
+        /// Windows after which a lasting change is taken for the new normal.
+        detection_adopt_after_windows: Bounded<10, 100_000> = "180",
+        /// Services kept at once per partition; past it the one seen longest ago is forgotten.
+        detection_max_services: Bounded<10, 1_000_000> = "10000",
+        /// Silence of a partition after which the clock closes its windows.
+        detection_idle_timeout: Period<1_000, 3_600_000> = "10s",
+    }
+}
+
+impl Options {
+    pub fn dead_letter_topic(&self) -> String {
+        self.kafka_dead_letter_topic.as_ref().map_or_else(
+            || contracts::topics::dead_letters_of(self.kafka.kafka_topic.as_str()),
+            |topic| topic.as_str().to_owned(),
+        )
+    }
+
+    pub fn detection(&self) -> detection::Config {
+        detection::Config {
+            window_ms: self.detection_window.get().as_millis() as i64,
+            grace_ms: self.detection_grace.get().as_millis() as i64,
+            false_alerts_per_week: self.detection_false_alerts_per_week.get() as f64,
+            warm_up_windows: self.detection_warm_up_windows.get() as u32,
+            adopt_after_windows: self.detection_adopt_after_windows.get() as u32,
+            max_services: self.detection_max_services.as_usize(),
+            ..detection::Config::default()
+        }
+    }
+
+    pub fn limits(&self) -> pipeline::Limits {
+        pipeline::Limits {
+            rows: self.batch_rows.as_usize(),
+            bytes: self.batch_bytes.as_usize(),
+            age: self.batch_age.get(),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What the API and the operator's command ask.
+
+use clickhouse::Row;
+use contracts::{
+    Timestamp,
+    rest::{Summary, Volume, VolumePoint},
+};
+use serde::Deserialize;
+
+use crate::{Client, Error};
+
+#[derive(Row, Deserialize)]
+struct Bucket {
+    t: u32,
+    records: u64,
+    errors: u64,
+}
+
+/// Records and errors per bucket over the last `minutes`, of one service or of all.
+pub async fn volume(
+    client: &Client,
+    minutes: u32,
+    bucket_seconds: u32,
+    service: Option<&str>,
+) -> Result<Volume, Error> {
+    let filter = if service.is_some() {
+        "AND service = ?"
+    } else {
+        ""
+    };
+    let sql = format!(
+        "SELECT toUnixTimestamp(toStartOfInterval(window_start, INTERVAL {bucket_seconds} SECOND)) AS t, \
+         sum(log_windows.records) AS records, sum(log_windows.errors) AS errors FROM log_windows \
+         WHERE window_start >= now() - INTERVAL {minutes} MINUTE AND window_start <= now() + INTERVAL 5 MINUTE {filter} \
+         GROUP BY t ORDER BY t"
+    );
+    let mut query = client.typed().query(&sql);
+    if let Some(service) = service {
+        query = query.bind(service);
+    }
+    let points = query
+        .fetch_all::<Bucket>()
+        .await?
+        .into_iter()
+        .map(|bucket| VolumePoint {
+            t: Timestamp::from_millis(i64::from(bucket.t) * 1000),
+            records: bucket.records,
+            errors: bucket.errors,
+        })
+        .collect();
+    // Enough for a menu; who has more types a name.
+    let services = client
+        .typed()
+        .query("SELECT service FROM log_windows WHERE window_start >= now() - INTERVAL ? MINUTE GROUP BY service ORDER BY sum(records) DESC LIMIT 500")
+        .bind(minutes.max(60))
+        .fetch_all::<String>()
+        .await?;
+    Ok(Volume {
+        bucket_seconds,
+        points,
+        services,
+    })
+}
+
+#[derive(Row, Deserialize)]
+struct Totals {
+    records: u64,
+    errors: u64,
+    services: u64,
+}
+
+/// Everything that is stored. Dead letters are Kafka's to count.
+pub async fn summary(client: &Client) -> Result<Summary, Error> {
+    let totals = client
+        .typed()
+        .query("SELECT sum(log_windows.records) AS records, sum(log_windows.errors) AS errors, uniqExact(service) AS services FROM log_windows")
+        .fetch_one::<Totals>()
+        .await?;
+    let open_anomalies = client
+        .typed()
+        .query("SELECT count() FROM (SELECT argMax(state, version) AS newest FROM anomalies GROUP BY id) WHERE newest != 'closed'")
+        .fetch_one::<u64>()
+        .await?;
+    Ok(Summary {
+        records: totals.records,
+        errors: totals.errors,
+        services: totals.services,
+        open_anomalies,
+        dead_lettered: 0,
+    })
+}
+
+/// Rows of `logs` of one incarnation.
+pub async fn stored(client: &Client, incarnation: &str) -> Result<u64, Error> {
+    Ok(client
+        .typed()
+        .query("SELECT count() FROM logs WHERE incarnation = ?")
+        .bind(incarnation)
+        .fetch_one::<u64>()
+        .await?)
+}
+
+/// One past the highest stored offset of a partition of one incarnation; `None` if there is no row.
+pub async fn next_offset(
+    client: &Client,
+    incarnation: &str,
+    partition: i32,
+) -> Result<Option<i64>, Error> {
+    let next = client
+        .typed()
+        .query("SELECT max(kafka_offset) + 1, count() FROM logs WHERE incarnation = ? AND kafka_partition = ?")
+        .bind(incarnation)
+        .bind(partition)
+        .fetch_one::<(i64, u64)>()
+        .await?;
+    Ok((next.1 > 0).then_some(next.0))
+}
