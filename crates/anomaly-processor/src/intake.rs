@@ -67,6 +67,8 @@ pub enum IntakeError {
     Kafka(#[from] KafkaError),
     #[error("{0}")]
     Broken(String),
+    #[error("the topic no longer holds the next record ({0}); a restart finds out what is gone")]
+    Gone(String),
 }
 
 pub struct Parts {
@@ -398,31 +400,14 @@ impl Intake {
                 | RDKafkaErrorCode::TopicAuthorizationFailed
                 | RDKafkaErrorCode::GroupAuthorizationFailed,
             ) => Err(IntakeError::Kafka(error.clone())),
-            // The topic was deleted under us, or shortened: the partition begins anew, with a count of what is gone.
+            // The topic was deleted under us, or its retention overtook us: begin anew, with a count of what is gone.
             Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) => {
-                tracing::warn!(%error, "the topic no longer holds the next record; starting the partitions anew");
-                self.restart_lanes();
-                Ok(())
+                Err(IntakeError::Gone(error.to_string()))
             }
             _ => {
                 tracing::warn!(%error, "kafka");
                 Ok(())
             }
-        }
-    }
-
-    fn restart_lanes(&mut self) {
-        let assignments: Vec<_> = self
-            .lanes
-            .drain()
-            .map(|(_, running)| running.lane.id.assignment)
-            .collect();
-        for assignment in assignments {
-            if let Err(error) = self.parts.consumer.pause(assignment.partition) {
-                tracing::warn!(%error, partition = %assignment.partition, "cannot be paused");
-            }
-            self.starting.insert(assignment.partition, assignment);
-            self.ask(Request::Start(assignment));
         }
     }
 

@@ -86,7 +86,7 @@ pub async fn run(
     });
     tasks.spawn(
         "clickhouse-watch",
-        watch_clickhouse(store.clone(), latches.clickhouse),
+        watch_clickhouse(store.clone(), latches.clickhouse, tasks.clone()),
     );
     let starter = Starter {
         consumer: consumer.clone(),
@@ -287,10 +287,13 @@ async fn topics_missing(connection: &Connection, needed: Vec<String>) -> Option<
 }
 
 /// Keeps the latch true to whether ClickHouse answers.
-async fn watch_clickhouse(store: Client, latch: Latch) -> Result<(), RunError> {
+async fn watch_clickhouse(store: Client, latch: Latch, tasks: Tasks) -> Result<(), RunError> {
     let mut up = true;
     loop {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        tokio::select! {
+            () = tasks.stopping() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+        }
         match store.ping().await {
             Ok(()) if !up => {
                 up = true;

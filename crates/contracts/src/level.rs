@@ -88,17 +88,12 @@ impl Level {
             });
         }
         Some(match number {
-            0..=2 => Self::Fatal,
-            3 => Self::Error,
-            4 => Self::Warn,
-            5 | 6 => Self::Info,
-            7 => Self::Debug,
+            0..=2 | 60 => Self::Fatal,
+            3 | 50 => Self::Error,
+            4 | 40 => Self::Warn,
+            5 | 6 | 30 => Self::Info,
+            7 | 20 => Self::Debug,
             10 => Self::Trace,
-            20 => Self::Debug,
-            30 => Self::Info,
-            40 => Self::Warn,
-            50 => Self::Error,
-            60 => Self::Fatal,
             8..=24 => return Self::from_number(number, true),
             _ => return None,
         })

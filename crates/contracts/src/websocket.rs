@@ -36,7 +36,12 @@ pub enum ServerFrame {
     Gone {
         missed: Option<u64>,
     },
-    Ping,
+    /// Comes now and then. The cursor covers what the filter left out, so that a client which sees
+    /// little does not come back with an old one.
+    Ping {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
     Error {
         code: String,
         message: String,

@@ -18,9 +18,10 @@ use pipeline::{
 };
 use rdkafka::{
     ClientContext, Offset as KafkaOffset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance},
+    consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
+    types::RDKafkaRespErr,
 };
 
 use crate::{Connection, Error};
@@ -69,6 +70,11 @@ impl Fencing {
 }
 
 impl ClientContext for Fencing {
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Each of these comes out of `poll` too, where it is dealt with.
+        tracing::debug!(%error, reason, "librdkafka");
+    }
+
     fn stats(&self, statistics: rdkafka::Statistics) {
         let lags = statistics
             .topics
@@ -82,45 +88,83 @@ impl ClientContext for Fencing {
 }
 
 impl ConsumerContext for Fencing {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Revoke(list) = rebalance {
-            let lost = consumer.assignment_lost();
-            let partitions = partitions_of(list);
-            let mut fence = self.lock();
-            for partition in &partitions {
-                fence.epochs.remove(partition);
-            }
-            fence
-                .changes
-                .push_back(Change::Revoked { partitions, lost });
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Assign(list) => {
-                if let Err(error) = consumer.pause(list) {
-                    tracing::error!(%error, "a new assignment could not be paused");
-                }
-                let mut fence = self.lock();
-                let assigned = partitions_of(list)
-                    .into_iter()
-                    .map(|partition| {
-                        fence.last += 1;
-                        let epoch = Epoch(fence.last);
-                        fence.epochs.insert(partition, epoch);
-                        Assignment { partition, epoch }
-                    })
-                    .collect();
-                fence.changes.push_back(Change::Assigned(assigned));
-            }
-            Rebalance::Revoke(_) => {}
-            Rebalance::Error(error) => tracing::error!(%error, "rebalance failed"),
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let incremental = matches!(
+            consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        );
+        let outcome = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(consumer, list, incremental)
+        } else {
+            // Revoked, or an error of the rebalance itself, after which nothing is ours.
+            self.revoke(consumer, list, incremental)
+        };
+        if let Err(error) = outcome {
+            tracing::error!(%error, "rebalance");
         }
     }
 
     fn main_queue_min_poll_interval(&self) -> rdkafka::util::Timeout {
         Duration::from_millis(50).into()
+    }
+}
+
+impl Fencing {
+    /// From the beginning, and paused: where a partition really begins is found out afterwards, and
+    /// a seek needs a partition that has some place already.
+    fn assign(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &mut TopicPartitionList,
+        incremental: bool,
+    ) -> Result<(), KafkaError> {
+        list.set_all_offsets(KafkaOffset::Beginning)?;
+        if incremental {
+            consumer.incremental_assign(list)?;
+        } else {
+            consumer.assign(list)?;
+        }
+        consumer.pause(list)?;
+        let mut fence = self.lock();
+        let assigned = partitions_of(list)
+            .into_iter()
+            .map(|partition| {
+                fence.last += 1;
+                let epoch = Epoch(fence.last);
+                fence.epochs.insert(partition, epoch);
+                Assignment { partition, epoch }
+            })
+            .collect();
+        fence.changes.push_back(Change::Assigned(assigned));
+        Ok(())
+    }
+
+    fn revoke(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        list: &TopicPartitionList,
+        incremental: bool,
+    ) -> Result<(), KafkaError> {
+        let lost = consumer.assignment_lost();
+        let partitions = partitions_of(list);
+        let mut fence = self.lock();
+        for partition in &partitions {
+            fence.epochs.remove(partition);
+        }
+        fence
+            .changes
+            .push_back(Change::Revoked { partitions, lost });
+        drop(fence);
+        if incremental {
+            consumer.incremental_unassign(list)
+        } else {
+            consumer.unassign()
+        }
     }
 }
 

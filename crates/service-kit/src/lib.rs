@@ -1,0 +1,26 @@
+//! What every service needs around its work: options, telemetry, metrics, life cycle, admin endpoints.
+//!
+//! Invariant: nothing here knows Kafka or ClickHouse; their options are plain values for adapters to read.
+//!
+//! A service reads `options` first, registers its metrics in a `Registry`, and hands its body to `run`.
+
+// The macros name this crate by its outside name, also when they are used inside it.
+extern crate self as service_kit;
+
+pub mod admin;
+pub mod backoff;
+pub mod lifecycle;
+pub mod metrics;
+pub mod options;
+pub mod telemetry;
+
+pub use backoff::Backoff;
+pub use lifecycle::{Exit, HasExit, Latch, Readiness, Service, Tasks, exit_codes, run};
+pub use metrics::Registry;
+pub use telemetry::Telemetry;
+
+/// What the macros of this crate expand to. Not for use by hand.
+#[doc(hidden)]
+pub mod expansion {
+    pub use serde;
+}

@@ -1,0 +1,101 @@
+//! Logs on standard error, and traces over OTLP where a receiver is named.
+//!
+//! Invariant: without `OTEL_EXPORTER_OTLP_ENDPOINT` there is no exporter, no thread and no connection.
+//! A receiver that is away costs spans, never work: the queue is bounded, and so is the flush.
+
+mod export;
+mod trace_context;
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider as _;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+pub use trace_context::{add_link, current_traceparent, link_parent};
+
+use self::export::Exporter;
+use crate::options::{LogFormat, ServiceOptions};
+
+/// How long the last spans may take on their way out.
+const FLUSH_BUDGET: Duration = Duration::from_secs(1);
+
+/// Logs and traces of a process, from `start` to `shutdown`.
+pub struct Telemetry {
+    exporter: Option<Exporter>,
+}
+
+impl Telemetry {
+    /// Starts logging, and tracing if there is a receiver.
+    ///
+    /// A process logs through the first one; a second start leaves the logs as they are.
+    pub fn start(service_name: &'static str, options: &ServiceOptions) -> Self {
+        let endpoint = options.otel_exporter_otlp_endpoint.as_ref();
+        let (exporter, failure) = match endpoint.map(|url| Exporter::start(service_name, url)) {
+            None => (None, None),
+            Some(Ok(exporter)) => (Some(exporter), None),
+            Some(Err(error)) => (None, Some(error)),
+        };
+        let traces = exporter.as_ref().map(|exporter| {
+            let tracer = exporter.provider().tracer(service_name);
+            tracing_opentelemetry::layer()
+                .with_tracer(tracer)
+                .with_filter(FilterFn::new(is_traced))
+        });
+        let subscriber = tracing_subscriber::registry()
+            .with(log_layer(options))
+            .with(traces);
+        // Already set: somebody who embeds the service logs in their own way.
+        let _ = subscriber.try_init();
+        if let Some(error) = failure {
+            tracing::warn!(%error, "OTEL_EXPORTER_OTLP_ENDPOINT: traces cannot be sent, going on without");
+        }
+        Self { exporter }
+    }
+
+    /// Whether spans are sent anywhere.
+    pub fn exports(&self) -> bool {
+        self.exporter.is_some()
+    }
+
+    /// Sends the last spans, for a second at most.
+    pub fn shutdown(mut self) {
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if let Some(exporter) = self.exporter.take() {
+            exporter.shutdown(FLUSH_BUDGET);
+        }
+    }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+fn log_layer(options: &ServiceOptions) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let filter = EnvFilter::builder().parse_lossy(options.log_level.as_str());
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => {
+            let layer = layer.with_ansi(std::io::stderr().is_terminal());
+            layer.with_filter(filter).boxed()
+        }
+        LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
+    }
+}
+
+/// Spans of `info` and above, whatever is logged; but the exporter's connection must not trace itself.
+fn is_traced(metadata: &Metadata<'_>) -> bool {
+    const OF_THE_EXPORTER: [&str; 5] = ["h2", "hyper", "opentelemetry", "tonic", "tower"];
+    let target = metadata.target();
+    let part_of_exporter = OF_THE_EXPORTER.iter().any(|name| target.starts_with(name));
+    *metadata.level() <= Level::INFO && !part_of_exporter
+}
