@@ -1,0 +1,115 @@
+//! The operator's command.
+//!
+//! Invariant: a subcommand is one module with its `Args` and a `run` that answers with the exit
+//! code. Exit codes: 0 done, 1 not done or something is wrong, 64 the command line is not right.
+
+mod demo;
+mod display;
+mod doctor;
+mod http;
+mod interrupt;
+mod migrate;
+mod place;
+mod say;
+mod stream;
+mod supervise;
+mod tail;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "barograph",
+    version,
+    about = "Sees the storm in your logs before your users do",
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  barograph up                    Kafka, ClickHouse and the services, on this machine, until Ctrl-C
+  barograph up --generate 500     the same, with 500 simulated log lines a second
+  barograph demo                  see it work: a minute, with injected anomalies and an account
+  barograph tail                  anomalies in the terminal, as they come
+  barograph doctor                what is missing or wrong, and what to do about it
+  barograph migrate --status      which database migrations have been applied
+
+`barograph COMMAND --help` says more, with examples."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Args),
+    Demo(demo::Args),
+    Tail(tail::Args),
+    Doctor(doctor::Args),
+    Migrate(migrate::Args),
+    #[command(hide = true)]
+    Supervise(supervise::Args),
+}
+
+const WRONG_COMMAND_LINE: u8 = 64;
+
+fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            let _ = error.print();
+            let wrong = error.use_stderr();
+            return ExitCode::from(if wrong { WRONG_COMMAND_LINE } else { 0 });
+        }
+    };
+    // A supervisor has to stay on one thread; everything else shares a runtime.
+    let done = match command {
+        Command::Supervise(args) => supervise::run(&args),
+        command => run(command),
+    };
+    done.unwrap_or_else(|error| {
+        say::problem(&error);
+        ExitCode::FAILURE
+    })
+}
+
+#[tokio::main]
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(args) => up::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Tail(args) => tail::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Migrate(args) => migrate::run(args).await,
+        Command::Supervise(args) => supervise::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_visible_command_shows_examples() {
+        for command in Cli::command()
+            .get_subcommands()
+            .filter(|it| !it.is_hide_set())
+        {
+            let examples = command.get_after_help().map(ToString::to_string);
+            assert!(
+                examples.is_some_and(|text| text.starts_with("Examples:")),
+                "{} has none",
+                command.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Flags that say where a stack keeps its things and which ports it uses.
+//!
+//! Invariant: every flag has a variable, named after it with `BAROGRAPH_` before it.
+
+use std::path::PathBuf;
+
+use clickhouse_store::{Client, Target};
+use local_stack::{Ports, StackConfig, cache};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DataDir {
+    /// Where the stack keeps what it stores, and its logs.
+    #[arg(
+        long,
+        env = "BAROGRAPH_STACK_DIR",
+        value_name = "DIR",
+        default_value = ".barograph"
+    )]
+    pub(crate) data_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Ports and places")]
+pub(crate) struct Place {
+    #[command(flatten)]
+    pub(crate) data: DataDir,
+    /// Where Kafka and ClickHouse are kept once fetched [default: ~/.cache/barograph].
+    #[arg(long, env = "BAROGRAPH_CACHE_DIR", value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Kafka.
+    #[arg(long, env = "BAROGRAPH_KAFKA_PORT", value_name = "PORT", default_value_t = Ports::default().kafka)]
+    kafka_port: u16,
+    /// Kafka's controller.
+    #[arg(long, env = "BAROGRAPH_KAFKA_CONTROLLER_PORT", value_name = "PORT", default_value_t = Ports::default().kafka_controller)]
+    kafka_controller_port: u16,
+    /// ClickHouse.
+    #[arg(long, env = "BAROGRAPH_CLICKHOUSE_PORT", value_name = "PORT", default_value_t = Ports::default().clickhouse)]
+    clickhouse_port: u16,
+    /// Dashboard, WebSocket and REST.
+    #[arg(long, env = "BAROGRAPH_GATEWAY_PORT", value_name = "PORT", default_value_t = Ports::default().gateway)]
+    gateway_port: u16,
+    /// The processor's /ready and /metrics.
+    #[arg(long, env = "BAROGRAPH_PROCESSOR_ADMIN_PORT", value_name = "PORT", default_value_t = Ports::default().processor_admin)]
+    processor_admin_port: u16,
+    /// The gateway's /ready and /metrics.
+    #[arg(long, env = "BAROGRAPH_GATEWAY_ADMIN_PORT", value_name = "PORT", default_value_t = Ports::default().gateway_admin)]
+    gateway_admin_port: u16,
+    /// The generator's /ready and /metrics.
+    #[arg(long, env = "BAROGRAPH_GENERATOR_ADMIN_PORT", value_name = "PORT", default_value_t = Ports::default().generator_admin)]
+    generator_admin_port: u16,
+    /// Any free ports instead of the ones above.
+    #[arg(long, env = "BAROGRAPH_FREE_PORTS")]
+    free_ports: bool,
+}
+
+impl Place {
+    pub(crate) fn ports(&self) -> Result<Ports, local_stack::StackError> {
+        if self.free_ports {
+            return Ports::free();
+        }
+        Ok(Ports {
+            kafka: self.kafka_port,
+            kafka_controller: self.kafka_controller_port,
+            clickhouse: self.clickhouse_port,
+            gateway: self.gateway_port,
+            processor_admin: self.processor_admin_port,
+            gateway_admin: self.gateway_admin_port,
+            generator_admin: self.generator_admin_port,
+        })
+    }
+
+    pub(crate) fn cache_dir(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(cache::default_dir)
+    }
+
+    pub(crate) fn stack_config(&self) -> Result<StackConfig, local_stack::StackError> {
+        Ok(StackConfig {
+            data_dir: self.data.data_dir.clone(),
+            cache_dir: self.cache_dir(),
+            ports: self.ports()?,
+            ..StackConfig::default()
+        })
+    }
+}
+
+/// Name of the topic of logs.
+pub(crate) fn topic_of_logs() -> String {
+    env_or("KAFKA_TOPIC", contracts::topics::APP_LOGS)
+}
+
+/// Consumer group of the processor.
+pub(crate) fn group_of_processor() -> String {
+    env_or("KAFKA_GROUP_ID", "anomaly-processor")
+}
+
+fn env_or(name: &str, default: &str) -> String {
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .unwrap_or_else(|| default.to_owned())
+}
+
+/// Where Kafka and ClickHouse are: named by the environment, else the stack of the data directory,
+/// else the usual ports.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    pub(crate) brokers: String,
+    pub(crate) clickhouse_url: String,
+    pub(crate) clickhouse_user: String,
+    pub(crate) clickhouse_password: String,
+    pub(crate) clickhouse_database: String,
+}
+
+impl Stores {
+    pub(crate) fn of(stack: &local_stack::LocalStack) -> Self {
+        let config = stack.config();
+        Self {
+            brokers: stack.kafka.brokers(),
+            clickhouse_url: stack.clickhouse.url(),
+            clickhouse_user: config.user.clone(),
+            clickhouse_password: stack.password().to_owned(),
+            clickhouse_database: config.database.clone(),
+        }
+    }
+
+    /// Connects to nothing yet.
+    pub(crate) fn clickhouse(&self) -> Result<Client, clickhouse_store::Error> {
+        Client::new(Target {
+            url: self.clickhouse_url.clone(),
+            database: self.clickhouse_database.clone(),
+            user: self.clickhouse_user.clone(),
+            password: self.clickhouse_password.clone(),
+        })
+    }
+
+    /// Whether the environment names them: then they are not necessarily on this machine.
+    pub(crate) fn are_named() -> bool {
+        ["KAFKA_BROKERS", "KAFKA_BROKER", "CLICKHOUSE_URL"]
+            .iter()
+            .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+    }
+
+    pub(crate) fn find(running: Option<&local_stack::Running>) -> Self {
+        let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let noted = |name: &str| running.and_then(|note| note.env.get(name).cloned());
+        let value = |name: &str, default: &str| {
+            named(name)
+                .or_else(|| noted(name))
+                .unwrap_or_else(|| default.to_owned())
+        };
+        Self {
+            brokers: named("KAFKA_BROKER")
+                .unwrap_or_else(|| value("KAFKA_BROKERS", "127.0.0.1:9092")),
+            clickhouse_url: value("CLICKHOUSE_URL", "http://127.0.0.1:8123"),
+            clickhouse_user: value("CLICKHOUSE_USER", "barograph"),
+            clickhouse_password: value("CLICKHOUSE_PASSWORD", ""),
+            clickhouse_database: value("CLICKHOUSE_DATABASE", "barograph"),
+        }
+    }
+}

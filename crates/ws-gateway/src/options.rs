@@ -1,0 +1,81 @@
+//! What the gateway reads from its environment.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use service_kit::options::{
+    Bounded, ByteSize, ClickHouseOptions, KafkaOptions, ListenAddress, Name, ServiceOptions,
+};
+
+use crate::origin::AllowedOrigins;
+
+service_kit::options! {
+    /// What the gateway reads from its environment.
+    pub struct Options {
+        groups {
+            service: ServiceOptions { admin_listen = "0.0.0.0:9102" },
+            kafka: KafkaOptions,
+            clickhouse: ClickHouseOptions,
+        }
+        /// Where WebSocket, SSE, REST and the dashboard are served. Port 0 takes a free one, which is logged.
+        gateway_listen: ListenAddress = "0.0.0.0:8080",
+        /// Topic of the anomalies.
+        kafka_anomalies_topic: Name = "anomalies",
+        /// Versions of anomalies that are kept in memory for clients that come back.
+        gateway_keep: Bounded<1, 10_000_000> = "100000",
+        /// Bytes that these may take.
+        gateway_keep_bytes: ByteSize<65_536, 68_719_476_736> = "256MiB",
+        /// Matching frames a client may be behind before it is told that it lags.
+        gateway_client_queue: Bounded<1, 1_000_000> = "1024",
+        /// WebSocket and SSE clients at a time; one more is answered 503.
+        gateway_max_clients: Bounded<1, 1_000_000> = "20000",
+        /// Origins beside our own whose pages may open a WebSocket: https://a.example,https://b.example, or *.
+        gateway_allowed_origins: Option<AllowedOrigins>,
+    }
+}
+
+/// Every variable with its default, for `--help`.
+pub fn help() -> String {
+    let mut text = String::from(
+        "ws-gateway: anomalies over WebSocket, SSE and REST, and the dashboard.\n\n\
+         It takes no arguments. Variables of the environment, or of a .env file:\n\n",
+    );
+    for variable in Options::variables() {
+        let default = match (&variable.default, variable.required) {
+            (Some(default), _) if !default.is_empty() => format!(" [{default}]"),
+            (None, true) => " [must be set]".to_owned(),
+            _ => String::new(),
+        };
+        let (name, about) = (&variable.name, variable.about);
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {name}{default}\n      {about}");
+    }
+    text
+}
+
+pub fn print_help() -> ExitCode {
+    match std::io::stdout().write_all(help().as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_closed) => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_has_a_default_and_stands_in_the_help() {
+        let options = Options::from_pairs([]).unwrap();
+        assert_eq!(options.gateway_listen.to_string(), "0.0.0.0:8080");
+        let help = help();
+        for name in [
+            "GATEWAY_KEEP [100000]",
+            "ADMIN_LISTEN [0.0.0.0:9102]",
+            "KAFKA_BROKERS",
+        ] {
+            assert!(help.contains(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Kafka to the log: every partition of the topic of anomalies, from as far back as is kept.
+//!
+//! Invariants: the log gets each partition's records in order and without a gap that Kafka did not
+//! make itself; a topic that was deleted and made anew starts a new life of the log; Kafka being away
+//! is waited out.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::{Anomaly, topics::TRACEPARENT};
+use kafka_io::{Connection, reader};
+use rdkafka::consumer::{BaseConsumer, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::types::RDKafkaErrorCode as Code;
+use service_kit::{Backoff, Tasks, telemetry};
+
+use crate::health::Health;
+use crate::log::{Appended, Log, Plan, Record, SharedLog};
+use crate::metrics::{self, Metrics};
+use crate::survey::{Survey, survey};
+
+/// How often the topic's identity is looked at; sooner while something is wrong.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_SOON: Duration = Duration::from_secs(1);
+
+pub struct Reader {
+    pub connection: Connection,
+    pub client: Arc<BaseConsumer>,
+    pub topic: String,
+    pub keep: usize,
+    pub log: Arc<SharedLog>,
+    pub health: Health,
+    pub metrics: Metrics,
+}
+
+/// Why reading has to begin again.
+enum Interrupted {
+    /// The topic is another, or has more partitions, or what we read next is gone.
+    Moved,
+    Stopping,
+}
+
+impl Reader {
+    /// Ends when the service stops.
+    pub async fn run(mut self, tasks: Tasks) -> Result<(), Infallible> {
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
+        loop {
+            let surveyed = tokio::select! {
+                () = tasks.stopping() => return Ok(()),
+                surveyed = survey(Arc::clone(&self.client), self.topic.clone()) => surveyed,
+            };
+            let opened = match surveyed {
+                Ok(survey) => self.open(&survey).map(|consumer| (consumer, survey)),
+                Err(error) => {
+                    self.health.unwell(error.reason(), &error);
+                    None
+                }
+            };
+            if let Some((consumer, survey)) = opened {
+                backoff.reset();
+                if let Interrupted::Stopping = self.follow(&consumer, survey, &tasks).await {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
+                () = tasks.stopping() => return Ok(()),
+                () = tokio::time::sleep(backoff.next_delay()) => {}
+            }
+        }
+    }
+
+    fn open(&mut self, survey: &Survey) -> Option<StreamConsumer> {
+        let from = self.log.change(|log| resume(log, survey, self.keep));
+        match reader::open(&self.connection, &self.topic, &from) {
+            Ok(consumer) => Some(consumer),
+            Err(error) => {
+                self.health.unwell("the topic cannot be read", &error);
+                None
+            }
+        }
+    }
+
+    async fn follow(
+        &mut self,
+        consumer: &StreamConsumer,
+        survey: Survey,
+        tasks: &Tasks,
+    ) -> Interrupted {
+        let mut goal: Option<Vec<i64>> =
+            Some(survey.watermarks.iter().map(|(_, high)| *high).collect());
+        self.check_goal(&mut goal);
+        let mut look = pin!(self.look_after(LOOK_SOON));
+        loop {
+            tokio::select! {
+                biased;
+                () = tasks.stopping() => return Interrupted::Stopping,
+                looked = &mut look => {
+                    let wait = match looked {
+                        Ok(now) if has_moved(&survey, &now) => return Interrupted::Moved,
+                        Ok(_same) if goal.is_none() => {
+                            self.health.well();
+                            LOOK_EVERY
+                        }
+                        Ok(_same) => LOOK_SOON,
+                        Err(error) => {
+                            self.health.unwell(error.reason(), &error);
+                            LOOK_SOON
+                        }
+                    };
+                    look.set(self.look_after(wait));
+                }
+                received = consumer.recv() => match received {
+                    Ok(message) => {
+                        self.take(&message, goal.is_none());
+                        self.check_goal(&mut goal);
+                    }
+                    Err(error) => {
+                        if is_out_of_range(&error) {
+                            tracing::warn!(%error, "what was to be read next is gone, looking again");
+                            return Interrupted::Moved;
+                        }
+                        self.health.unwell("kafka does not answer", &error);
+                        look.set(self.look_after(LOOK_SOON));
+                    }
+                },
+            }
+        }
+    }
+
+    fn look_after(
+        &self,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Survey, crate::survey::SurveyError>> + use<> {
+        let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
+        async move {
+            tokio::time::sleep(wait).await;
+            survey(client, topic).await
+        }
+    }
+
+    /// Ready once everything is read that was there when reading began.
+    fn check_goal(&mut self, goal: &mut Option<Vec<i64>>) {
+        let Some(wanted) = goal else {
+            return;
+        };
+        if !crate::log::covers(self.log.read().next_offsets(), wanted) {
+            return;
+        }
+        *goal = None;
+        let kept = self.log.change(|log| {
+            log.set_loaded();
+            log.end() - log.base()
+        });
+        tracing::info!(kept, "the topic of anomalies is read up to its end");
+        self.health.well();
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>, is_live: bool) {
+        let partition = usize::try_from(message.partition()).unwrap_or(0);
+        let offset = message.offset();
+        let counted = match decode(message.payload()) {
+            Ok((anomaly, document)) => {
+                let header = traceparent_of(message).or(anomaly.traceparent.as_deref());
+                // History was traced when it was new.
+                let span = if is_live {
+                    tracing::info_span!("fan out", id = %anomaly.id, partition, offset)
+                } else {
+                    tracing::Span::none()
+                };
+                if let Some(header) = header {
+                    telemetry::link_parent(&span, header);
+                }
+                let _entered = span.enter();
+                let ours = if is_live {
+                    telemetry::current_traceparent()
+                } else {
+                    None
+                };
+                let record = Record {
+                    partition,
+                    offset,
+                    anomaly: &anomaly,
+                    document: &document,
+                    traceparent: ours.as_deref().or(header),
+                };
+                match self.log.change(|log| log.append(&record)) {
+                    Appended::Kept => metrics::Record::Kept,
+                    Appended::Duplicate => metrics::Record::Duplicate,
+                    Appended::Remembered => return,
+                }
+            }
+            Err(error) => {
+                tracing::warn!(partition, offset, %error, "not an anomaly, left out");
+                self.log.change(|log| log.pass(partition, offset + 1));
+                metrics::Record::Unreadable
+            }
+        };
+        self.metrics.records.at(counted).inc();
+        let log = self.log.read();
+        self.metrics.kept.set((log.end() - log.base()) as f64);
+        self.metrics.kept_bytes.set(log.bytes() as f64);
+    }
+}
+
+/// Where to read on. A topic that is not the one of the log begins a new life.
+fn resume(log: &mut Log, survey: &Survey, keep: usize) -> Vec<i64> {
+    let is_known = log.life() > 0 && log.topic() == survey.topic;
+    let next = |partition: usize| log.next_offsets().get(partition).copied().unwrap_or(0);
+    // A broker that lost its disk gives offsets a second time: that is another topic, too.
+    let was_cut = is_known
+        && survey
+            .watermarks
+            .iter()
+            .enumerate()
+            .any(|(partition, (_, high))| next(partition) > *high);
+    if !is_known || was_cut {
+        let plans: Vec<Plan> = survey
+            .watermarks
+            .iter()
+            .map(|(low, high)| Plan::of(*low, *high, keep))
+            .collect();
+        let keep_from: Vec<i64> = plans.iter().map(|plan| plan.keep_from).collect();
+        log.begin(survey.topic, &keep_from);
+        tracing::info!(
+            topic = format!("{:x}", survey.topic),
+            partitions = plans.len(),
+            "reading"
+        );
+        return plans.iter().map(|plan| plan.read_from).collect();
+    }
+    log.widen(survey.watermarks.len());
+    for (partition, (low, _)) in survey.watermarks.iter().enumerate() {
+        log.pass(partition, *low);
+    }
+    log.next_offsets().to_vec()
+}
+
+fn has_moved(before: &Survey, now: &Survey) -> bool {
+    before.topic != now.topic || before.watermarks.len() != now.watermarks.len()
+}
+
+fn is_out_of_range(error: &KafkaError) -> bool {
+    matches!(
+        error,
+        KafkaError::MessageConsumption(Code::OffsetOutOfRange | Code::AutoOffsetReset)
+    )
+}
+
+fn traceparent_of<'a>(message: &'a BorrowedMessage<'_>) -> Option<&'a str> {
+    let headers = message.headers()?;
+    let found = headers.iter().find(|header| header.key == TRACEPARENT)?;
+    std::str::from_utf8(found.value?).ok()
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("it has no value")]
+    Empty,
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    #[error("it is not UTF-8")]
+    NotText,
+}
+
+/// The anomaly, and its JSON on one line.
+fn decode(payload: Option<&[u8]>) -> Result<(Anomaly, std::borrow::Cow<'_, str>), Unreadable> {
+    let payload = payload.ok_or(Unreadable::Empty)?;
+    let text = std::str::from_utf8(payload).map_err(|_| Unreadable::NotText)?;
+    let anomaly: Anomaly = serde_json::from_str(text)?;
+    // As it came, so that what a newer processor adds is passed on; line breaks would end an event.
+    let document = if text.contains(['\n', '\r']) {
+        serde_json::to_string(&anomaly)?.into()
+    } else {
+        text.trim().into()
+    };
+    Ok((anomaly, document))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! `GET /api/v1/anomalies/stream`: the frames of the WebSocket as server-sent events.
+//!
+//! Each event is one frame; its id is a cursor, so that a browser which reconnects goes on by itself.
+//! Heartbeats are comments, and carry an id too, which browsers take without an event.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use contracts::websocket::ServerFrame;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::clients::Client;
+use crate::metrics::Transport;
+use crate::query::Query;
+use crate::refusal::Refusal;
+use crate::session::{Frame, Next, Session, request};
+
+const KNOWN: [&str; 5] = ["services", "kinds", "min_severity", "text", "since"];
+
+pub async fn stream(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let query = Query::read(query.as_deref(), &KNOWN)?;
+    let filter = query.filter()?;
+    // A browser that reconnects asks with the old address and the newer id.
+    let last_id = headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let since = last_id
+        .filter(|id| !id.is_empty())
+        .or_else(|| query.text("since"));
+    let since = since.map(request::cursor).transpose()?;
+    if !app.log.read().is_loaded() {
+        return Err(Refusal::starting());
+    }
+    let client = app
+        .clients
+        .admit(Transport::Sse)
+        .ok_or_else(Refusal::full)?;
+    let mut session = Session::new(app.queue);
+    let changes = app.log.changes();
+    let first = {
+        let log = app.log.read();
+        let mut first = VecDeque::from([Session::hello(&log)]);
+        first.extend(session.subscribe(filter, since, &log));
+        first
+    };
+    let ping_at = Instant::now() + app.timing.ping_every;
+    let events = Events {
+        session,
+        first,
+        changes,
+        ping_at,
+        app,
+        _client: client,
+    };
+    let body = futures::stream::unfold(events, async |mut events| {
+        let event = events.next().await?;
+        Some((Ok::<_, Infallible>(event), events))
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+        // nginx gathers an answer before it passes it on, unless told not to.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+struct Events {
+    session: Session,
+    first: VecDeque<ServerFrame>,
+    changes: watch::Receiver<()>,
+    ping_at: Instant,
+    app: Arc<App>,
+    _client: Client,
+}
+
+impl Events {
+    /// Asked for when the connection takes it. `None`: the service stops.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if self.app.tasks.is_stopping() {
+                return None;
+            }
+            let next = match self.first.pop_front() {
+                Some(frame) => Next::Frame(Frame::Other(frame)),
+                None => self.session.pull(&self.app.log.read()),
+            };
+            match next {
+                Next::Frame(frame) => return Some(self.event(frame)),
+                Next::Busy => tokio::task::yield_now().await,
+                Next::Idle => tokio::select! {
+                    () = self.app.tasks.stopping() => return None,
+                    _ = self.changes.changed() => {}
+                    () = tokio::time::sleep_until(self.ping_at) => return Some(self.heartbeat()),
+                },
+            }
+        }
+    }
+
+    fn event(&self, frame: Frame) -> Bytes {
+        let id = match &frame {
+            Frame::Anomaly { entry, cursor, .. } => Some(
+                cursor
+                    .as_ref()
+                    .map_or_else(|| entry.cursor_text().to_owned(), ToString::to_string),
+            ),
+            Frame::Other(
+                ServerFrame::Subscribed { cursor } | ServerFrame::Lagged { cursor, .. },
+            ) => Some(cursor.clone()),
+            // The newest place, where this client is not yet.
+            Frame::Other(_) => None,
+        };
+        let text = self.app.text_of(Transport::Sse, frame);
+        match id {
+            Some(id) => format!("id: {id}\ndata: {}\n\n", text.as_str()).into(),
+            None => format!("data: {}\n\n", text.as_str()).into(),
+        }
+    }
+
+    fn heartbeat(&mut self) -> Bytes {
+        self.ping_at = Instant::now() + self.app.timing.ping_every;
+        match self.session.cursor(&self.app.log.read()) {
+            Some(cursor) => format!(": ping\nid: {cursor}\n\n").into(),
+            None => Bytes::from_static(b": ping\n\n"),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Looks at the topic: which one it is, and what it holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_io::{topic_id, topics};
+use rdkafka::consumer::BaseConsumer;
+
+/// Per call to the brokers.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// The topic as it is now.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// First half of the id that Kafka gave it.
+    pub topic: u64,
+    /// First and next offset of each partition.
+    pub watermarks: Vec<(i64, i64)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    #[error("the topic does not exist yet")]
+    Missing,
+    #[error("no broker answers: {0}")]
+    Away(String),
+}
+
+impl SurveyError {
+    /// The same text for as long as the same is the matter.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Missing => "the topic of anomalies does not exist yet",
+            Self::Away(_) => "kafka does not answer",
+        }
+    }
+}
+
+pub async fn survey(client: Arc<BaseConsumer>, topic: String) -> Result<Survey, SurveyError> {
+    let looked = tokio::task::spawn_blocking(move || look(&client, &topic));
+    looked
+        .await
+        .unwrap_or_else(|error| Err(SurveyError::Away(error.to_string())))
+}
+
+fn look(client: &BaseConsumer, topic: &str) -> Result<Survey, SurveyError> {
+    let away = |error: &dyn std::fmt::Display| SurveyError::Away(error.to_string());
+    let watermarks = topics::watermarks(client, topic, ANSWER_WITHIN)
+        .map_err(|error| away(&error))?
+        .ok_or(SurveyError::Missing)?;
+    let id = topic_id::fetch(client, topic, ANSWER_WITHIN).map_err(|error| away(&error))?;
+    Ok(Survey {
+        topic: id.as_u64_pair().0,
+        watermarks,
+    })
+}

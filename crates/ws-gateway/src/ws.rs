@@ -1,0 +1,283 @@
+//! `GET /ws/anomalies`.
+//!
+//! One small task a client: its place in the log, and at most one frame on its way out. A frame is
+//! pulled only when the socket takes it, so that a client which does not read holds up itself alone.
+//!
+//! Invariant: nothing is buffered for a client but the frame being written and a few short answers.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use contracts::websocket::{SUBPROTOCOL, ServerFrame};
+use futures::{Sink, SinkExt, StreamExt};
+use tokio::time::Instant;
+
+use crate::app::App;
+use crate::clients::Client;
+use crate::metrics::Transport;
+use crate::origin::may_connect;
+use crate::refusal::Refusal;
+use crate::session::{BadRequest, Frame, Next, Request, Session, request};
+
+/// Largest frame that a client may send.
+const MOST_FROM_CLIENT: usize = 64 * 1024;
+/// Bad frames after which the connection is closed.
+const MOST_ERRORS: u32 = 16;
+/// Answers that may wait; beyond that nothing more is read from the client.
+const MOST_ANSWERS: usize = 8;
+
+const GOING_AWAY: u16 = 1001;
+const POLICY: u16 = 1008;
+const TOO_BIG: u16 = 1009;
+
+pub async fn upgrade(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refusal> {
+    let of = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // An Origin that is not text is no origin of ours.
+    let origin = headers
+        .get(header::ORIGIN)
+        .map(|value| value.to_str().unwrap_or("null"));
+    if !may_connect(origin, of(header::HOST), app.allowed_origins.as_ref()) {
+        return Err(Refusal::Origin);
+    }
+    if !app.log.read().is_loaded() {
+        return Err(Refusal::starting());
+    }
+    let client = app
+        .clients
+        .admit(Transport::WebSocket)
+        .ok_or_else(Refusal::full)?;
+    Ok(upgrade
+        .protocols([SUBPROTOCOL])
+        .read_buffer_size(1024)
+        // Each frame goes out at once; a frame that does not fit into the socket is all that waits.
+        .write_buffer_size(0)
+        .max_message_size(MOST_FROM_CLIENT)
+        .max_frame_size(MOST_FROM_CLIENT)
+        .on_upgrade(move |socket| Connection::new(socket, app, client).run()))
+}
+
+struct Connection {
+    socket: WebSocket,
+    app: Arc<App>,
+    client: Client,
+    session: Session,
+    answers: VecDeque<ServerFrame>,
+    /// The session has nothing until the log changes.
+    is_idle: bool,
+    /// The socket did not take everything; when it does, the other side has read.
+    is_blocked: bool,
+    heard: Instant,
+    ping_at: Instant,
+    is_ping_due: bool,
+    errors: u32,
+}
+
+enum Event {
+    Received(Option<Result<Message, axum::Error>>),
+    Writable(Result<(), axum::Error>),
+    Changed,
+    Tick,
+    Stopping,
+}
+
+/// Why a connection ends.
+enum End {
+    /// The client went, or its connection broke.
+    Gone,
+    Close(u16, &'static str),
+}
+
+impl Connection {
+    fn new(socket: WebSocket, app: Arc<App>, client: Client) -> Self {
+        let now = Instant::now();
+        // Clients that came together are not pinged together.
+        let spread = app
+            .timing
+            .ping_every
+            .mul_f64((client.number % 64) as f64 / 128.0);
+        let ping_at = now + app.timing.ping_every - spread;
+        Self {
+            session: Session::new(app.queue),
+            answers: VecDeque::new(),
+            is_idle: true,
+            is_blocked: false,
+            heard: now,
+            ping_at,
+            is_ping_due: false,
+            errors: 0,
+            socket,
+            app,
+            client,
+        }
+    }
+
+    async fn run(mut self) {
+        let hello = Session::hello(&self.app.log.read());
+        self.answers.push_back(hello);
+        let app = Arc::clone(&self.app);
+        let mut changes = app.log.changes();
+        let mut stopping = pin!(app.tasks.stopping());
+        let end = loop {
+            let wake_at = self.ping_at.min(self.heard + app.timing.silent_for);
+            let is_idle = self.is_idle;
+            let event = tokio::select! {
+                biased;
+                () = &mut stopping => Event::Stopping,
+                () = tokio::time::sleep_until(wake_at) => Event::Tick,
+                event = poll_fn(|context| self.poll_socket(context)) => event,
+                _ = changes.changed(), if is_idle => Event::Changed,
+            };
+            let step = match event {
+                Event::Received(message) => self.receive(message),
+                Event::Writable(Ok(())) => self.send_next().await,
+                Event::Writable(Err(_broken)) => Err(End::Gone),
+                Event::Changed => {
+                    self.is_idle = false;
+                    Ok(())
+                }
+                Event::Tick => self.tick(),
+                Event::Stopping => Err(End::Close(GOING_AWAY, "going away")),
+            };
+            if let Err(end) = step {
+                break end;
+            }
+        };
+        if let End::Close(code, reason) = end {
+            // A client that does not take it is dropped without.
+            let _ = tokio::time::timeout(app.timing.close_within, self.close(code, reason)).await;
+        }
+        drop(self.client);
+    }
+
+    fn poll_socket(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if self.answers.len() < MOST_ANSWERS
+            && let Poll::Ready(message) = self.socket.poll_next_unpin(context)
+        {
+            return Poll::Ready(Event::Received(message));
+        }
+        let mut socket = std::pin::Pin::new(&mut self.socket);
+        if self.answers.is_empty() && self.is_idle {
+            // Pushes out what the socket did not take at first.
+            return match socket.as_mut().poll_flush(context) {
+                Poll::Ready(Err(error)) => Poll::Ready(Event::Writable(Err(error))),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            };
+        }
+        let ready = socket.poll_ready(context);
+        if self.is_blocked && ready.is_ready() {
+            self.heard = Instant::now();
+        }
+        self.is_blocked = ready.is_pending();
+        ready.map(Event::Writable)
+    }
+
+    /// The socket takes a frame: answers first, then what the session has.
+    async fn send_next(&mut self) -> Result<(), End> {
+        if std::mem::take(&mut self.is_ping_due) {
+            self.feed(Message::Ping(bytes::Bytes::new()))?;
+            let ping = self.session.ping(&self.app.log.read());
+            self.answers.push_back(ping);
+            return Ok(());
+        }
+        let next = match self.answers.pop_front() {
+            Some(answer) => Next::Frame(Frame::Other(answer)),
+            None => self.session.pull(&self.app.log.read()),
+        };
+        match next {
+            Next::Frame(frame) => {
+                let text = self.app.text_of(Transport::WebSocket, frame);
+                self.feed(Message::Text(text))
+            }
+            Next::Idle => {
+                self.is_idle = true;
+                Ok(())
+            }
+            Next::Busy => {
+                tokio::task::yield_now().await;
+                Ok(())
+            }
+        }
+    }
+
+    fn feed(&mut self, message: Message) -> Result<(), End> {
+        self.socket
+            .start_send_unpin(message)
+            .map_err(|_broken| End::Gone)
+    }
+
+    fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        self.heard = Instant::now();
+        let answer = match message {
+            None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+            Some(Err(error)) => return Err(end_for(&error)),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
+            Some(Ok(Message::Binary(_))) => Err(BadRequest::Binary),
+            Some(Ok(Message::Text(text))) => request::read(&text),
+        };
+        match answer {
+            Ok(Request::Pong) => {}
+            Ok(Request::Subscribe { filter, since }) => {
+                let frames = self.session.subscribe(filter, since, &self.app.log.read());
+                self.answers.extend(frames);
+                self.is_idle = false;
+            }
+            Err(bad) => {
+                self.errors += 1;
+                if self.errors > MOST_ERRORS {
+                    return Err(End::Close(POLICY, "too many bad frames"));
+                }
+                self.answers.push_back(ServerFrame::Error {
+                    code: bad.code().to_owned(),
+                    message: bad.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if now >= self.heard + self.app.timing.silent_for {
+            return Err(End::Gone);
+        }
+        if now < self.ping_at {
+            return Ok(());
+        }
+        self.ping_at = now + self.app.timing.ping_every;
+        // Sent when the socket takes it, behind what is on its way.
+        self.is_ping_due = true;
+        self.is_idle = false;
+        Ok(())
+    }
+
+    /// Says why, and waits for the client to answer.
+    async fn close(&mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame {
+            code,
+            reason: Utf8Bytes::from_static(reason),
+        };
+        if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
+            while let Some(Ok(_late)) = self.socket.next().await {}
+        }
+    }
+}
+
+/// A frame past the limit is told as such; anything else is a broken connection.
+fn end_for(error: &axum::Error) -> End {
+    let text = error.to_string();
+    if text.contains("too long") || text.contains("too big") {
+        return End::Close(TOO_BIG, "frame larger than 64 KiB");
+    }
+    End::Gone
+}
