@@ -96,7 +96,7 @@ async fn keep_storing(store: &Client, anomaly: &Anomaly) -> Result<(), String> {
         match anomalies::store(store, anomaly).await {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == ports::Kind::Transient => {
-                tokio::time::sleep(backoff.delay()).await
+                tokio::time::sleep(backoff.delay()).await;
             }
             Err(error) => return Err(format!("anomaly {} cannot be stored: {error}", anomaly.id)),
         }
@@ -140,11 +140,9 @@ fn severity_of(finding: &Finding) -> Severity {
     };
     let most = match finding.kind {
         Kind::ErrorBurst => Severity::Critical,
-        Kind::ErrorRateSpike => Severity::High,
         // More traffic than ever is worth a look; nothing at all is an outage.
-        Kind::RateSpike => Severity::High,
         Kind::RateDrop if finding.observed < 0.05 * finding.expected => Severity::Critical,
-        Kind::RateDrop => Severity::High,
+        Kind::ErrorRateSpike | Kind::RateSpike | Kind::RateDrop => Severity::High,
     };
     by_score.min(most)
 }

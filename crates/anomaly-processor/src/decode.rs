@@ -298,7 +298,7 @@ fn plain(json: &str) -> Cow<'_, str> {
 }
 
 /// Members of an `attributes` object stand beside the unknown ones.
-fn attributes<'a>(members: Vec<Member<'a>>) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+fn attributes(members: Vec<Member<'_>>) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     let mut pairs = Vec::with_capacity(members.len());
     for (name, json) in members {
         let mut inner = Fields::default();

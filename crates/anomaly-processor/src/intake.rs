@@ -464,11 +464,9 @@ fn close(running: &mut Running) {
 
 fn hand_over(running: &mut Running) {
     if let Some(block) = running.waiting.take() {
-        match running.blocks.try_send(block) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(block)) => running.waiting = Some(block),
-            // The writer was fenced: the rebalance that follows takes this lane away.
-            Err(mpsc::error::TrySendError::Closed(_)) => {}
+        // Closed: the writer was fenced, and the rebalance that follows takes this lane away.
+        if let Err(mpsc::error::TrySendError::Full(block)) = running.blocks.try_send(block) {
+            running.waiting = Some(block);
         }
     }
 }

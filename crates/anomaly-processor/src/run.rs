@@ -195,7 +195,7 @@ async fn serve(
                     match writer.run(blocks, finished).await {
                         Ok(()) => {}
                         Err(writer::Ended::Fenced(fenced)) => {
-                            tracing::info!(%fenced, "writer ended")
+                            tracing::info!(%fenced, "writer ended");
                         }
                         Err(ended) => drop(answers.send(Answer::Broken(ended.to_string()))),
                     }
@@ -300,13 +300,12 @@ async fn watch_clickhouse(store: Client, latch: Latch, tasks: Tasks) -> Result<(
                 tracing::info!("clickhouse answers again");
                 latch.set_ready();
             }
-            Ok(()) => {}
             Err(error) if up => {
                 up = false;
                 tracing::warn!(%error, "clickhouse does not answer; what is read waits for it");
-                latch.set_unready(&error.to_string());
+                latch.set_unready(error.to_string());
             }
-            Err(_) => {}
+            Ok(()) | Err(_) => {}
         }
     }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 "{missed} anomalies since then are not kept any more"
             )),
             News::Gone(None) => {
-                say::note("the cursor is of another time; beginning with the oldest that is kept")
+                say::note("the cursor is of another time; beginning with the oldest that is kept");
             }
             News::Connected => say::note(format_args!("watching {url}")),
             News::Lost(reason) => say::note(format_args!("{reason}; trying again")),

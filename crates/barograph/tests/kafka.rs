@@ -1,4 +1,9 @@
 //! The real Kafka, on free ports. The first run fetches it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::{path::Path, time::Duration};
 

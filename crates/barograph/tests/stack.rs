@@ -1,4 +1,9 @@
 //! The real Kafka and the real ClickHouse together. The first run fetches both.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use clickhouse_store::{Client, Target};
 use local_stack::{LocalStack, StackConfig, progress};

@@ -1,4 +1,9 @@
 //! What the supervisor promises, with small commands as parts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,9 @@
 //! `barograph up` as an operator uses it, mostly without the services.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::{
     path::Path,

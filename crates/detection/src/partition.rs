@@ -75,10 +75,7 @@ impl Observation<'_> {
 #[derive(Debug, Clone)]
 pub struct PartitionDetectors {
     config: Config,
-    #[expect(
-        clippy::disallowed_types,
-        reason = "hashbrown's map: looked up by name; walked only through `names`, in order"
-    )]
+    /// Looked up by name; walked only through `names`, in order.
     services: HashMap<Box<str>, Service>,
     /// In order of first sight: every walk over the services is in this order.
     names: Vec<Box<str>>,

@@ -1,4 +1,9 @@
 //! What the detectors say of simulated services: found, quiet, one episode, the same on replay.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use detection::{Config, Finding, Kind, Observation, PartitionDetectors, Phase, time::EventTime};
 use rand::{RngExt, SeedableRng, rngs::StdRng};

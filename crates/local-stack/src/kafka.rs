@@ -200,7 +200,7 @@ log.cleaner.dedupe.buffer.size=16777216
         );
         // Of two lines for one key the later one counts.
         for (key, value) in &ground.config.kafka.properties {
-            text.push_str(&format!("{key}={value}\n"));
+            text.extend([key.as_str(), "=", value.as_str(), "\n"]);
         }
         text
     }

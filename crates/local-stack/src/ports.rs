@@ -138,18 +138,16 @@ impl Ports {
             }
             next = LOWEST + (next - LOWEST + 1) % COUNT;
         }
-        let ports: Vec<u16> = found.into_iter().collect();
-        let [a, b, c, d, e, f, g] = ports[..] else {
-            return Err(StackError::NoFreePorts);
-        };
+        let mut ports = found.into_iter();
+        let mut next = || ports.next().ok_or(StackError::NoFreePorts);
         Ok(Self {
-            kafka: a,
-            kafka_controller: b,
-            clickhouse: c,
-            gateway: d,
-            processor_admin: e,
-            gateway_admin: f,
-            generator_admin: g,
+            kafka: next()?,
+            kafka_controller: next()?,
+            clickhouse: next()?,
+            gateway: next()?,
+            processor_admin: next()?,
+            gateway_admin: next()?,
+            generator_admin: next()?,
         })
     }
 }

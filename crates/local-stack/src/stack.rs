@@ -138,7 +138,8 @@ impl LocalStack {
 
     /// Ends everything now, without grace.
     pub async fn kill(&self) {
-        for service in self.services().clone() {
+        let services = self.services().clone();
+        for service in services {
             service.kill9().await;
         }
         self.clickhouse.child().kill9().await;

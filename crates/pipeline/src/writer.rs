@@ -72,18 +72,17 @@ impl<S, C: Commits, K: Clock, M: WriterMetrics> Writer<S, C, K, M> {
         let mut ledger = PartitionLedger::resuming_at(self.resume);
         let mut committed = self.resume;
         loop {
-            let block = match blocks.try_recv() {
-                Ok(block) => block,
-                Err(_) => {
-                    // Nothing waits: say that no block is open, so that a restart has nothing to settle.
-                    if ledger.committable() != committed {
-                        committed = ledger.committable();
-                        self.commit(committed, None).await?;
-                    }
-                    match blocks.recv().await {
-                        Some(block) => block,
-                        None => return Ok(()),
-                    }
+            let block = if let Ok(block) = blocks.try_recv() {
+                block
+            } else {
+                // Nothing waits: say that no block is open, so that a restart has nothing to settle.
+                if ledger.committable() != committed {
+                    committed = ledger.committable();
+                    self.commit(committed, None).await?;
+                }
+                match blocks.recv().await {
+                    Some(block) => block,
+                    None => return Ok(()),
                 }
             };
             ledger.observe(block.first, block.end);
@@ -121,9 +120,11 @@ impl<S, C: Commits, K: Clock, M: WriterMetrics> Writer<S, C, K, M> {
             block.first.raw() as u64,
         );
         let mut uncertain = block.uncertain;
-        while block.row_count > 0 {
+        // A block of dead letters alone has nothing to insert.
+        let mut stored = block.row_count == 0;
+        while !stored {
             match self.attempt(&block, uncertain).await {
-                Ok(()) => break,
+                Ok(()) => stored = true,
                 Err(error) if error.kind == Kind::Transient => {
                     uncertain |= error.uncertain;
                     self.metrics.retried(&error);

@@ -97,17 +97,13 @@ impl Plan {
 impl Injection {
     /// As the generator's `--inject` takes it.
     fn text(&self) -> String {
-        let mut text = format!(
-            "{}:{}@{}s+{}s",
-            self.kind.as_str(),
-            self.service,
-            self.at.as_secs(),
-            self.lasts.as_secs()
-        );
-        if let Some(magnitude) = self.magnitude {
-            text.push_str(&format!(" x{magnitude}"));
-        }
-        text
+        let (kind, service) = (self.kind.as_str(), self.service);
+        let (at, lasts) = (self.at.as_secs(), self.lasts.as_secs());
+        let magnitude = self
+            .magnitude
+            .map(|magnitude| format!(" x{magnitude}"))
+            .unwrap_or_default();
+        format!("{kind}:{service}@{at}s+{lasts}s{magnitude}")
     }
 }
 

@@ -42,7 +42,7 @@ impl Progress {
             return;
         }
         self.plain.set(self.plain.get() + 1);
-        if self.plain.get() % 10 == 0 {
+        if self.plain.get().is_multiple_of(10) {
             say::note(line);
         }
     }
@@ -137,7 +137,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

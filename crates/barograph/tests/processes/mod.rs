@@ -1,5 +1,6 @@
 //! Conditions on processes, awaited with a deadline.
 #![allow(dead_code, reason = "each test program uses some of it")]
+#![allow(clippy::unwrap_used, reason = "only tests call it")]
 
 use std::time::Duration;
 

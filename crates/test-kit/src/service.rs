@@ -1,0 +1,74 @@
+//! A service that runs: its process, and what its admin server says.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::bail;
+use local_stack::{Child, Ending, LocalStack, Ports, Service, ports::loopback};
+
+use crate::{http, wait};
+
+pub struct Running {
+    pub child: Arc<Child>,
+    admin: SocketAddr,
+}
+
+impl Running {
+    pub(crate) fn start(local: &LocalStack, service: Service) -> anyhow::Result<Self> {
+        let admin = loopback(Ports::free()?.processor_admin);
+        // More than the shutdown budget of a service, and less than a person waits.
+        let service = service
+            .env("ADMIN_LISTEN", admin.to_string())
+            .grace(Duration::from_secs(10));
+        Ok(Self {
+            child: local.spawn_service(service)?,
+            admin,
+        })
+    }
+
+    pub async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        http::get(self.admin, path).await
+    }
+
+    /// Status of `/live`, and status and body of `/ready`.
+    pub async fn health(&self) -> anyhow::Result<(u16, u16, String)> {
+        let (live, _) = self.get("/live").await?;
+        let (ready, report) = self.get("/ready").await?;
+        Ok((live, ready, report))
+    }
+
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        let what = format!("{} is ready", self.child.name());
+        let waited = wait::until(&what, wait::LONG, async || {
+            if !self.child.is_running() {
+                bail!("{} has ended", self.child.name());
+            }
+            let answer = self.get("/ready").await;
+            Ok(answer.is_ok_and(|(status, _)| status == 200).then_some(()))
+        });
+        waited.await.map_err(|error| self.with_log(error))
+    }
+
+    /// SIGTERM, and the process's end.
+    pub async fn stop(&self) -> Ending {
+        self.child.stop().await
+    }
+
+    /// `kill -9`, and on again with the same settings.
+    pub async fn kill_and_restart(&self) -> anyhow::Result<()> {
+        self.child.kill9().await;
+        Ok(self.child.start_again()?)
+    }
+
+    /// The error with what the service said last.
+    pub fn with_log(&self, error: anyhow::Error) -> anyhow::Error {
+        let lines = self.child.last_lines(25).join("\n");
+        error.context(format!("the end of {}'s log:\n{lines}", self.child.name()))
+    }
+}
+
+impl Drop for Running {
+    /// Without grace: a test that wants an orderly end stops it.
+    fn drop(&mut self) {
+        self.child.kill();
+    }
+}
