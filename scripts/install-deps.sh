@@ -18,7 +18,6 @@ need curl curl ca-certificates
 need java openjdk-17-jre-headless
 need mvn maven
 need python3 python3
-need setpriv util-linux
 need chromium chromium
 need kcat kcat
 # A virtual environment is made for one interop test; the module comes in a package of its own.

@@ -74,22 +74,17 @@ impl ErrorBurst {
         if errors < LEAST_ERRORS || errors < self.baseline.critical(records) {
             return;
         }
-        let opening = !self.episodes.is_open();
-        if opening {
+        if !self.episodes.is_open() {
             self.during = (errors, records);
         }
-        // The score costs a sum over the tail: worked out when something is told.
-        let score = if opening {
-            self.baseline.score(records, errors)
-        } else {
-            Score::of(1.0, 0.5)
-        };
         let first = self.lines.first().map_or(seen.offset, |line| line.offset);
+        let errors_during = self.during.0 as f64;
+        // The score costs a sum over the tail: worked out when something is told.
         let step = self.episodes.anomalous(
             window_start,
             now,
-            score,
-            self.during.0 as f64,
+            Score::NONE,
+            errors_during,
             (first, seen.offset),
             1000,
         );
@@ -98,8 +93,9 @@ impl ErrorBurst {
             Step::Update => Phase::Updated,
             Step::Quiet => return,
         };
+        let score = self.baseline.score(records, errors);
+        self.episodes.raise(score);
         if let Some(episode) = self.episodes.current().cloned() {
-            let score = self.baseline.score(records, errors);
             findings.push(self.tell(seen.service, phase, &episode, now, score, (records, errors)));
         }
     }

@@ -90,6 +90,13 @@ impl Episodes {
         Step::Quiet
     }
 
+    /// It was worse than known so far.
+    pub fn raise(&mut self, score: Score) {
+        if let Some(episode) = self.current.as_mut().filter(|episode| score > episode.peak) {
+            episode.peak = score;
+        }
+    }
+
     /// Ends the episode; the last version is in the answer.
     pub fn close(&mut self) -> Option<Episode> {
         let mut episode = self.current.take()?;

@@ -38,8 +38,14 @@ pub enum Seen {
 
 /// Bytes of a sample line's message that are kept.
 const SAMPLE_BYTES: usize = 1024;
+/// Bytes of a sample line's trace id that are kept: whatever a sender puts there, samples stay small.
+const TRACE_ID_BYTES: usize = 128;
 /// How often, in ms of Kafka time, silent services are looked for.
 const SWEEP_MS: i64 = 1000;
+
+fn cut(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
 
 impl Observation<'_> {
     pub(crate) fn line(&self) -> SampleLine {
@@ -47,8 +53,8 @@ impl Observation<'_> {
             time: self.time,
             offset: self.offset,
             level: self.level,
-            message: self.message[..self.message.floor_char_boundary(SAMPLE_BYTES)].to_owned(),
-            trace_id: self.trace_id.to_owned(),
+            message: cut(self.message, SAMPLE_BYTES).to_owned(),
+            trace_id: cut(self.trace_id, TRACE_ID_BYTES).to_owned(),
         }
     }
 
@@ -64,10 +70,10 @@ impl Observation<'_> {
             line.offset = self.offset;
             line.level = self.level;
             line.message.clear();
-            line.message
-                .push_str(&self.message[..self.message.floor_char_boundary(SAMPLE_BYTES)]);
+            line.message.push_str(cut(self.message, SAMPLE_BYTES));
             line.trace_id.clear();
-            line.trace_id.push_str(self.trace_id);
+            line.trace_id
+                .push_str(cut(self.trace_id, TRACE_ID_BYTES));
         }
     }
 }

@@ -56,6 +56,32 @@ struct Series {
     episodes: Episodes,
     calm: u32,
     lasted: u32,
+    worst: Option<Judged>,
+}
+
+/// Windows that were judged together: the newest one, how many, and their lines.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    window: Window,
+    span: usize,
+    observed: f64,
+}
+
+impl Series {
+    /// Remembers where it was worst: the most lines per window (`up`), or the fewest.
+    fn note(&mut self, judged: Judged, up: bool) {
+        let per_window = |judged: &Judged| judged.observed / judged.span as f64;
+        let worse = self.worst.as_ref().is_none_or(|worst| {
+            if up {
+                per_window(&judged) >= per_window(worst)
+            } else {
+                per_window(&judged) <= per_window(worst)
+            }
+        });
+        if worse {
+            self.worst = Some(judged);
+        }
+    }
 }
 
 impl Rate {
@@ -109,18 +135,19 @@ impl Rate {
         now: EventTime,
         findings: &mut Vec<Finding>,
     ) {
-        let opening = !self.spike.episodes.is_open();
-        let score = if opening {
-            self.score(window.records, Kind::RateSpike)
-        } else {
-            Score::of(1.0, 0.5)
-        };
         let offsets = window.offsets.unwrap_or((0, 0));
+        let judged = Judged {
+            window: *window,
+            span: 1,
+            observed: window.records as f64,
+        };
+        self.spike.note(judged, true);
+        // The score costs a tail probability: worked out when something is told, and once a window.
         let step = self.spike.episodes.anomalous(
             window.start,
             now,
-            score,
-            window.records as f64,
+            Score::NONE,
+            judged.observed,
             offsets,
             1000,
         );
@@ -131,14 +158,14 @@ impl Rate {
         };
         self.spike.calm = 0;
         let score = self.score(window.records, Kind::RateSpike);
+        self.spike.episodes.raise(score);
         if let Some(episode) = self.spike.episodes.current().cloned() {
             findings.push(self.tell(
                 service,
                 Kind::RateSpike,
                 phase,
                 &episode,
-                window,
-                1,
+                judged,
                 now,
                 score,
             ));
@@ -167,6 +194,9 @@ impl Rate {
         let spiking = window.records >= self.spike_at;
         if spiking {
             self.spiking(service, window, now, findings);
+            self.spike
+                .episodes
+                .raise(self.score(window.records, Kind::RateSpike));
         }
         let dropping = self.dropping();
         if let Some((span, score)) = dropping {
@@ -232,9 +262,15 @@ impl Rate {
     ) {
         let start = window.start + -(self.window_ms * (span as i64 - 1));
         let offsets = window.offsets.unwrap_or((last_offset, last_offset));
+        let observed = self.last.iter().rev().take(span).sum::<u64>() as f64;
+        let judged = Judged {
+            window: *window,
+            span,
+            observed,
+        };
+        self.drop.note(judged, false);
         // "Twice as bad" for a drop is half the lines; told as the inverse so that it doubles.
-        let badness =
-            self.mean * span as f64 / (self.last.iter().rev().take(span).sum::<u64>() as f64 + 1.0);
+        let badness = self.mean * span as f64 / (observed + 1.0);
         let step =
             self.drop
                 .episodes
@@ -249,16 +285,7 @@ impl Rate {
             self.lines = last_line.cloned().into_iter().collect();
         }
         if let Some(episode) = self.drop.episodes.current().cloned() {
-            findings.push(self.tell(
-                service,
-                Kind::RateDrop,
-                phase,
-                &episode,
-                window,
-                span,
-                now,
-                score,
-            ));
+            findings.push(self.tell(service, Kind::RateDrop, phase, &episode, judged, now, score));
         }
     }
 
@@ -288,10 +315,16 @@ impl Rate {
         }
         series.calm = 0;
         series.lasted = 0;
+        let last = Judged {
+            window: *window,
+            span: 1,
+            observed: window.records as f64,
+        };
+        // An episode is remembered by its worst, not by the calm in which it ended.
+        let worst = series.worst.take().unwrap_or(last);
         if let Some(episode) = series.episodes.close() {
             let peak = episode.peak;
-            let mut finding =
-                self.tell(service, kind, Phase::Closed, &episode, window, 1, now, peak);
+            let mut finding = self.tell(service, kind, Phase::Closed, &episode, worst, now, peak);
             if adopted {
                 finding
                     .summary
@@ -372,12 +405,14 @@ impl Rate {
         kind: Kind,
         phase: Phase,
         episode: &Episode,
-        window: &Window,
-        span: usize,
+        Judged {
+            window,
+            span,
+            observed,
+        }: Judged,
         now: EventTime,
         score: Score,
     ) -> Finding {
-        let observed = self.last_sum(kind, phase, window, span);
         let expected = self.mean * span as f64;
         let seconds = self.window_ms / 1000 * span as i64;
         let spread = 3.0 * self.variance().sqrt() * span as f64;
@@ -389,7 +424,11 @@ impl Rate {
                 } else {
                     "drop"
                 };
-                format!("{service}: {what} of the log rate over after {lasted} s")
+                format!(
+                    "{service}: {what} of the log rate over after {lasted} s, {} lines in {seconds} s at its worst, {} expected",
+                    rounded(observed),
+                    rounded(expected)
+                )
             }
             _ if observed == 0.0 => format!(
                 "{service}: silent for {seconds} s, {} lines expected",
@@ -441,13 +480,6 @@ impl Rate {
             samples: self.lines.clone(),
             offsets: (episode.first_offset, episode.last_offset),
         }
-    }
-
-    fn last_sum(&self, kind: Kind, phase: Phase, window: &Window, span: usize) -> f64 {
-        if kind == Kind::RateDrop && phase != Phase::Closed && span > 1 {
-            return self.last.iter().rev().take(span).sum::<u64>() as f64;
-        }
-        window.records as f64
     }
 }
 

@@ -29,6 +29,9 @@ impl Score {
     /// A tail probability of 1e-300 is as good as zero; the cap keeps scores comparable.
     const LEAST_P: f64 = 1e-300;
 
+    /// Nothing is claimed.
+    pub const NONE: Self = Self(0.0);
+
     /// `p`: probability of something at least this extreme. NaN counts as 1: nothing is claimed.
     pub fn of(p: f64, alpha: f64) -> Self {
         let p = if p.is_nan() {
