@@ -65,7 +65,7 @@ fmt: ## Format everything
 
 .PHONY: bench
 bench: build ## Criterion benchmarks of the hot path
-	$(CARGO) bench --workspace
+	$(CARGO) bench -p anomaly-processor --bench hot_path $(ARGS)
 
 # --- Single services, against the Kafka and ClickHouse of the environment ------------------------
 

@@ -268,6 +268,17 @@ describe('watchdog', () => {
   });
 });
 
+test('a ping moves the cursor, so that a quiet stream resumes where it is', () => {
+  const { stream, socket, goLive } = setUp();
+  stream.start('c0');
+  goLive();
+  socket().receive({ type: 'ping', cursor: 'c9' });
+  socket().drop();
+  untilRetry(stream);
+  goLive();
+  expect(socket().sent.at(-1)).toMatchObject({ type: 'subscribe', since: 'c9' });
+});
+
 describe('lagged', () => {
   test('asks again for what it missed, and says how much that was', () => {
     const { stream, socket, goLive } = setUp();

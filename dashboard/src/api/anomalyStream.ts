@@ -223,6 +223,8 @@ export class AnomalyStream {
         break;
       case 'ping':
         this.#send({ type: 'pong' });
+        // Covers what a filter left out, so that the cursor does not grow old in a quiet hour.
+        if (frame.cursor !== null && this.#status.phase === 'live') this.#advance(frame.cursor);
         break;
       case 'error':
         this.#update({ problem: frame.message });

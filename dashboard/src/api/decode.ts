@@ -211,7 +211,7 @@ export function decodeFrame(data: unknown): DecodedFrame {
         missed: typeof from.missed === 'number' ? from.missed : null,
       };
     case 'ping':
-      return { type: 'ping' };
+      return { type: 'ping', cursor: typeof from.cursor === 'string' ? from.cursor : null };
     case 'error':
       return {
         type: 'error',

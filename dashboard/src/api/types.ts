@@ -110,7 +110,7 @@ export type ServerFrame =
   | { type: 'anomaly'; cursor: string; anomaly: Anomaly; traceparent: string | null }
   | { type: 'lagged'; missed: number; cursor: string }
   | { type: 'gone'; missed: number | null }
-  | { type: 'ping' }
+  | { type: 'ping'; cursor: string | null }
   | { type: 'error'; code: string; message: string };
 
 export interface StreamFilter {

@@ -1,0 +1,125 @@
+//! What one record costs between Kafka's bytes and the encoded block, stage by stage.
+//!
+//! Peers in the same run: `serde_json` into its own tree for the decoder, which is what a reader
+//! without a borrowed parser would do.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark that cannot go on has failed"
+)]
+
+use std::{convert::Infallible, hint::black_box, time::Instant};
+
+use anomaly_processor::{
+    decode::decode,
+    lane::{Beginning, Lane, LaneId, Outlets, Record},
+    metrics::Metrics,
+};
+use contracts::dead_letter::Reason;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use detection::Finding;
+use pipeline::{
+    Assignment, Epoch, Incarnation, Limits, NextOffset, Offset, Partition, block::Acknowledgement,
+};
+use service_kit::metrics::Registry;
+
+const RECORDS: usize = 10_000;
+
+/// About 250 bytes each, 12 services, one error in a hundred.
+fn records() -> Vec<String> {
+    (0..RECORDS)
+        .map(|at| {
+            let level = if at % 100 == 0 { "ERROR" } else { "INFO" };
+            format!(
+                r#"{{"timestamp":"2026-11-21T07:{:02}:{:02}.{:03}Z","service":"service-{}","level":"{level}","message":"GET /items/{at} 200 {}.2ms from primary","host":"ip-10-0-1-{}","trace_id":"4bf92f3577b34da6a3ce929d{at:08x}","latency_ms":{}.4,"status":200}}"#,
+                at / 60 % 60,
+                at % 60,
+                at % 1000,
+                at % 12,
+                at % 90,
+                at % 7,
+                at % 250
+            )
+        })
+        .collect()
+}
+
+/// Nobody listens: an outlet's cost is not the hot path's.
+struct Closed;
+
+impl Outlets for Closed {
+    type Error = Infallible;
+    fn dead_letter(
+        &mut self,
+        _: &LaneId,
+        _: &Record<'_>,
+        _: Reason,
+        _: &str,
+    ) -> Result<Acknowledgement, Infallible> {
+        Ok(tokio::sync::oneshot::channel().1)
+    }
+    fn announce(
+        &mut self,
+        _: &LaneId,
+        _: Finding,
+        _: Option<&str>,
+    ) -> Result<Acknowledgement, Infallible> {
+        Ok(tokio::sync::oneshot::channel().1)
+    }
+}
+
+fn hot_path(criterion: &mut Criterion) {
+    let records = records();
+    let mut group = criterion.benchmark_group("hot_path");
+    group.throughput(Throughput::Elements(RECORDS as u64));
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| {
+            for record in &records {
+                black_box(decode(black_box(record.as_bytes())).unwrap());
+            }
+        });
+    });
+    group.bench_function("decode_peer_serde_json_value", |bencher| {
+        bencher.iter(|| {
+            for record in &records {
+                black_box(serde_json::from_str::<serde_json::Value>(black_box(record)).unwrap());
+            }
+        });
+    });
+    let metrics = Metrics::new(&Registry::new());
+    group.bench_function("lane_decode_detect_gather_encode", |bencher| {
+        bencher.iter(|| {
+            let beginning = NextOffset::resume_at(Offset::new(0));
+            let id = LaneId {
+                assignment: Assignment {
+                    partition: Partition(0),
+                    epoch: Epoch(1),
+                },
+                incarnation: Incarnation::of(uuid::Uuid::from_u128(1), "bench"),
+            };
+            let start = Beginning {
+                replay_from: beginning,
+                take_from: beginning,
+                announced_end: None,
+            };
+            let mut lane = Lane::new(id, Limits::default(), detection::Config::default(), start);
+            let now = Instant::now();
+            for (offset, payload) in records.iter().enumerate() {
+                let record = Record {
+                    offset: Offset::new(offset as i64),
+                    kafka_time: 1_795_244_400_000 + offset as i64,
+                    key: None,
+                    payload: payload.as_bytes(),
+                    traceparent: None,
+                };
+                lane.take(&record, now, &metrics, &mut Closed).unwrap();
+            }
+            let block = lane.close().unwrap();
+            black_box(block.rows.encode("0123456789abcdef", 0));
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hot_path);
+criterion_main!(benches);
