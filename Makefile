@@ -99,7 +99,7 @@ docker-up: .env ## The whole stack in Docker, in the background
 
 .PHONY: docker-down
 docker-down: ## Take it down; the data stays in its volumes
-	$(COMPOSE) down
+	$(COMPOSE) --profile tools --profile monitoring down
 
 .PHONY: logs
 logs: ## Follow the logs of the stack in Docker

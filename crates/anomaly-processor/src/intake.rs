@@ -11,7 +11,7 @@ use std::{
 };
 
 use clickhouse_store::LogRows;
-use contracts::{dead_letter::Reason, topics::TRACEPARENT};
+use contracts::{TraceParent, dead_letter::Reason, topics::TRACEPARENT};
 use detection::Finding;
 use kafka_io::{
     consumer::{Change, GroupConsumer, Polled},
@@ -478,6 +478,8 @@ fn record_of<'a>(message: &'a BorrowedMessage<'a>) -> Record<'a> {
             .find(|header| header.key == TRACEPARENT)
             .and_then(|header| header.value)
             .and_then(|value| std::str::from_utf8(value).ok())
+            // Anything else is passed on to nobody: it could be as large as a record.
+            .filter(|value| TraceParent::parse(value).is_some())
     });
     Record {
         offset: Offset::new(message.offset()),

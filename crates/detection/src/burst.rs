@@ -61,7 +61,7 @@ impl ErrorBurst {
         window_start: EventTime,
         findings: &mut Vec<Finding>,
     ) {
-        self.recent.count(seen.time, seen.is_error);
+        self.recent.count(seen.time, seen.is_error, seen.offset);
         if self.episodes.is_open() {
             self.during.0 += u64::from(seen.is_error);
             self.during.1 += 1;
@@ -77,7 +77,7 @@ impl ErrorBurst {
         if !self.episodes.is_open() {
             self.during = (errors, records);
         }
-        let first = self.lines.first().map_or(seen.offset, |line| line.offset);
+        let first = self.recent.first_error().unwrap_or(seen.offset);
         let errors_during = self.during.0 as f64;
         // The score costs a sum over the tail: worked out when something is told.
         let step = self.episodes.anomalous(

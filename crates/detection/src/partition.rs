@@ -72,8 +72,7 @@ impl Observation<'_> {
             line.message.clear();
             line.message.push_str(cut(self.message, SAMPLE_BYTES));
             line.trace_id.clear();
-            line.trace_id
-                .push_str(cut(self.trace_id, TRACE_ID_BYTES));
+            line.trace_id.push_str(cut(self.trace_id, TRACE_ID_BYTES));
         }
     }
 }

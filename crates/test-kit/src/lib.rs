@@ -16,5 +16,5 @@ mod watcher;
 
 pub use service::Running;
 pub use space::{Counts, Message, Space, header};
-pub use stack::Stack;
+pub use stack::{Stack, program};
 pub use watcher::{Received, Watcher};

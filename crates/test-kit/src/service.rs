@@ -5,6 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::bail;
 use local_stack::{Child, Ending, LocalStack, Ports, Service, ports::loopback};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{http, wait};
 
 pub struct Running {
@@ -69,6 +71,9 @@ impl Running {
 impl Drop for Running {
     /// Without grace: a test that wants an orderly end stops it.
     fn drop(&mut self) {
-        self.child.kill();
+        if let Some(pid) = self.child.pid().and_then(|pid| Pid::from_raw(pid as i32)) {
+            // It may have ended in this moment.
+            let _ = kill_process(pid, Signal::KILL);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use clickhouse_store::{Client, Target, migrate};
+use clickhouse_store::{Client, migrate};
 use contracts::{Anomaly, topics::dead_letters_of};
 use kafka_io::{
     Connection,
@@ -50,7 +50,8 @@ pub struct Counts {
 
 impl Counts {
     pub fn is_complete(&self) -> bool {
-        self.produced == self.rows + self.dead_letters
+        // A view is written after its table.
+        self.produced == self.rows + self.dead_letters && self.in_windows == self.rows
     }
 }
 
@@ -70,19 +71,10 @@ impl Space {
         name: &str,
         partitions: i32,
     ) -> anyhow::Result<Self> {
-        let local = stack.local();
-        let connection = Connection::plain(local.kafka.brokers());
-        let client = Client::new(Target {
-            url: local.clickhouse.url(),
-            database: name.replace('-', "_"),
-            user: local.config().user.clone(),
-            password: local.password().to_owned(),
-        })?;
+        let connection = Connection::plain(stack.local().kafka.brokers());
+        let client = stack.client(&format!("test_{}", name.replace('-', "_")))?;
         let create = format!("CREATE DATABASE IF NOT EXISTS {}", client.database());
-        client
-            .in_database("default")
-            .execute(&create, &[])
-            .await?;
+        client.in_database("default").execute(&create, &[]).await?;
         let space = Self {
             logs: format!("{name}-logs"),
             anomalies: format!("{name}-anomalies"),

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use local_stack::{LocalStack, StackConfig, progress};
+use clickhouse_store::{Client, Target};
+use local_stack::{LocalStack, StackConfig, binaries::Binaries, progress};
 use tokio::sync::OnceCell;
 
 use crate::{service, space::Space};
@@ -34,7 +35,9 @@ impl Stack {
     pub async fn shared(scratch: &Path) -> anyhow::Result<Arc<Self>> {
         let stack = SHARED.get_or_try_init(|| async {
             remove_leftovers(scratch);
-            let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(scratch)?;
+            let dir = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .tempdir_in(scratch)?;
             Self::start_in(dir).await
         });
         stack.await.cloned()
@@ -46,14 +49,21 @@ impl Stack {
         let local = LocalStack::start(config, progress::silent())
             .await
             .context(HOW_TO_BUILD)?;
-        Ok(Arc::new(Self {
-            local,
-            _dir: dir,
-        }))
+        Ok(Arc::new(Self { local, _dir: dir }))
     }
 
     pub fn local(&self) -> &LocalStack {
         &self.local
+    }
+
+    /// A client of the database, which need not exist.
+    pub fn client(&self, database: &str) -> anyhow::Result<Client> {
+        Ok(Client::new(Target {
+            url: self.local.clickhouse.url(),
+            database: database.to_owned(),
+            user: self.local.config().user.clone(),
+            password: self.local.password().to_owned(),
+        })?)
     }
 
     /// A room of its own: topics `<name>-logs` and so on, a group, a database with the schema.
@@ -80,4 +90,11 @@ fn remove_leftovers(scratch: &Path) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// A program of the product, for tests that run it themselves.
+pub fn program(name: &str) -> anyhow::Result<std::path::PathBuf> {
+    Binaries::find()
+        .and_then(|binaries| binaries.sibling(name))
+        .context(HOW_TO_BUILD)
 }

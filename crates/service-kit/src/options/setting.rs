@@ -72,7 +72,8 @@ fn read<T: FromText>(text: &str, name: &str, problems: &mut Problems) -> Option<
     let value = T::from_text(text);
     if value.is_none() {
         let expected = T::expected();
-        problems.push(if T::SECRET {
+        // What stands before an @ in an address may be a user with a password.
+        problems.push(if T::SECRET || text.contains('@') {
             format!("{name}: expected {expected}, got something else (not shown)")
         } else {
             format!("{name}: expected {expected}, got {text:?}")
