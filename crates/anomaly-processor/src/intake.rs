@@ -11,26 +11,24 @@ use std::{
 };
 
 use clickhouse_store::LogRows;
-use contracts::{TraceParent, dead_letter::Reason, topics::TRACEPARENT};
-use detection::Finding;
 use kafka_io::{
     consumer::{Change, GroupConsumer, Polled},
-    dead_letters::{self, DeadLetter},
     producer::Producer,
 };
-use pipeline::{Assignment, Block, Offset, Partition, block::Acknowledgement, writer};
+use pipeline::{Assignment, Block, Partition, writer};
 use rdkafka::{
     Message,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, Headers},
+    message::BorrowedMessage,
 };
 use service_kit::lifecycle::Latch;
 use tokio::sync::mpsc;
 
 use crate::{
-    announce::{Announcer, Place},
-    lane::{Lane, LaneId, Outlets, Record},
-    metrics::{Ending, Metrics, Why},
+    announce::Announcer,
+    lane::{Lane, LaneId},
+    metrics::Metrics,
+    outlets::{Doors, record_of},
     startup::Started,
 };
 
@@ -468,83 +466,5 @@ fn hand_over(running: &mut Running) {
         if let Err(mpsc::error::TrySendError::Full(block)) = running.blocks.try_send(block) {
             running.waiting = Some(block);
         }
-    }
-}
-
-fn record_of<'a>(message: &'a BorrowedMessage<'a>) -> Record<'a> {
-    let traceparent = message.headers().and_then(|headers| {
-        headers
-            .iter()
-            .find(|header| header.key == TRACEPARENT)
-            .and_then(|header| header.value)
-            .and_then(|value| std::str::from_utf8(value).ok())
-            // Anything else is passed on to nobody: it could be as large as a record.
-            .filter(|value| TraceParent::parse(value).is_some())
-    });
-    Record {
-        offset: Offset::new(message.offset()),
-        kafka_time: message.timestamp().to_millis().unwrap_or(0),
-        key: message.key(),
-        payload: message.payload().unwrap_or_default(),
-        traceparent,
-    }
-}
-
-/// The real outlets.
-struct Doors<'a> {
-    producer: &'a Producer,
-    announcer: &'a Announcer,
-    dead_letter_topic: &'a str,
-    topic: &'a str,
-    metrics: &'a Metrics,
-}
-
-impl Outlets for Doors<'_> {
-    type Error = KafkaError;
-
-    fn dead_letter(
-        &mut self,
-        lane: &LaneId,
-        record: &Record<'_>,
-        reason: Reason,
-        error: &str,
-    ) -> Result<Acknowledgement, KafkaError> {
-        self.metrics.records.at(Ending::DeadLettered).inc();
-        self.metrics.dead_letters.at(why(reason)).inc();
-        let letter = DeadLetter {
-            topic: self.topic,
-            partition: lane.assignment.partition,
-            offset: record.offset,
-            key: record.key,
-            payload: record.payload,
-            reason,
-            error,
-            traceparent: record.traceparent.map(str::as_bytes),
-        };
-        dead_letters::send(self.producer, self.dead_letter_topic, &letter)
-    }
-
-    fn announce(
-        &mut self,
-        lane: &LaneId,
-        finding: Finding,
-        traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, KafkaError> {
-        let place = Place {
-            topic: self.topic,
-            incarnation: lane.incarnation,
-            assignment: lane.assignment,
-        };
-        self.announcer.announce(finding, place, traceparent)
-    }
-}
-
-const fn why(reason: Reason) -> Why {
-    match reason {
-        Reason::Empty => Why::Empty,
-        Reason::NotUtf8 => Why::NotUtf8,
-        Reason::BrokenJson => Why::BrokenJson,
-        Reason::NoMessage => Why::NoMessage,
-        Reason::RejectedRow => Why::RejectedRow,
     }
 }

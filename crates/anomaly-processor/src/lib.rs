@@ -8,6 +8,7 @@ pub mod intake;
 pub mod lane;
 pub mod metrics;
 pub mod options;
+mod outlets;
 pub mod run;
 pub mod startup;
 pub mod timestamps;

@@ -8,13 +8,11 @@
 extern crate self as service_kit;
 
 pub mod admin;
-pub mod backoff;
 pub mod lifecycle;
 pub mod metrics;
 pub mod options;
 pub mod telemetry;
 
-pub use backoff::Backoff;
 pub use lifecycle::{Exit, HasExit, Latch, Readiness, Service, Tasks, exit_codes, run};
 pub use metrics::Registry;
 pub use telemetry::Telemetry;

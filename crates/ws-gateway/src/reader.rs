@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use contracts::{Anomaly, topics::TRACEPARENT};
 use kafka_io::{Connection, reader};
+use pipeline::backoff::Backoff;
 use rdkafka::consumer::{BaseConsumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use service_kit::{Backoff, Tasks, telemetry};
+use service_kit::{Tasks, telemetry};
 
 use crate::health::Health;
 use crate::log::{Appended, Log, Plan, Record, SharedLog};
@@ -46,7 +47,8 @@ enum Interrupted {
 impl Reader {
     /// Ends when the service stops.
     pub async fn run(mut self, tasks: Tasks) -> Result<(), Infallible> {
-        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2));
+        let seed = u64::from(std::process::id());
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(2), seed);
         loop {
             let surveyed = tokio::select! {
                 () = tasks.stopping() => return Ok(()),
@@ -67,7 +69,7 @@ impl Reader {
             }
             tokio::select! {
                 () = tasks.stopping() => return Ok(()),
-                () = tokio::time::sleep(backoff.next_delay()) => {}
+                () = tokio::time::sleep(backoff.delay()) => {}
             }
         }
     }

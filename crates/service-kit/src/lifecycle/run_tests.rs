@@ -192,9 +192,8 @@ fn metrics_that_contradict_each_other_keep_the_service_from_starting() {
 
 const SCENARIO: &str = "SERVICE_KIT_TEST_SCENARIO";
 
-/// Not a test: what the tests below start as a process of its own.
+/// What the tests below start as a process of its own; by itself it does nothing.
 #[test]
-#[ignore = "started by the tests of signals"]
 fn child() {
     let Ok(scenario) = std::env::var(SCENARIO) else {
         return;
@@ -233,12 +232,7 @@ struct Running {
 impl Running {
     fn start(scenario: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "lifecycle::run_tests::child",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", "lifecycle::run_tests::child", "--nocapture"])
             .env(SCENARIO, scenario)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
