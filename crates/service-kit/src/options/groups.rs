@@ -45,8 +45,8 @@ crate::options! {
     pub struct ServiceOptions {
         /// Where /live, /ready and /metrics are served. Port 0 takes a free one, which is logged.
         admin_listen: ListenAddress = "0.0.0.0:9100",
-        /// Which log lines are written.
-        log_level | rust_log: LogFilter = "info",
+        /// Which log lines are written. What the Kafka client says of connections is left out: readiness says it.
+        log_level | rust_log: LogFilter = "info,librdkafka=off,rdkafka=off",
         /// How log lines are written.
         log_format: LogFormat = "text",
         /// OTLP gRPC receiver of traces, such as http://localhost:4317. Absent: no traces are sent.
