@@ -230,9 +230,11 @@ impl Intake {
     }
 
     fn read_a_stride(&mut self, now: Instant) -> Result<(), IntakeError> {
+        // A lane that can't be closed yet is not waited for: it would have this thread spin.
         let mut wait = self
             .lanes
             .values()
+            .filter(|running| running.waiting.is_none())
             .filter_map(|running| running.lane.due_in(now))
             .min()
             .unwrap_or(LONGEST_POLL)

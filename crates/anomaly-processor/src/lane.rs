@@ -260,13 +260,17 @@ impl Lane {
         }
     }
 
-    /// Time until the open block is due by age.
+    /// Time until the open block is due by age; `None` where age does not decide.
     pub fn due_in(&self, now: Instant) -> Option<Duration> {
-        self.open.as_ref().map(|open| {
+        if self.announced_end().is_some() {
+            return None;
+        }
+        let open = self.open.as_ref()?;
+        Some(
             self.limits
                 .age
-                .saturating_sub(now.duration_since(open.since))
-        })
+                .saturating_sub(now.duration_since(open.since)),
+        )
     }
 
     /// Closes the open block. One that an earlier owner announced stays open until it is whole.
