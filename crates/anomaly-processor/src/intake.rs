@@ -84,6 +84,18 @@ pub struct Parts {
     pub answers: mpsc::UnboundedReceiver<Answer>,
 }
 
+impl Parts {
+    fn doors(&self) -> Doors<'_> {
+        Doors {
+            producer: &self.producer,
+            announcer: &self.announcer,
+            dead_letter_topic: &self.dead_letter_topic,
+            topic: self.consumer.topic(),
+            metrics: &self.metrics,
+        }
+    }
+}
+
 struct Running {
     lane: Lane,
     blocks: mpsc::Sender<Block<LogRows>>,
@@ -274,16 +286,9 @@ impl Intake {
         }
         running.last_record = now;
         running.at_end = false;
-        let mut outlets = Doors {
-            producer: &self.parts.producer,
-            announcer: &self.parts.announcer,
-            dead_letter_topic: &self.parts.dead_letter_topic,
-            topic: self.parts.consumer.topic(),
-            metrics: &self.parts.metrics,
-        };
         running
             .lane
-            .take(&record, now, &self.parts.metrics, &mut outlets)?;
+            .take(&record, now, &self.parts.metrics, &mut self.parts.doors())?;
         if running.lane.is_full() {
             close(running);
             if running.lane.is_full() && !running.paused {
@@ -315,9 +320,10 @@ impl Intake {
         let under = total < self.parts.in_flight_bytes / 2;
         let mut paused = 0;
         for (partition, running) in &mut self.lanes {
-            let must = (running.lane.is_full() && running.waiting.is_some())
-                || (over && running.waiting.is_some());
-            let may = under && !(running.lane.is_full() && running.waiting.is_some());
+            let waits = running.waiting.is_some();
+            let is_stuck = waits && running.lane.is_full();
+            let must = is_stuck || (waits && over);
+            let may = under && !is_stuck;
             if must && !running.paused {
                 running.paused = self.parts.consumer.pause(*partition).is_ok();
             } else if may && running.paused {
@@ -367,16 +373,8 @@ impl Intake {
             if high > running.lane.next().raw() {
                 continue;
             }
-            let mut outlets = Doors {
-                producer: &self.parts.producer,
-                announcer: &self.parts.announcer,
-                dead_letter_topic: &self.parts.dead_letter_topic,
-                topic: consumer.topic(),
-                metrics: &self.parts.metrics,
-            };
-            running
-                .lane
-                .idle(jiff::Timestamp::now().as_millisecond(), &mut outlets)?;
+            let kafka_now = jiff::Timestamp::now().as_millisecond();
+            running.lane.idle(kafka_now, &mut self.parts.doors())?;
         }
         Ok(())
     }

@@ -115,10 +115,6 @@ impl Lane {
         self.next
     }
 
-    pub fn beginning(&self) -> Beginning {
-        self.beginning
-    }
-
     pub fn services(&self) -> usize {
         self.detectors.services()
     }

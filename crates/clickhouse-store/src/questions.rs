@@ -90,16 +90,6 @@ pub async fn summary(client: &Client) -> Result<Summary, Error> {
     })
 }
 
-/// Rows of `logs` of one incarnation.
-pub async fn stored(client: &Client, incarnation: &str) -> Result<u64, Error> {
-    Ok(client
-        .typed()
-        .query("SELECT count() FROM logs WHERE incarnation = ?")
-        .bind(incarnation)
-        .fetch_one::<u64>()
-        .await?)
-}
-
 /// One past the highest stored offset of a partition of one incarnation; `None` if there is no row.
 pub async fn next_offset(
     client: &Client,

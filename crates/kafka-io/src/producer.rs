@@ -103,8 +103,4 @@ impl Producer {
     pub fn flush(&self, limit: Duration) -> Result<(), KafkaError> {
         self.inner.flush(limit)
     }
-
-    pub fn in_flight(&self) -> usize {
-        usize::try_from(self.inner.in_flight_count()).unwrap_or(0)
-    }
 }

@@ -151,15 +151,12 @@ impl Kafka {
             latch,
             metrics: metrics.clone(),
         });
-        let mut config = producer::config(&Connection::plain(brokers.as_str()));
+        let mut config = producer::config(&Connection::from(&options.kafka));
         config
             .set("client.id", "barograph-log-generator")
             .set("linger.ms", "5")
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "262144");
-        for (name, value) in security(options) {
-            config.set(name, value);
-        }
         Ok(Self {
             producer: config.create_with_context(Reports(Arc::clone(&deliveries)))?,
             deliveries,
@@ -192,38 +189,6 @@ impl Kafka {
             }
         }
     }
-}
-
-fn security(options: &Options) -> Vec<(&'static str, String)> {
-    let kafka = &options.kafka;
-    let text = |value: &Option<String>| value.clone();
-    let values = [
-        (
-            "security.protocol",
-            Some(kafka.kafka_security_protocol.text().to_owned()),
-        ),
-        (
-            "sasl.mechanism",
-            kafka.kafka_sasl_mechanism.map(|it| it.text().to_owned()),
-        ),
-        ("sasl.username", text(&kafka.kafka_sasl_username)),
-        (
-            "sasl.password",
-            kafka
-                .kafka_sasl_password
-                .as_ref()
-                .map(|it| it.expose().to_owned()),
-        ),
-        (
-            "ssl.ca.location",
-            kafka
-                .kafka_ssl_ca_location
-                .as_ref()
-                .map(|it| it.display().to_string()),
-        ),
-    ];
-    let given = |(name, value): (&'static str, Option<String>)| Some((name, value?));
-    values.into_iter().filter_map(given).collect()
 }
 
 /// A record as Kafka takes it.
