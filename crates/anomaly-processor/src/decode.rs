@@ -3,14 +3,24 @@
 //! Invariants: what can be read is never refused, whatever else is odd about it (an odd field goes
 //! to the attributes as it is); what cannot be read is refused with a reason; nothing is copied
 //! that the bytes already hold, but for strings with escapes.
+//!
+//! A record is read once, from front to back: `scan` knows JSON, `fields` the contract's names,
+//! `level` what senders call a level.
 
-use std::{borrow::Cow, fmt};
+mod fields;
+mod level;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod reference;
+mod scan;
+mod words;
+
+use std::borrow::Cow;
 
 use contracts::{Level, dead_letter::Reason};
-use serde::de::{Deserializer as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
-
-use crate::timestamps;
+use fields::Fields;
+use scan::{Broken, Scanner};
 
 /// One log line, borrowed from the record's bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,12 +73,15 @@ pub struct Unreadable {
     pub error: String,
 }
 
+/// Reads one record's value. In time and memory linear in its length, however it is nested.
 pub fn decode(payload: &[u8]) -> Result<Line<'_>, Unreadable> {
     let unreadable = |reason, error: String| Err(Unreadable { reason, error });
-    let text = match std::str::from_utf8(payload) {
-        Ok(text) => text.trim_start_matches('\u{feff}').trim_ascii(),
+    let whole = match std::str::from_utf8(payload) {
+        Ok(text) => text,
         Err(error) => return unreadable(Reason::NotUtf8, error.to_string()),
     };
+    let begun = whole.trim_start_matches('\u{feff}').trim_ascii_start();
+    let text = begun.trim_ascii_end();
     if text.is_empty() {
         return unreadable(
             Reason::Empty,
@@ -77,283 +90,28 @@ pub fn decode(payload: &[u8]) -> Result<Line<'_>, Unreadable> {
     }
     if !text.starts_with('{') {
         return Ok(Line {
-            level: level_in(text),
+            level: level::among_words(text),
             message: Cow::Borrowed(text),
             ..Line::empty()
         });
     }
-    let mut fields = Fields::default();
-    let mut reader = serde_json::Deserializer::from_str(text);
-    if let Err(error) = reader
-        .deserialize_map(&mut fields)
-        .and_then(|()| reader.end())
-    {
-        return unreadable(Reason::BrokenJson, error.to_string());
+    let mut scanner = Scanner::new(text);
+    let mut fields = Fields::none();
+    let read = fields.read(&mut scanner, true);
+    if let Err(Broken { at, expected }) = read.and_then(|()| scanner.end()) {
+        let at = whole.len() - begun.len() + at;
+        return unreadable(
+            Reason::BrokenJson,
+            format!("expected {expected} at byte {at} of {}", payload.len()),
+        );
     }
-    fields.into_line()
-}
-
-/// Fields of the contract, by how their values are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Timestamp,
-    Service,
-    Level,
-    SeverityNumber,
-    Message,
-    Host,
-    TraceId,
-    SpanId,
-    Latency,
-    Status,
-    ClientIp,
-    User,
-}
-
-const FIELDS: usize = 12;
-
-/// A field and the rank of its name: the contract's own name is 0, aliases follow.
-fn field_of(name: &str) -> Option<(Field, u8)> {
-    Some(match name {
-        "timestamp" => (Field::Timestamp, 0),
-        "ts" => (Field::Timestamp, 1),
-        "time" => (Field::Timestamp, 2),
-        "@timestamp" => (Field::Timestamp, 3),
-        "service" => (Field::Service, 0),
-        "source" => (Field::Service, 1),
-        "service.name" => (Field::Service, 2),
-        "app" => (Field::Service, 3),
-        "level" => (Field::Level, 0),
-        "severity" => (Field::Level, 1),
-        "lvl" => (Field::Level, 2),
-        "severity_number" => (Field::SeverityNumber, 0),
-        "message" => (Field::Message, 0),
-        "msg" => (Field::Message, 1),
-        "body" => (Field::Message, 2),
-        "host" => (Field::Host, 0),
-        "trace_id" => (Field::TraceId, 0),
-        "span_id" => (Field::SpanId, 0),
-        "latency_ms" => (Field::Latency, 0),
-        "duration_ms" => (Field::Latency, 1),
-        "response_time_ms" => (Field::Latency, 2),
-        "status" => (Field::Status, 0),
-        "status_code" => (Field::Status, 1),
-        "client_ip" => (Field::ClientIp, 0),
-        "ip" => (Field::ClientIp, 1),
-        "remote_addr" => (Field::ClientIp, 2),
-        "user" => (Field::User, 0),
-        _ => return None,
-    })
-}
-
-/// One member of the JSON object: its name, and its value's JSON text.
-type Member<'a> = (Cow<'a, str>, &'a str);
-
-#[derive(Default)]
-struct Fields<'a> {
-    known: [Option<(u8, Member<'a>)>; FIELDS],
-    others: Vec<Member<'a>>,
-}
-
-impl<'a> Visitor<'a> for &mut Fields<'a> {
-    type Value = ();
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a JSON object")
+    match fields.take_line() {
+        Some(line) => Ok(line),
+        None => unreadable(
+            Reason::NoMessage,
+            "the object has none of message, msg, body".to_owned(),
+        ),
     }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut members: M) -> Result<(), M::Error> {
-        while let Some(Name(name)) = members.next_key()? {
-            let value: &'a RawValue = members.next_value()?;
-            self.put(name, value.get());
-        }
-        Ok(())
-    }
-}
-
-/// A member's name, borrowed where it has no escapes.
-#[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'a> Fields<'a> {
-    /// Of two names for one field the better one wins, and of the same name twice the last; what
-    /// loses to a better name is kept among the attributes. `null` is as good as absent.
-    fn put(&mut self, name: Cow<'a, str>, value: &'a str) {
-        if value == "null" {
-            return;
-        }
-        let Some((field, rank)) = field_of(&name) else {
-            self.others.push((name, value));
-            return;
-        };
-        let place = &mut self.known[field as usize];
-        match place {
-            Some((there, _)) if *there < rank => self.others.push((name, value)),
-            Some((there, loser)) if *there > rank => {
-                self.others.push(std::mem::replace(loser, (name, value)));
-                *there = rank;
-            }
-            _ => *place = Some((rank, (name, value))),
-        }
-    }
-
-    fn take(&mut self, field: Field) -> Option<Member<'a>> {
-        self.known[field as usize].take().map(|(_, member)| member)
-    }
-
-    fn text(&mut self, field: Field) -> Cow<'a, str> {
-        self.take(field)
-            .map_or(Cow::Borrowed(""), |(_, json)| plain(json))
-    }
-
-    fn into_line(mut self) -> Result<Line<'a>, Unreadable> {
-        let Some((_, message)) = self.take(Field::Message) else {
-            return Err(Unreadable {
-                reason: Reason::NoMessage,
-                error: "the object has none of message, msg, body".to_owned(),
-            });
-        };
-        let mut line = Line {
-            message: plain(message),
-            ..Line::empty()
-        };
-        if let Some((name, json)) = self.take(Field::Timestamp) {
-            line.timestamp = if json.starts_with('"') {
-                timestamps::from_text(&plain(json))
-            } else {
-                // As text, so that nanoseconds keep their digits until they are divided.
-                timestamps::from_text(json)
-            };
-            if line.timestamp.is_none() {
-                self.others.push((name, json));
-            }
-        }
-        line.level = self.level();
-        if let Some((name, json)) = self.take(Field::Latency) {
-            line.latency_ms = plain(json)
-                .parse()
-                .ok()
-                .filter(|latency: &f64| latency.is_finite() && *latency >= 0.0);
-            if line.latency_ms.is_none() {
-                self.others.push((name, json));
-            }
-        }
-        if let Some((name, json)) = self.take(Field::Status) {
-            match plain(json).parse() {
-                Ok(status) => line.status = status,
-                Err(_) => self.others.push((name, json)),
-            }
-        }
-        line.service = self.text(Field::Service);
-        line.host = self.text(Field::Host);
-        line.trace_id = self.text(Field::TraceId);
-        line.span_id = self.text(Field::SpanId);
-        line.client_ip = self.text(Field::ClientIp);
-        line.user = self.text(Field::User);
-        line.attributes = attributes(self.others);
-        Ok(line)
-    }
-
-    fn level(&mut self) -> Level {
-        let by_number = self.take(Field::SeverityNumber);
-        let by_name = self.take(Field::Level);
-        if let Some((name, json)) = by_name {
-            let text = plain(json);
-            let level = match text.trim().parse::<i64>() {
-                Ok(number) => Level::from_number(number, false),
-                Err(_) => Level::from_name(&text),
-            };
-            if let Some(level) = level {
-                return level;
-            }
-            self.others.push((name, json));
-        }
-        if let Some((name, json)) = by_number {
-            if let Some(level) = plain(json)
-                .parse()
-                .ok()
-                .and_then(|number| Level::from_number(number, true))
-            {
-                return level;
-            }
-            self.others.push((name, json));
-        }
-        Level::Unknown
-    }
-}
-
-/// A JSON string without its quotes and escapes; of any other value its JSON text.
-fn plain(json: &str) -> Cow<'_, str> {
-    let Some(inner) = json
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-    else {
-        return Cow::Borrowed(json);
-    };
-    if !inner.contains('\\') {
-        return Cow::Borrowed(inner);
-    }
-    // Checked once already when the object was read; only a lone surrogate escape can fail here.
-    serde_json::from_str(json).map_or(Cow::Borrowed(json), Cow::Owned)
-}
-
-/// Members of an `attributes` object stand beside the unknown ones.
-fn attributes(members: Vec<Member<'_>>) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let mut pairs = Vec::with_capacity(members.len());
-    for (name, json) in members {
-        let mut inner = Fields::default();
-        let nested = name == "attributes"
-            && json.starts_with('{')
-            && serde_json::Deserializer::from_str(json)
-                .deserialize_map(&mut inner)
-                .is_ok();
-        if nested {
-            let known = inner.known.into_iter().flatten().map(|(_, member)| member);
-            pairs.extend(
-                known
-                    .chain(inner.others)
-                    .map(|(name, json)| (name, plain(json))),
-            );
-        } else {
-            pairs.push((name, plain(json)));
-        }
-    }
-    pairs
-}
-
-/// Bytes of a plain line in which a level is looked for.
-const HEAD: usize = 256;
-
-/// The level of a plain line, from its words: one in capitals (`ERROR`), in brackets (`[error]`),
-/// named (`level=error`), or leading with a colon (`error: …`). A word in running text is no level.
-fn level_in(text: &str) -> Level {
-    let head = &text[..text.floor_char_boundary(HEAD)];
-    let mut start = 0;
-    for (at, next) in head.char_indices().chain([(head.len(), ' ')]) {
-        if next.is_ascii_alphabetic() {
-            continue;
-        }
-        let word = &head[start..at];
-        let before = &head[..start];
-        start = at + next.len_utf8();
-        if !(3..=8).contains(&word.len()) {
-            continue;
-        }
-        let marked = word.bytes().all(|byte| byte.is_ascii_uppercase())
-            || (before.ends_with('[') && next == ']')
-            || (before.ends_with('<') && next == '>')
-            || ["level=", "lvl=", "severity=", "level=\""]
-                .iter()
-                .any(|name| before.ends_with(name))
-            || (before.trim().is_empty() && next == ':');
-        if marked
-            && let Some(level) = Level::from_name(word)
-                .filter(|_| !matches!(word, "LOG" | "CONFIG" | "FAIL" | "FINE" | "ALERT"))
-        {
-            return level;
-        }
-    }
-    Level::Unknown
 }
 
 #[cfg(test)]
@@ -493,6 +251,118 @@ mod tests {
         ] {
             assert_eq!(decode(payload).unwrap_err().reason, reason, "{payload:?}");
         }
+    }
+
+    #[test]
+    fn broken_json_is_refused_with_its_place() {
+        for (payload, error) in [
+            (&br#"{"message":"m""#[..], "expected `,` or `}` at byte 14"),
+            (b" {\"message\" 1}", "expected `:` at byte 12"),
+            (
+                b"{\"message\":tru}",
+                "expected true, false, null, or another JSON value at byte 11",
+            ),
+            (b"{\"message\":}", "expected a JSON value at byte 11"),
+            (
+                b"{\"message\":\"m\n\"}",
+                "expected an escape for the control character at byte 13",
+            ),
+            (b"{\"message\":\"m", "expected the string's end at byte 13"),
+            (
+                b"{\"message\":\"\\x\"}",
+                "expected an escape that JSON knows at byte 12",
+            ),
+            (b"{\"message\":01}", "expected `,` or `}` at byte 12"),
+            (b"{\"message\":[1}", "expected `,` or `]` at byte 13"),
+            (
+                b"{\"message\":1,}",
+                "expected a name in double quotes at byte 13",
+            ),
+            (
+                b"{\"message\":1}}",
+                "expected nothing more after the object at byte 13",
+            ),
+            (
+                b"{\"\\ud800\":1}",
+                "expected a name without half a surrogate pair at byte 1",
+            ),
+        ] {
+            assert_eq!(
+                decode(payload),
+                Err(Unreadable {
+                    reason: Reason::BrokenJson,
+                    error: format!("{error} of {}", payload.len())
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn the_members_of_attributes_stand_among_the_unknown_ones() {
+        for (attributes, pairs) in [
+            (
+                r#"{"a":"1","host":"h","b":null}"#,
+                &[("host", "h"), ("a", "1")][..],
+            ),
+            (r#"{"attributes":{"a":1}}"#, &[("attributes", r#"{"a":1}"#)]),
+            (r"{}", &[]),
+            (r#""text""#, &[("attributes", "text")]),
+            // A name that is no text: the whole object is kept as it is.
+            (
+                r#"{"a":1,"\ud800":2}"#,
+                &[("attributes", r#"{"a":1,"\ud800":2}"#)],
+            ),
+        ] {
+            let json =
+                format!(r#"{{"x":"before","attributes":{attributes},"message":"m","y":"after"}}"#);
+            let line = decode(json.as_bytes()).unwrap();
+            let read: Vec<_> = line
+                .attributes
+                .iter()
+                .map(|(name, value)| (&**name, &**value))
+                .collect();
+            assert_eq!(
+                read,
+                [&[("x", "before")], pairs, &[("y", "after")]].concat()
+            );
+        }
+    }
+
+    #[test]
+    fn escapes_are_read_and_half_surrogate_pairs_keep_their_json_text() {
+        for (string, text) in [
+            (r#"\"\\\/\b\f\n\r\t"#, "\"\\/\u{8}\u{c}\n\r\t"),
+            (r"caf\u00e9 \ud83d\uDE00!", "café 😀!"),
+            (r"\u0000", "\0"),
+            (r"a\ud83d", r#""a\ud83d""#),
+            (r"\ude00\ud83d", r#""\ude00\ud83d""#),
+            (r"\ud83d\u0041", r#""\ud83d\u0041""#),
+        ] {
+            let json = format!(r#"{{"message":"{string}"}}"#);
+            assert_eq!(decode(json.as_bytes()).unwrap().message, text);
+        }
+    }
+
+    #[test]
+    fn neither_depth_nor_length_is_too_much() {
+        const DEPTH: usize = 100_000;
+        const LENGTH: usize = 16 << 20;
+        let deep = format!("{}{}", r#"{"a":["#.repeat(DEPTH), "]}".repeat(DEPTH));
+        for value in [
+            deep.clone(),
+            format!("\"{}\"", "x".repeat(LENGTH)),
+            format!("\"{}\"", r"\n".repeat(LENGTH / 2)),
+            format!("{{{}}}", vec![r#""a":"\ud800""#; LENGTH / 12].join(",")),
+            format!("[{}]", vec!["1"; LENGTH / 2].join(",")),
+        ] {
+            for name in ["message", "attributes", "x"] {
+                let json = format!(r#"{{"{name}":{value},"message":"m"}}"#);
+                assert_eq!(decode(json.as_bytes()).unwrap().message, "m");
+            }
+        }
+        let open = format!(r#"{{"message":{}"#, "[".repeat(DEPTH));
+        let refused = decode(open.as_bytes()).unwrap_err();
+        assert_eq!(refused.reason, Reason::BrokenJson);
     }
 
     proptest! {

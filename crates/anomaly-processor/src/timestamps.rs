@@ -7,23 +7,20 @@ const RANGE: std::ops::Range<i64> = 0..4_294_967_295_000;
 /// seconds, milli-, micro- or nanoseconds as text. `None` if it is none of these, or out of range.
 pub fn from_text(text: &str) -> Option<i64> {
     let text = text.trim();
-    let bytes = text.as_bytes();
-    let calendar = bytes.len() >= 19 && bytes[4] == b'-';
-    if !calendar {
+    let Some((moment, rest)) = text
+        .as_bytes()
+        .split_first_chunk::<19>()
+        .filter(|(moment, _)| moment[4] == b'-')
+    else {
         return from_number(text.parse().ok()?);
-    }
-    let digits = |range: std::ops::Range<usize>| -> Option<i64> {
-        bytes.get(range)?.iter().try_fold(0_i64, |value, byte| {
-            byte.is_ascii_digit()
-                .then(|| value * 10 + i64::from(byte - b'0'))
-        })
     };
-    let separated = bytes[7] == b'-'
-        && matches!(bytes[10], b'T' | b't' | b' ')
-        && bytes[13] == b':'
-        && bytes[16] == b':';
-    let (year, month, day) = (digits(0..4)?, digits(5..7)?, digits(8..10)?);
-    let (hour, minute, second) = (digits(11..13)?, digits(14..16)?, digits(17..19)?);
+    let two = |at: usize| two_digits(moment[at], moment[at + 1]);
+    let separated = moment[7] == b'-'
+        && matches!(moment[10], b'T' | b't' | b' ')
+        && moment[13] == b':'
+        && moment[16] == b':';
+    let (year, month, day) = (two(0)? * 100 + two(2)?, two(5)?, two(8)?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
     let valid = separated
         && (1..=12).contains(&month)
         && (1..=days_in(year, month)).contains(&day)
@@ -36,7 +33,7 @@ pub fn from_text(text: &str) -> Option<i64> {
     }
     let mut millis = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60_000
         + second.min(59) * 1000;
-    let mut rest = &bytes[19..];
+    let mut rest = rest;
     if let [b'.' | b',', fraction @ ..] = rest {
         let length = fraction
             .iter()
@@ -45,15 +42,9 @@ pub fn from_text(text: &str) -> Option<i64> {
         if length == 0 {
             return None;
         }
-        let thousandths = (0..3).fold(0, |value, at| {
-            value * 10
-                + if at < length {
-                    i64::from(fraction[at] - b'0')
-                } else {
-                    0
-                }
-        });
-        millis += thousandths;
+        millis += std::iter::zip([100, 10, 1], &fraction[..length])
+            .map(|(worth, digit)| worth * i64::from(digit - b'0'))
+            .sum::<i64>();
         rest = &fraction[length..];
     }
     millis -= zone(rest)?;
@@ -63,14 +54,12 @@ pub fn from_text(text: &str) -> Option<i64> {
 /// Offset from UTC in milliseconds. None given: UTC.
 fn zone(text: &[u8]) -> Option<i64> {
     let text = text.trim_ascii();
-    let two = |tens: u8, ones: u8| {
-        (tens.is_ascii_digit() && ones.is_ascii_digit())
-            .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
-    };
-    let (sign, hours, minutes) = match text {
-        [] | [b'Z' | b'z'] | b"UTC" => return Some(0),
-        [sign, a, b, b':', c, d] | [sign, a, b, c, d] => (sign, two(*a, *b)?, two(*c, *d)?),
-        [sign, a, b] => (sign, two(*a, *b)?, 0),
+    let (sign, hours, minutes) = match *text {
+        [] | [b'Z' | b'z'] | [b'U', b'T', b'C'] => return Some(0),
+        [sign, a, b, b':', c, d] | [sign, a, b, c, d] => {
+            (sign, two_digits(a, b)?, two_digits(c, d)?)
+        }
+        [sign, a, b] => (sign, two_digits(a, b)?, 0),
         _ => return None,
     };
     let offset = (hours * 60 + minutes) * 60_000;
@@ -97,6 +86,11 @@ pub fn from_number(number: f64) -> Option<i64> {
     };
     let millis = millis as i64;
     RANGE.contains(&millis).then_some(millis)
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<i64> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit())
+        .then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
 }
 
 fn days_in(year: i64, month: i64) -> i64 {
