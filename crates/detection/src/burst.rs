@@ -9,59 +9,60 @@ use crate::{
     finding::{Finding, Kind, Part, Phase, SampleLine},
     partition::Observation,
     ratio::RatioBaseline,
-    recent::Recent,
+    state::{Loaded, Reader, Writer},
     time::{EventTime, Score},
+    window::Window,
 };
 
 /// Fewer errors than this are never a burst.
 const LEAST_ERRORS: u64 = 5;
 
 #[derive(Debug, Clone)]
-pub struct ErrorBurst {
-    recent: Recent,
-    pub(crate) baseline: RatioBaseline,
+pub(crate) struct ErrorBurst {
+    baseline: RatioBaseline,
     episodes: Episodes,
-    span_ms: i64,
     /// Newest error lines, oldest first.
     lines: Vec<SampleLine>,
-    samples: usize,
     /// Errors, and lines, since the episode opened.
     during: (u64, u64),
     usual_lines: f64,
 }
 
+/// Judged on every error, with overlapping spans: a tenth of the budget of one window.
+fn alpha(config: &Config) -> f64 {
+    config.alpha() / 10.0
+}
+
 impl ErrorBurst {
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            recent: Recent::over(config.window_ms),
-            // Judged on every error, with overlapping spans: a tenth of the budget of one window.
-            baseline: RatioBaseline::new(config.alpha() / 10.0),
+            baseline: RatioBaseline::new(alpha(config)),
             episodes: Episodes::default(),
-            span_ms: config.window_ms,
             lines: Vec::new(),
-            samples: config.samples,
             during: (0, 0),
             usual_lines: 0.0,
         }
     }
 
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.episodes.is_open()
     }
 
     /// The newest error lines of the service, oldest first.
-    pub fn lines(&self) -> &[SampleLine] {
+    pub(crate) fn lines(&self) -> &[SampleLine] {
         &self.lines
     }
 
-    pub fn observe(
+    /// One record: an error, or any record while a burst is open. `recent`: records and errors of
+    /// the last span, with this one, and where its first error was.
+    pub(crate) fn observe(
         &mut self,
         seen: &Observation<'_>,
+        recent: ((u64, u64), Option<i64>),
         now: EventTime,
-        window_start: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        self.recent.count(seen.time, seen.is_error, seen.offset);
         if self.episodes.is_open() {
             self.during.0 += u64::from(seen.is_error);
             self.during.1 += 1;
@@ -69,19 +70,19 @@ impl ErrorBurst {
         if !seen.is_error {
             return;
         }
-        seen.keep_in(&mut self.lines, self.samples);
-        let (records, errors) = self.recent.sum();
-        if errors < LEAST_ERRORS || errors < self.baseline.critical(records) {
+        SampleLine::keep_newest(seen, &mut self.lines, config.samples);
+        let ((records, errors), first_error) = recent;
+        if errors < LEAST_ERRORS || !self.baseline.is_rare(records, errors) {
             return;
         }
         if !self.episodes.is_open() {
             self.during = (errors, records);
         }
-        let first = self.recent.first_error().unwrap_or(seen.offset);
+        let first = first_error.unwrap_or(seen.offset);
         let errors_during = self.during.0 as f64;
         // The score costs a sum over the tail: worked out when something is told.
         let step = self.episodes.anomalous(
-            window_start,
+            seen.time.start_of_window(config.window_ms),
             now,
             Score::NONE,
             errors_during,
@@ -96,41 +97,59 @@ impl ErrorBurst {
         let score = self.baseline.score(records, errors);
         self.episodes.raise(score);
         if let Some(episode) = self.episodes.current().cloned() {
-            findings.push(self.tell(seen.service, phase, &episode, now, score, (records, errors)));
+            let counts = (records, errors);
+            findings.push(self.tell(seen.service, phase, &episode, now, score, counts, config));
         }
     }
 
-    /// A window of the service closed at stream time `now`.
-    pub fn window_closed(
+    /// A window of the service closed; `now` is when it does.
+    pub(crate) fn window_closed(
         &mut self,
         service: &str,
+        window: &Window,
         now: EventTime,
-        records: u64,
-        errors: u64,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
         let Some(episode) = self.episodes.current() else {
-            self.baseline.learn(records, errors);
-            self.usual_lines += (records as f64 - self.usual_lines) * 0.05;
+            self.baseline.learn(window.records, window.errors);
+            self.usual_lines += (window.records as f64 - self.usual_lines) * 0.05;
             return;
         };
-        if now - episode.last_anomalous < 2 * self.span_ms {
+        if now - episode.last_anomalous < 2 * config.window_ms {
             return;
         }
         if let Some(episode) = self.episodes.close() {
             let peak = episode.peak;
             let (errors, records) = self.during;
-            findings.push(self.tell(
-                service,
-                Phase::Closed,
-                &episode,
-                now,
-                peak,
-                (records, errors),
-            ));
+            let counts = (records, errors);
+            findings.push(self.tell(service, Phase::Closed, &episode, now, peak, counts, config));
         }
     }
 
+    pub(crate) fn save(&self, to: &mut Writer) {
+        self.baseline.save(to);
+        self.episodes.save(to);
+        SampleLine::save_all(&self.lines, to);
+        to.u64(self.during.0);
+        to.u64(self.during.1);
+        to.f64(self.usual_lines);
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+        Ok(Self {
+            baseline: RatioBaseline::load(from, alpha(config))?,
+            episodes: Episodes::load(from)?,
+            lines: SampleLine::load_all(from, config.samples)?,
+            during: (from.count()?, from.count()?),
+            usual_lines: from.amount()?,
+        })
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "gathers what its two callers know; a struct would only move the names"
+    )]
     fn tell(
         &self,
         service: &str,
@@ -139,15 +158,16 @@ impl ErrorBurst {
         now: EventTime,
         score: Score,
         (records, errors): (u64, u64),
+        config: &Config,
     ) -> Finding {
         let share = self.baseline.share();
         let expected = share * records as f64;
-        let (a, upper) = (0.0, self.baseline.clone().critical(records) as f64);
+        let (a, upper) = (0.0, self.baseline.critical(records) as f64);
         let last = episode.last_anomalous.max(episode.start);
         let seconds = if phase == Phase::Closed {
             ((last - episode.start) / 1000).max(1)
         } else {
-            self.span_ms / 1000
+            config.window_ms / 1000
         };
         let over = if phase == Phase::Closed {
             ", over now"

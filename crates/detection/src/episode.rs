@@ -1,35 +1,39 @@
 //! An ongoing anomaly is one episode with updates, not a thousand alerts.
 //!
-//! Invariant: versions of an episode count up from 1 without gaps; it opens once and closes once.
+//! Invariants: versions of an episode count up from 1 without gaps; it opens once and closes once;
+//! no two episodes of a series have the same start and ordinal.
 
-use crate::time::{EventTime, Score};
+use crate::{
+    state::{Loaded, Reader, Writer},
+    time::{EventTime, Score},
+};
 
 /// Episodes of one series, one at a time.
 #[derive(Debug, Clone, Default)]
-pub struct Episodes {
+pub(crate) struct Episodes {
     current: Option<Episode>,
     last_start: Option<(EventTime, u32)>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Episode {
-    pub start: EventTime,
-    pub ordinal: u32,
-    pub version: u32,
+pub(crate) struct Episode {
+    pub(crate) start: EventTime,
+    pub(crate) ordinal: u32,
+    pub(crate) version: u32,
     /// The most anomalous it has been.
-    pub peak: Score,
+    pub(crate) peak: Score,
     /// Event time of the last judgement that was anomalous.
-    pub last_anomalous: EventTime,
-    pub first_offset: i64,
-    pub last_offset: i64,
+    pub(crate) last_anomalous: EventTime,
+    pub(crate) first_offset: i64,
+    pub(crate) last_offset: i64,
     /// `observed` at the last version that was told.
-    pub told: f64,
-    pub told_at: EventTime,
+    pub(crate) told: f64,
+    pub(crate) told_at: EventTime,
 }
 
 /// What a judgement makes of the episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     Open,
     Update,
     /// Goes on, and says nothing new.
@@ -37,17 +41,17 @@ pub enum Step {
 }
 
 impl Episodes {
-    pub fn current(&self) -> Option<&Episode> {
+    pub(crate) fn current(&self) -> Option<&Episode> {
         self.current.as_ref()
     }
 
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.current.is_some()
     }
 
     /// Something anomalous at `now`. `start` names the episode if it opens now. An update is told
     /// when `observed` has doubled since the last one, `pace_ms` of event time apart at least.
-    pub fn anomalous(
+    pub(crate) fn anomalous(
         &mut self,
         start: EventTime,
         now: EventTime,
@@ -57,9 +61,10 @@ impl Episodes {
         pace_ms: i64,
     ) -> Step {
         let Some(episode) = &mut self.current else {
-            let ordinal = match self.last_start {
-                Some((last, ordinal)) if last == start => ordinal + 1,
-                _ => 0,
+            // Spans of different lengths may begin before an episode that was told already.
+            let (start, ordinal) = match self.last_start {
+                Some((last, ordinal)) if last >= start => (last, ordinal + 1),
+                _ => (start, 0),
             };
             self.last_start = Some((start, ordinal));
             self.current = Some(Episode {
@@ -91,17 +96,60 @@ impl Episodes {
     }
 
     /// It was worse than known so far.
-    pub fn raise(&mut self, score: Score) {
+    pub(crate) fn raise(&mut self, score: Score) {
         if let Some(episode) = self.current.as_mut().filter(|episode| score > episode.peak) {
             episode.peak = score;
         }
     }
 
     /// Ends the episode; the last version is in the answer.
-    pub fn close(&mut self) -> Option<Episode> {
+    pub(crate) fn close(&mut self) -> Option<Episode> {
         let mut episode = self.current.take()?;
         episode.version += 1;
         Some(episode)
+    }
+
+    pub(crate) fn save(&self, to: &mut Writer) {
+        to.maybe(self.last_start, |(start, ordinal), to| {
+            to.moment(start);
+            to.u32(ordinal);
+        });
+        to.maybe(self.current.as_ref(), Episode::save);
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        Ok(Self {
+            last_start: from.maybe(|from| Ok((from.moment()?, from.u32()?)))?,
+            current: from.maybe(Episode::load)?,
+        })
+    }
+}
+
+impl Episode {
+    fn save(&self, to: &mut Writer) {
+        to.moment(self.start);
+        to.u32(self.ordinal);
+        to.u32(self.version);
+        self.peak.save(to);
+        to.moment(self.last_anomalous);
+        to.i64(self.first_offset);
+        to.i64(self.last_offset);
+        to.f64(self.told);
+        to.moment(self.told_at);
+    }
+
+    fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        Ok(Self {
+            start: from.moment()?,
+            ordinal: from.u32()?,
+            version: from.u32()?,
+            peak: Score::load(from)?,
+            last_anomalous: from.moment()?,
+            first_offset: from.i64()?,
+            last_offset: from.i64()?,
+            told: from.amount()?,
+            told_at: from.moment()?,
+        })
     }
 }
 

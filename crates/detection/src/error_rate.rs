@@ -11,6 +11,7 @@ use crate::{
     episode::{Episode, Episodes, Step},
     finding::{Finding, Kind, Part, Phase, SampleLine},
     ratio::RatioBaseline,
+    state::{Loaded, Reader, Writer},
     time::{EventTime, Score},
     window::Window,
 };
@@ -23,13 +24,10 @@ const FACTOR: f64 = 2.0;
 const CALM_WINDOWS: u32 = 3;
 
 #[derive(Debug, Clone)]
-pub struct ErrorRate {
-    window_ms: i64,
+pub(crate) struct ErrorRate {
     baseline: RatioBaseline,
     last: VecDeque<Window>,
     learned: u32,
-    warm_up: u32,
-    adopt_after: u32,
     lasted: u32,
     episodes: Episodes,
     calm: u32,
@@ -38,14 +36,11 @@ pub struct ErrorRate {
 }
 
 impl ErrorRate {
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            window_ms: config.window_ms,
             baseline: RatioBaseline::new(config.alpha()),
-            last: VecDeque::with_capacity(SPAN),
+            last: VecDeque::new(),
             learned: 0,
-            warm_up: config.warm_up_windows,
-            adopt_after: config.adopt_after_windows,
             lasted: 0,
             episodes: Episodes::default(),
             calm: 0,
@@ -53,13 +48,18 @@ impl ErrorRate {
         }
     }
 
-    pub fn window_closed(
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller; a struct for it would only move the names"
+    )]
+    pub(crate) fn window_closed(
         &mut self,
         service: &str,
         window: &Window,
         burst: bool,
         lines: &[SampleLine],
         now: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
         if self.last.len() == SPAN {
@@ -74,29 +74,36 @@ impl ErrorRate {
         let records: u64 = self.last.iter().map(|window| window.records).sum();
         let errors: u64 = self.last.iter().map(|window| window.errors).sum();
         let expected = self.baseline.share() * records as f64;
-        let score = self.baseline.score(records, errors);
-        let anomalous = self.learned >= self.warm_up
+        let matters = self.learned >= config.warm_up_windows
             && self.burst_within == 0
             && errors >= LEAST_ERRORS
-            && errors as f64 >= FACTOR * expected
-            && score.is_anomalous();
-        if anomalous {
+            && errors as f64 >= FACTOR * expected;
+        // The score costs a sum over the tail.
+        let anomalous = matters
+            .then(|| self.baseline.score(records, errors))
+            .filter(|score| score.is_anomalous());
+        if let Some(score) = anomalous {
             self.calm = 0;
             let start = self.last.front().map_or(window.start, |first| first.start);
             let offsets = (
                 self.last
                     .iter()
-                    .find_map(|window| window.offsets)
+                    .find_map(Window::offsets)
                     .map_or(0, |(first, _)| first),
                 self.last
                     .iter()
                     .rev()
-                    .find_map(|window| window.offsets)
+                    .find_map(Window::offsets)
                     .map_or(0, |(_, last)| last),
             );
-            let step =
-                self.episodes
-                    .anomalous(start, now, score, errors as f64, offsets, self.window_ms);
+            let step = self.episodes.anomalous(
+                start,
+                now,
+                score,
+                errors as f64,
+                offsets,
+                config.window_ms,
+            );
             let phase = match step {
                 Step::Open => Some(Phase::Opened),
                 Step::Update => Some(Phase::Updated),
@@ -111,12 +118,26 @@ impl ErrorRate {
                     lines,
                     now,
                     score,
+                    config,
                 ));
             }
         }
-        self.settle(service, window, anomalous, (records, errors), now, findings);
+        let counts = (records, errors);
+        self.settle(
+            service,
+            window,
+            anomalous.is_some(),
+            counts,
+            now,
+            config,
+            findings,
+        );
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller; a struct for it would only move the names"
+    )]
     fn settle(
         &mut self,
         service: &str,
@@ -124,6 +145,7 @@ impl ErrorRate {
         anomalous: bool,
         counts: (u64, u64),
         now: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
         if !self.episodes.is_open() {
@@ -137,7 +159,7 @@ impl ErrorRate {
         if !anomalous {
             self.calm += 1;
         }
-        let adopted = self.lasted >= self.adopt_after;
+        let adopted = self.lasted >= config.adopt_after_windows;
         if self.calm < CALM_WINDOWS && !adopted {
             return;
         }
@@ -145,20 +167,58 @@ impl ErrorRate {
         self.calm = 0;
         if let Some(episode) = self.episodes.close() {
             let peak = episode.peak;
-            let mut finding = self.tell(service, Phase::Closed, &episode, counts, &[], now, peak);
+            let mut finding = self.tell(
+                service,
+                Phase::Closed,
+                &episode,
+                counts,
+                &[],
+                now,
+                peak,
+                config,
+            );
             if adopted {
                 finding
                     .summary
                     .push_str(" It has lasted so long that it is taken for the new normal.");
-                self.baseline = RatioBaseline::new(self.baseline_alpha());
+                self.baseline.forget();
                 self.learned = 0;
             }
             findings.push(finding);
         }
     }
 
-    fn baseline_alpha(&self) -> f64 {
-        self.baseline.alpha()
+    pub(crate) fn is_open(&self) -> bool {
+        self.episodes.is_open()
+    }
+
+    pub(crate) fn save(&self, to: &mut Writer) {
+        self.baseline.save(to);
+        to.u64(self.last.len() as u64);
+        for window in &self.last {
+            window.save(to);
+        }
+        to.u32(self.learned);
+        to.u32(self.lasted);
+        self.episodes.save(to);
+        to.u32(self.calm);
+        to.byte(self.burst_within as u8);
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+        let baseline = RatioBaseline::load(from, config.alpha())?;
+        let count = from.length(SPAN, 2)?;
+        Ok(Self {
+            baseline,
+            last: (0..count)
+                .map(|_| Window::load(from))
+                .collect::<Loaded<_>>()?,
+            learned: from.u32()?,
+            lasted: from.u32()?,
+            episodes: Episodes::load(from)?,
+            calm: from.u32()?,
+            burst_within: usize::from(from.byte()?).min(SPAN),
+        })
     }
 
     #[expect(
@@ -174,10 +234,11 @@ impl ErrorRate {
         lines: &[SampleLine],
         now: EventTime,
         score: Score,
+        config: &Config,
     ) -> Finding {
         let share = self.baseline.share();
         let expected = share * records as f64;
-        let seconds = self.window_ms / 1000 * self.last.len() as i64;
+        let seconds = config.window_ms / 1000 * self.last.len() as i64;
         let title = if phase == Phase::Closed {
             let lasted = ((episode.last_anomalous - episode.start) / 1000).max(1);
             format!("{service}: raised share of errors over after {lasted} s")
@@ -201,7 +262,7 @@ impl ErrorRate {
             window_end: self
                 .last
                 .back()
-                .map_or(now, |window| window.start + self.window_ms),
+                .map_or(now, |window| window.start + config.window_ms),
             detected_at: now,
             score: if score > episode.peak {
                 score
@@ -211,7 +272,7 @@ impl ErrorRate {
             observed: errors as f64,
             expected,
             lower: 0.0,
-            upper: self.baseline.clone().critical(records) as f64,
+            upper: self.baseline.critical(records) as f64,
             title,
             summary: format!(
                 "{:.1}% of {records} lines are errors; {:.1}% is usual for {service}.",

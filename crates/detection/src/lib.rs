@@ -1,26 +1,60 @@
 //! What is normal for every service, and what is not.
 //!
 //! One [`PartitionDetectors`] belongs to one Kafka partition. It is fed that partition's records in
-//! order and answers with findings. Invariant: what it says is a pure function of those records (and
-//! of the idle ticks it is given): no clock, no randomness, no I/O, so that a replay gives the same
-//! findings with the same identities.
+//! order and answers with findings. Invariant: what it says is a pure function of those records: no
+//! clock, no randomness, no I/O, so that a replay gives the same findings with the same identities.
+//! Idle ticks only let it speak earlier. It can be taken down as bytes and go on from them.
 
-pub mod burst;
-pub mod episode;
-pub mod error_rate;
+mod burst;
+mod episode;
+mod error_rate;
 pub mod finding;
+mod order;
 pub mod partition;
-pub mod rate;
-pub mod ratio;
-pub mod recent;
-pub mod service;
-pub mod tail;
+mod provisional;
+mod rate;
+mod ratio;
+mod recent;
+mod service;
+mod state;
+mod tail;
 pub mod time;
-pub mod window;
+mod window;
 
 pub use finding::{Finding, Kind, Phase, SampleLine};
 pub use partition::{Observation, PartitionDetectors, Seen};
+pub use state::{FORMAT, SnapshotError};
 pub use time::{EventTime, Score};
+
+/// Version of what the detectors answer. Raised with every change that lets them answer otherwise to
+/// the same records, or keep something else: a snapshot of others is not gone on from.
+const BEHAVIOUR: u32 = 1;
+
+/// What a snapshot can be gone on from: the same number for the same behaviour and configuration.
+pub fn compatibility(config: &Config) -> u64 {
+    // Named one by one, so that a new field cannot be left out.
+    let Config {
+        window_ms,
+        grace_ms,
+        false_alerts_per_week,
+        warm_up_windows,
+        adopt_after_windows,
+        max_services,
+        max_provisional,
+        samples,
+    } = *config;
+    let mut to = state::Writer::default();
+    to.u32(BEHAVIOUR);
+    to.i64(window_ms);
+    to.i64(grace_ms);
+    to.f64(false_alerts_per_week);
+    to.u32(warm_up_windows);
+    to.u32(adopt_after_windows);
+    to.u64(max_services as u64);
+    to.u64(max_provisional as u64);
+    to.u64(samples as u64);
+    state::hash(to.bytes())
+}
 
 /// Parameters of the detectors. Times in milliseconds of event time.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +71,9 @@ pub struct Config {
     pub adopt_after_windows: u32,
     /// Services kept at once; past it the least recently seen goes, counted. Default 10,000.
     pub max_services: usize,
+    /// Services that an idle partition may follow ahead of its records, and episodes remembered as
+    /// told that way. Default 1,000.
+    pub max_provisional: usize,
     /// Sample lines of one finding. Default 5.
     pub samples: usize,
 }
@@ -50,6 +87,7 @@ impl Default for Config {
             warm_up_windows: 18,
             adopt_after_windows: 180,
             max_services: 10_000,
+            max_provisional: 1000,
             samples: 5,
         }
     }

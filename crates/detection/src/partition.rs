@@ -1,16 +1,22 @@
 //! The detectors of one Kafka partition: its services, each with its own stream time.
 //!
 //! Invariants:
-//! - the answer depends on the records in order and on the idle ticks, on nothing else;
+//! - what is found depends on the records in order, on nothing else; idle ticks only let it be told
+//!   earlier;
 //! - services are bounded: past the bound the one seen longest ago is forgotten, and counted.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher as _;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::{
-    Config,
-    finding::{Finding, SampleLine},
-    service::Service,
-    time::EventTime,
+    BEHAVIOUR, Config, SnapshotError, compatibility,
+    finding::{Finding, Phase},
+    order::Order,
+    provisional::Provisional,
+    service::{NameTag, Service},
+    state::{self, Loaded, Reader, Writer},
+    time::{EventTime, MOST_MS},
 };
 
 /// One record, as the detectors see it.
@@ -36,57 +42,29 @@ pub enum Seen {
     Late,
 }
 
-/// Bytes of a sample line's message that are kept.
-const SAMPLE_BYTES: usize = 1024;
-/// Bytes of a sample line's trace id that are kept: whatever a sender puts there, samples stay small.
-const TRACE_ID_BYTES: usize = 128;
 /// How often, in ms of Kafka time, silent services are looked for.
 const SWEEP_MS: i64 = 1000;
-
-fn cut(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
-}
-
-impl Observation<'_> {
-    pub(crate) fn line(&self) -> SampleLine {
-        SampleLine {
-            time: self.time,
-            offset: self.offset,
-            level: self.level,
-            message: cut(self.message, SAMPLE_BYTES).to_owned(),
-            trace_id: cut(self.trace_id, TRACE_ID_BYTES).to_owned(),
-        }
-    }
-
-    /// Keeps the newest `most` lines, oldest first, reusing their buffers.
-    pub(crate) fn keep_in(&self, lines: &mut Vec<SampleLine>, most: usize) {
-        if lines.len() < most {
-            lines.push(self.line());
-            return;
-        }
-        lines.rotate_left(1);
-        if let Some(line) = lines.last_mut() {
-            line.time = self.time;
-            line.offset = self.offset;
-            line.level = self.level;
-            line.message.clear();
-            line.message.push_str(cut(self.message, SAMPLE_BYTES));
-            line.trace_id.clear();
-            line.trace_id.push_str(cut(self.trace_id, TRACE_ID_BYTES));
-        }
-    }
-}
+/// Bytes of the least that is kept of a service.
+const LEAST_SERVICE_BYTES: usize = 60;
 
 #[derive(Debug, Clone)]
 pub struct PartitionDetectors {
     config: Config,
-    /// Looked up by name; walked only through `names`, in order.
-    services: HashMap<Box<str>, Service>,
-    /// In order of first sight: every walk over the services is in this order.
+    /// Slot of a service, by the hash of its name. Only looked up, never walked: its order is not
+    /// the same in two processes.
+    slots: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// By slot. Slots are given in order of first sight, later those of forgotten services.
     names: Vec<Box<str>>,
-    /// Newest Kafka time seen, ms.
-    kafka_time: i64,
+    services: Vec<Service>,
+    /// Made when the first service has to be forgotten.
+    order: Option<Order>,
+    provisional: Provisional,
+    /// Newest Kafka time seen, ms; `None` before the first record.
+    kafka_time: Option<i64>,
     swept_at: i64,
+    /// Until then, by Kafka's time, no service has been silent for long.
+    nobody_silent_until: i64,
     evicted: u64,
 }
 
@@ -94,45 +72,92 @@ impl PartitionDetectors {
     pub fn new(config: Config) -> Self {
         Self {
             config,
-            services: HashMap::new(),
+            slots: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             names: Vec::new(),
-            kafka_time: i64::MIN,
-            swept_at: i64::MIN,
+            services: Vec::new(),
+            order: None,
+            provisional: Provisional::default(),
+            kafka_time: None,
+            swept_at: 0,
+            nobody_silent_until: i64::MIN,
             evicted: 0,
         }
     }
 
-    /// Feeds one record; findings are appended.
+    /// Feeds one record; findings are appended. Times beyond ±2^52 ms are taken for the nearest
+    /// that is not.
     pub fn observe(&mut self, seen: &Observation<'_>, findings: &mut Vec<Finding>) -> Seen {
-        if seen.kafka_time > self.kafka_time {
-            self.kafka_time = seen.kafka_time;
-            if self.swept_at == i64::MIN {
+        let clamped;
+        let mut seen = seen;
+        if seen
+            .time
+            .0
+            .unsigned_abs()
+            .max(seen.kafka_time.unsigned_abs())
+            > MOST_MS as u64
+        {
+            clamped = within_range(seen);
+            seen = &clamped;
+        }
+        self.provisional.records_came();
+        match self.kafka_time {
+            Some(newest) if seen.kafka_time <= newest => {}
+            Some(_) => {
+                self.kafka_time = Some(seen.kafka_time);
+                if seen.kafka_time - self.swept_at >= SWEEP_MS {
+                    self.sweep(seen.kafka_time, findings);
+                }
+            }
+            None => {
+                self.kafka_time = Some(seen.kafka_time);
                 self.swept_at = seen.kafka_time;
             }
-            if seen.kafka_time - self.swept_at >= SWEEP_MS {
-                self.sweep(seen.kafka_time, findings);
-            }
         }
-        if let Some(service) = self.services.get_mut(seen.service) {
-            return service.observe(seen, findings);
+        let hash = self.hasher.hash_one(seen.service);
+        let tag = NameTag::of(seen.service);
+        let known = self.slots.find(hash, |slot| {
+            let at = *slot as usize;
+            self.services.get(at).is_some_and(|service| {
+                service.name == tag
+                    && (tag.is_whole()
+                        || self
+                            .names
+                            .get(at)
+                            .is_some_and(|name| **name == *seen.service))
+            })
+        });
+        let slot = match known {
+            Some(slot) => *slot,
+            None => self.enter(seen, hash, findings),
+        };
+        let Some(service) = self.services.get_mut(slot as usize) else {
+            return Seen::Late;
+        };
+        let before = findings.len();
+        let answer = service.observe(seen, &self.config, findings);
+        if findings.len() > before {
+            self.told(slot, before, findings);
         }
-        if self.services.len() >= self.config.max_services {
-            self.evict();
-        }
-        let mut service = Service::first_seen(seen.time, seen.kafka_time, &self.config);
-        let answer = service.observe(seen, findings);
-        self.services.insert(seen.service.into(), service);
-        self.names.push(seen.service.into());
         answer
     }
 
-    /// The partition is at its end and the broker answers: `kafka_now` ms have come without a
-    /// record. What this closes, a replay closes by the same times.
+    /// The partition is at its end and the broker answers: until `kafka_now`, ms, nothing came.
+    /// Silences are told ahead of the records that will show them, under the identities that those
+    /// will lead to; `Config::max_provisional` services at most, those silent longest.
     pub fn idle(&mut self, kafka_now: i64, findings: &mut Vec<Finding>) {
-        if self.kafka_time != i64::MIN && kafka_now > self.kafka_time {
-            self.kafka_time = kafka_now;
-            self.sweep(kafka_now, findings);
+        let kafka_now = kafka_now.clamp(-MOST_MS, MOST_MS);
+        let comes_first = self.kafka_time.is_none_or(|newest| kafka_now <= newest);
+        if comes_first || kafka_now - self.swept_at < SWEEP_MS {
+            return;
         }
+        self.provisional.advance(
+            kafka_now,
+            &self.names,
+            &self.services,
+            &self.config,
+            findings,
+        );
     }
 
     pub fn services(&self) -> usize {
@@ -144,35 +169,264 @@ impl PartitionDetectors {
         self.evicted
     }
 
+    /// All that is known, in the bytes that [`Self::restore`] reads: the same for the same records
+    /// and ticks.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        to.maybe(self.kafka_time, |time, to| to.i64(time));
+        to.i64(self.swept_at);
+        to.u64(self.evicted);
+        to.u64(self.services.len() as u64);
+        for (name, service) in self.names.iter().zip(&self.services) {
+            to.text(name);
+            service.save(&mut to, &self.config);
+        }
+        self.provisional.save(&mut to);
+        state::seal(BEHAVIOUR, compatibility(&self.config), to.bytes())
+    }
+
+    /// Goes on where [`Self::snapshot`] was taken. Errors: not a snapshot, or one of other detectors
+    /// or another configuration, which would go on to answer differently.
+    pub fn restore(bytes: &[u8], config: Config) -> Result<Self, SnapshotError> {
+        let body = state::open(bytes, BEHAVIOUR, compatibility(&config))?;
+        let mut from = Reader::new(body);
+        let restored = Self::load(&mut from, config)?;
+        from.end()?;
+        Ok(restored)
+    }
+
+    fn load(from: &mut Reader<'_>, config: Config) -> Loaded<Self> {
+        let mut detectors = Self::new(config);
+        detectors.kafka_time = from.maybe(Reader::millis)?;
+        detectors.swept_at = from.millis()?;
+        detectors.evicted = from.count()?;
+        let most = detectors.config.max_services.max(1);
+        let count = from.length(most, LEAST_SERVICE_BYTES)?;
+        detectors.names.reserve(count);
+        detectors.services.reserve(count);
+        for slot in 0..count {
+            let name = from.text(usize::MAX)?;
+            let hash = detectors.hasher.hash_one(name);
+            let names = &detectors.names;
+            let twin = |slot: &u32| names.get(*slot as usize).is_some_and(|n| **n == *name);
+            if detectors.slots.find(hash, twin).is_some() {
+                return Err("a service that is there twice");
+            }
+            detectors.names.push(name.into());
+            detectors.index(hash, slot as u32);
+            let service = Service::load(name, from, &detectors.config)?;
+            detectors.services.push(service);
+        }
+        detectors.provisional = Provisional::load(from, count)?;
+        Ok(detectors)
+    }
+
     /// A service that has been silent while its neighbours wrote for longer than window and grace
     /// moves on with them: silence is a fact about time, not about the next record.
+    #[cold]
     fn sweep(&mut self, kafka_now: i64, findings: &mut Vec<Finding>) {
         self.swept_at = kafka_now;
         let patience = self.config.window_ms + self.config.grace_ms;
-        for name in &self.names {
-            if let Some(service) = self.services.get_mut(name)
-                && kafka_now - service.kafka_time > patience
-            {
-                service.advance(name, kafka_now - self.config.grace_ms, findings);
+        if kafka_now > self.nobody_silent_until {
+            let mut seen_longest_ago = kafka_now;
+            for slot in 0..self.services.len() {
+                let Some((service, name)) = self.services.get_mut(slot).zip(self.names.get(slot))
+                else {
+                    break;
+                };
+                if kafka_now - service.kafka_time > patience {
+                    let before = findings.len();
+                    let to = kafka_now - self.config.grace_ms;
+                    service.advance(name, to, &self.config, findings);
+                    seen_longest_ago = seen_longest_ago.min(service.kafka_time);
+                    if findings.len() > before {
+                        self.told(slot as u32, before, findings);
+                    }
+                } else {
+                    seen_longest_ago = seen_longest_ago.min(service.kafka_time);
+                }
             }
+            self.nobody_silent_until = seen_longest_ago + patience;
+        }
+        if !self.provisional.is_untold() {
+            self.provisional
+                .withdraw_passed(&self.names, &self.services, &self.config, findings);
         }
     }
 
-    fn evict(&mut self) {
-        let oldest = self
-            .names
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, name)| {
-                self.services
-                    .get(*name)
-                    .map(|service| (service.is_anomalous(), service.kafka_time))
-            })
-            .map(|(at, _)| at);
-        if let Some(at) = oldest {
-            let name = self.names.remove(at);
-            self.services.remove(&name);
-            self.evicted += 1;
+    /// Findings of the service in `slot` from `first` on came from records.
+    #[cold]
+    fn told(&mut self, slot: u32, first: usize, findings: &mut Vec<Finding>) {
+        if let Some(order) = &mut self.order
+            && findings
+                .iter()
+                .skip(first)
+                .any(|finding| finding.phase == Phase::Closed)
+            && let Some(service) = self.services.get(slot as usize)
+        {
+            order.calmed_down(slot, service);
+        }
+        self.provisional.settle(slot, first, findings);
+    }
+
+    /// Makes room for a service never seen before.
+    #[cold]
+    fn enter(&mut self, seen: &Observation<'_>, hash: u64, findings: &mut Vec<Finding>) -> u32 {
+        let service = Service::first_seen(seen, &self.config);
+        let silent_at = seen.kafka_time + self.config.window_ms + self.config.grace_ms;
+        self.nobody_silent_until = self.nobody_silent_until.min(silent_at);
+        let freed = self.make_room(findings);
+        let slot = freed.unwrap_or(self.services.len() as u32);
+        let at = slot as usize;
+        if let Some((name, place)) = self.names.get_mut(at).zip(self.services.get_mut(at)) {
+            *name = seen.service.into();
+            *place = service;
+        } else {
+            self.names.push(seen.service.into());
+            self.services.push(service);
+        }
+        if let Some((order, service)) = self.order.as_mut().zip(self.services.get(at)) {
+            order.enter(slot, service);
+        }
+        self.index(hash, slot);
+        slot
+    }
+
+    /// Forgets a service if there are as many as may be; the answer is its slot.
+    fn make_room(&mut self, findings: &mut Vec<Finding>) -> Option<u32> {
+        if self.services.len() < self.config.max_services.max(1) {
+            return None;
+        }
+        let order = self.order.get_or_insert_with(|| Order::of(&self.services));
+        let slot = order.take_oldest(&self.services)?;
+        let name = self.names.get(slot as usize)?;
+        let hash = self.hasher.hash_one(&**name);
+        if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+        if let Some(service) = self.services.get(slot as usize) {
+            let now = service.stream_time();
+            self.provisional.forget(slot, name, now, findings);
+        }
+        self.evicted += 1;
+        Some(slot)
+    }
+
+    fn index(&mut self, hash: u64, slot: u32) {
+        let (names, hasher) = (&self.names, &self.hasher);
+        let hash_of = |slot: &u32| {
+            names
+                .get(*slot as usize)
+                .map_or(0, |name| hasher.hash_one(&**name))
+        };
+        self.slots.insert_unique(hash, slot, hash_of);
+    }
+}
+
+#[cold]
+fn within_range<'a>(seen: &Observation<'a>) -> Observation<'a> {
+    Observation {
+        time: EventTime(seen.time.0.clamp(-MOST_MS, MOST_MS)),
+        kafka_time: seen.kafka_time.clamp(-MOST_MS, MOST_MS),
+        ..*seen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            window_ms: 1000,
+            grace_ms: 2500,
+            false_alerts_per_week: 1e6,
+            warm_up_windows: 3,
+            max_services: 4,
+            samples: 2,
+            ..Config::default()
+        }
+    }
+
+    fn feed(detectors: &mut PartitionDetectors, lines: impl Iterator<Item = (u8, i64, bool)>) {
+        let mut findings = Vec::new();
+        for (service, time, is_error) in lines {
+            let seen = Observation {
+                service: &format!("service-{service}"),
+                time: EventTime(time),
+                kafka_time: time,
+                offset: time,
+                is_error,
+                level: 3,
+                message: "a line",
+                trace_id: "a trace",
+            };
+            detectors.observe(&seen, &mut findings);
+        }
+    }
+
+    /// Bursts, spikes, drops, and something told ahead.
+    fn eventful() -> PartitionDetectors {
+        let mut detectors = PartitionDetectors::new(config());
+        let line = |at: i64| {
+            (
+                (at % 3) as u8,
+                at * 20,
+                at % 40 == 0 || (900..930).contains(&at),
+            )
+        };
+        feed(&mut detectors, (0..1000).map(line));
+        let mut findings = Vec::new();
+        detectors.idle(26_000, &mut findings);
+        assert!(!findings.is_empty());
+        detectors
+    }
+
+    proptest! {
+        /// A checksum that fits proves nothing: what is inside is checked too.
+        #[test]
+        fn whatever_is_inside_a_snapshot_neither_panics_nor_spins(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut in prop::option::of(any::<prop::sample::Index>()),
+        ) {
+            let detectors = eventful();
+            let mut body = detectors.snapshot().split_off(38);
+            for (at, to) in changes {
+                let at = at.index(body.len());
+                body[at] = to;
+            }
+            if let Some(cut) = cut {
+                body.truncate(cut.index(body.len()));
+            }
+            let bytes = state::seal(BEHAVIOUR, compatibility(&config()), &body);
+            if let Ok(mut restored) = PartitionDetectors::restore(&bytes, config()) {
+                feed(&mut restored, (1000..1400).map(|at| ((at % 5) as u8, at * 20, at % 7 == 0)));
+                restored.idle(60_000, &mut Vec::new());
+                feed(&mut restored, (3000..3010).map(|at| (1, at * 20, true)));
+            }
+        }
+
+        #[test]
+        fn no_time_is_too_early_or_too_late(times in prop::collection::vec((any::<i64>(), any::<i64>()), 1..40)) {
+            let mut detectors = PartitionDetectors::new(config());
+            let mut findings = Vec::new();
+            for (time, kafka_time) in times {
+                let seen = Observation {
+                    service: "a",
+                    time: EventTime(time),
+                    kafka_time,
+                    offset: 0,
+                    is_error: true,
+                    level: 3,
+                    message: "",
+                    trace_id: "",
+                };
+                detectors.observe(&seen, &mut findings);
+                detectors.idle(time, &mut findings);
+            }
+            prop_assert!(PartitionDetectors::restore(&detectors.snapshot(), config()).is_ok());
         }
     }
 }

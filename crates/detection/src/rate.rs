@@ -3,14 +3,19 @@
 //! Invariant: what is anomalous is not learned, so that an anomaly does not become its own
 //! baseline; a change that lasts is adopted, by starting over.
 
+mod series;
+mod tell;
+
 use std::collections::VecDeque;
+
+use series::{Judged, Series};
 
 use crate::{
     Config,
-    burst::rounded,
-    episode::{Episode, Episodes, Step},
-    finding::{Finding, Kind, Part, Phase, SampleLine},
+    episode::{Episode, Step},
+    finding::{Finding, Kind, Phase, SampleLine},
     partition::Observation,
+    state::{Loaded, Reader, Writer},
     tail::{negative_binomial_critical, negative_binomial_lower, negative_binomial_upper},
     time::{EventTime, Score},
     window::Window,
@@ -28,17 +33,13 @@ const DROP_FACTOR: f64 = 0.6;
 /// And a spike has this many lines more than expected at the least.
 const LEAST_EXCESS: f64 = 10.0;
 /// Windows summed up to see a drop that one window is too small for.
-const DROP_SPANS: [usize; 3] = [1, 6, 30];
+const DROP_SPANS: [usize; 3] = [1, 6, LONGEST_SPAN];
+pub(crate) const LONGEST_SPAN: usize = 30;
 /// Normal windows in a row that end an episode.
 const CALM_WINDOWS: u32 = 2;
 
 #[derive(Debug, Clone)]
-pub struct Rate {
-    window_ms: i64,
-    alpha: f64,
-    warm_up: u32,
-    adopt_after: u32,
-    samples: usize,
+pub(crate) struct Rate {
     learned: u32,
     mean: f64,
     /// Mean of squared deviations from the moving average.
@@ -46,86 +47,86 @@ pub struct Rate {
     /// Counts of the last windows, newest last, anomalous ones included.
     last: VecDeque<u64>,
     spike_at: u64,
+    /// Whether `spike_at` is the critical count, or only something below it that costs nothing.
+    is_exact: bool,
     spike: Series,
     drop: Series,
     lines: Vec<SampleLine>,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Series {
-    episodes: Episodes,
-    calm: u32,
-    lasted: u32,
-    worst: Option<Judged>,
-}
-
-/// Windows that were judged together: the newest one, how many, and their lines.
-#[derive(Debug, Clone, Copy)]
-struct Judged {
-    window: Window,
-    span: usize,
-    observed: f64,
-}
-
-impl Series {
-    /// Remembers where it was worst: the most lines per window (`up`), or the fewest.
-    fn note(&mut self, judged: Judged, up: bool) {
-        let per_window = |judged: &Judged| judged.observed / judged.span as f64;
-        let worse = self.worst.as_ref().is_none_or(|worst| {
-            if up {
-                per_window(&judged) >= per_window(worst)
-            } else {
-                per_window(&judged) <= per_window(worst)
-            }
-        });
-        if worse {
-            self.worst = Some(judged);
-        }
-    }
-}
-
 impl Rate {
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            window_ms: config.window_ms,
-            alpha: config.alpha(),
-            warm_up: config.warm_up_windows,
-            adopt_after: config.adopt_after_windows,
-            samples: config.samples,
             learned: 0,
             mean: 0.0,
             deviation2: 0.0,
-            last: VecDeque::with_capacity(DROP_SPANS[2]),
+            last: VecDeque::new(),
             spike_at: u64::MAX,
+            is_exact: false,
             spike: Series::default(),
             drop: Series::default(),
             lines: Vec::new(),
         }
     }
 
-    pub fn is_warm(&self) -> bool {
-        self.learned >= self.warm_up
+    fn is_warm(&self, config: &Config) -> bool {
+        self.learned >= config.warm_up_windows.max(1)
     }
 
-    pub fn is_open(&self) -> bool {
+    /// A window with fewer lines than this is no spike.
+    pub(crate) fn spike_at(&self) -> u64 {
+        self.spike_at
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
         self.spike.episodes.is_open() || self.drop.episodes.is_open()
     }
 
-    /// One record was counted in `window`, which is still open.
-    pub fn observe(
+    /// One record was counted in `window`, which is still open and has lines enough to ask.
+    pub(crate) fn observe(
         &mut self,
         seen: &Observation<'_>,
         window: &Window,
         now: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        if window.records < self.spike_at {
+        if !self.is_spike(window.records, config) {
             return;
         }
-        if self.lines.len() < self.samples {
-            seen.keep_in(&mut self.lines, self.samples);
+        if self.lines.len() < config.samples {
+            self.lines.push(SampleLine::of(seen));
         }
-        self.spiking(seen.service, window, now, findings);
+        self.spiking(seen.service, window, now, config, findings);
+    }
+
+    /// The critical count costs many tails: it is worked out for windows that come near it.
+    fn is_spike(&mut self, records: u64, config: &Config) -> bool {
+        if records >= self.spike_at && !self.is_exact {
+            self.spike_at = self.critical(config);
+            self.is_exact = true;
+        }
+        records >= self.spike_at
+    }
+
+    fn critical(&self, config: &Config) -> u64 {
+        negative_binomial_critical(self.mean, self.dispersion(), config.alpha())
+            .max(self.matters_at())
+    }
+
+    /// Rarer than this may be, but is too small to matter.
+    fn matters_at(&self) -> u64 {
+        let most = (self.mean * SPIKE_FACTOR).max(self.mean + LEAST_EXCESS);
+        most.ceil() as u64
+    }
+
+    fn arm(&mut self, config: &Config) {
+        self.is_exact = false;
+        self.spike_at = if self.is_warm(config) {
+            self.matters_at()
+        } else {
+            u64::MAX
+        };
     }
 
     fn spiking(
@@ -133,9 +134,9 @@ impl Rate {
         service: &str,
         window: &Window,
         now: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        let offsets = window.offsets.unwrap_or((0, 0));
         let judged = Judged {
             window: *window,
             span: 1,
@@ -148,7 +149,7 @@ impl Rate {
             now,
             Score::NONE,
             judged.observed,
-            offsets,
+            window.offsets().unwrap_or((0, 0)),
             1000,
         );
         let phase = match step {
@@ -157,7 +158,7 @@ impl Rate {
             Step::Quiet => return,
         };
         self.spike.calm = 0;
-        let score = self.score(window.records, Kind::RateSpike);
+        let score = self.score(window.records, config);
         self.spike.episodes.raise(score);
         if let Some(episode) = self.spike.episodes.current().cloned() {
             findings.push(self.tell(
@@ -168,37 +169,42 @@ impl Rate {
                 judged,
                 now,
                 score,
+                config,
             ));
         }
     }
 
     /// A window closed. `last_line`: a line that the service wrote lately, for a drop, which has
     /// no lines of its own.
-    pub fn window_closed(
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller; a struct for it would only move the names"
+    )]
+    pub(crate) fn window_closed(
         &mut self,
         service: &str,
         window: &Window,
         last_line: Option<&SampleLine>,
         last_offset: i64,
         now: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        if self.last.len() == DROP_SPANS[2] {
+        if self.last.len() == LONGEST_SPAN {
             self.last.pop_front();
         }
         self.last.push_back(window.records);
-        if !self.is_warm() {
-            self.learn(window.records);
+        if !self.is_warm(config) {
+            self.learn(window.records, config);
             return;
         }
-        let spiking = window.records >= self.spike_at;
+        let spiking = self.is_spike(window.records, config);
         if spiking {
-            self.spiking(service, window, now, findings);
-            self.spike
-                .episodes
-                .raise(self.score(window.records, Kind::RateSpike));
+            self.spiking(service, window, now, config, findings);
+            let score = self.score(window.records, config);
+            self.spike.episodes.raise(score);
         }
-        let dropping = self.dropping();
+        let dropping = self.dropping(config);
         if let Some((span, score)) = dropping {
             self.dropped(
                 service,
@@ -208,25 +214,35 @@ impl Rate {
                 last_line,
                 last_offset,
                 now,
+                config,
                 findings,
             );
         }
-        self.end_if_calm(service, Kind::RateSpike, spiking, window, now, findings);
+        self.end_if_calm(
+            service,
+            Kind::RateSpike,
+            spiking,
+            window,
+            now,
+            config,
+            findings,
+        );
         self.end_if_calm(
             service,
             Kind::RateDrop,
             dropping.is_some(),
             window,
             now,
+            config,
             findings,
         );
         if !spiking && dropping.is_none() && !self.is_open() {
-            self.learn(window.records);
+            self.learn(window.records, config);
         }
     }
 
     /// The shortest span whose lines are too few, if any.
-    fn dropping(&self) -> Option<(usize, Score)> {
+    fn dropping(&self, config: &Config) -> Option<(usize, Score)> {
         DROP_SPANS.into_iter().find_map(|span| {
             if span > self.last.len() {
                 return None;
@@ -239,7 +255,7 @@ impl Rate {
             // Windows in a row go up and down together, so a sum disperses as one window does.
             let score = Score::of(
                 negative_binomial_lower(seen, expected, self.dispersion()),
-                self.alpha,
+                config.alpha(),
             );
             score.is_anomalous().then_some((span, score))
         })
@@ -258,10 +274,11 @@ impl Rate {
         last_line: Option<&SampleLine>,
         last_offset: i64,
         now: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        let start = window.start + -(self.window_ms * (span as i64 - 1));
-        let offsets = window.offsets.unwrap_or((last_offset, last_offset));
+        let start = window.start + -(config.window_ms * (span as i64 - 1));
+        let offsets = window.offsets().unwrap_or((last_offset, last_offset));
         let observed = self.last.iter().rev().take(span).sum::<u64>() as f64;
         let judged = Judged {
             window: *window,
@@ -274,7 +291,7 @@ impl Rate {
         let step =
             self.drop
                 .episodes
-                .anomalous(start, now, score, badness, offsets, self.window_ms);
+                .anomalous(start, now, score, badness, offsets, config.window_ms);
         self.drop.calm = 0;
         let phase = match step {
             Step::Open => Phase::Opened,
@@ -285,10 +302,23 @@ impl Rate {
             self.lines = last_line.cloned().into_iter().collect();
         }
         if let Some(episode) = self.drop.episodes.current().cloned() {
-            findings.push(self.tell(service, Kind::RateDrop, phase, &episode, judged, now, score));
+            findings.push(self.tell(
+                service,
+                Kind::RateDrop,
+                phase,
+                &episode,
+                judged,
+                now,
+                score,
+                config,
+            ));
         }
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one caller; a struct for it would only move the names"
+    )]
     fn end_if_calm(
         &mut self,
         service: &str,
@@ -296,20 +326,22 @@ impl Rate {
         still: bool,
         window: &Window,
         now: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        let adopt_after = self.adopt_after;
         let series = if kind == Kind::RateSpike {
             &mut self.spike
         } else {
             &mut self.drop
         };
-        if !series.episodes.is_open() {
+        // Windows from before it began close while it lasts, and say nothing about its end.
+        let began = |episode: &Episode| episode.start <= window.start;
+        if !series.episodes.current().is_some_and(began) {
             return;
         }
         series.calm = if still { 0 } else { series.calm + 1 };
         series.lasted += 1;
-        let adopted = series.lasted >= adopt_after;
+        let adopted = series.lasted >= config.adopt_after_windows;
         if series.calm < CALM_WINDOWS && !adopted {
             return;
         }
@@ -324,7 +356,16 @@ impl Rate {
         let worst = series.worst.take().unwrap_or(last);
         if let Some(episode) = series.episodes.close() {
             let peak = episode.peak;
-            let mut finding = self.tell(service, kind, Phase::Closed, &episode, worst, now, peak);
+            let mut finding = self.tell(
+                service,
+                kind,
+                Phase::Closed,
+                &episode,
+                worst,
+                now,
+                peak,
+                config,
+            );
             if adopted {
                 finding
                     .summary
@@ -338,7 +379,7 @@ impl Rate {
         }
     }
 
-    fn learn(&mut self, records: u64) {
+    fn learn(&mut self, records: u64, config: &Config) {
         let count = f64::from(self.learned);
         let seen = records as f64;
         let deviation = seen - self.mean;
@@ -346,7 +387,7 @@ impl Rate {
             // The most that one window may move the deviation: what nearly never happens by chance.
             let most = 16.0 * self.variance().max(1.0);
             let weight = LEARN_DEVIATION.max(1.0 / count.max(1.0));
-            let deviation2 = if self.is_warm() {
+            let deviation2 = if self.is_warm(config) {
                 (deviation * deviation).min(most)
             } else {
                 deviation * deviation
@@ -355,13 +396,7 @@ impl Rate {
         }
         self.mean += deviation * LEARN_MEAN.max(1.0 / (count + 1.0));
         self.learned = self.learned.saturating_add(1);
-        self.spike_at = if self.is_warm() {
-            negative_binomial_critical(self.mean, self.dispersion(), self.alpha)
-                .max((self.mean * SPIKE_FACTOR).ceil() as u64)
-                .max((self.mean + LEAST_EXCESS).ceil() as u64)
-        } else {
-            u64::MAX
-        };
+        self.arm(config);
     }
 
     fn forget(&mut self) {
@@ -385,122 +420,36 @@ impl Rate {
         self.mean + self.dispersion() * self.mean * self.mean
     }
 
-    fn score(&self, records: u64, kind: Kind) -> Score {
-        let dispersion = self.dispersion();
-        let p = if kind == Kind::RateSpike {
-            negative_binomial_upper(records, self.mean, dispersion)
-        } else {
-            negative_binomial_lower(records, self.mean, dispersion)
-        };
-        Score::of(p, self.alpha)
+    fn score(&self, records: u64, config: &Config) -> Score {
+        let p = negative_binomial_upper(records, self.mean, self.dispersion());
+        Score::of(p, config.alpha())
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "gathers what its three callers know; a struct would only move the names"
-    )]
-    fn tell(
-        &self,
-        service: &str,
-        kind: Kind,
-        phase: Phase,
-        episode: &Episode,
-        Judged {
-            window,
-            span,
-            observed,
-        }: Judged,
-        now: EventTime,
-        score: Score,
-    ) -> Finding {
-        let expected = self.mean * span as f64;
-        let seconds = self.window_ms / 1000 * span as i64;
-        let spread = 3.0 * self.variance().sqrt() * span as f64;
-        let title = match phase {
-            Phase::Closed => {
-                let lasted = ((episode.last_anomalous - episode.start) / 1000).max(1);
-                let what = if kind == Kind::RateSpike {
-                    "spike"
-                } else {
-                    "drop"
-                };
-                format!(
-                    "{service}: {what} of the log rate over after {lasted} s, {} lines in {seconds} s at its worst, {} expected",
-                    rounded(observed),
-                    rounded(expected)
-                )
-            }
-            _ if observed == 0.0 => format!(
-                "{service}: silent for {seconds} s, {} lines expected",
-                rounded(expected)
-            ),
-            _ => format!(
-                "{service}: {} lines in {seconds} s, {} expected",
-                rounded(observed),
-                rounded(expected)
-            ),
-        };
-        Finding {
-            kind,
-            service: service.to_owned(),
-            episode_start: episode.start,
-            ordinal: episode.ordinal,
-            version: episode.version,
-            phase,
-            window_start: window.start + -(self.window_ms * (span as i64 - 1)),
-            window_end: window.start + self.window_ms,
-            detected_at: now,
-            score: if score > episode.peak {
-                score
-            } else {
-                episode.peak
-            },
-            observed,
-            expected,
-            lower: (expected - spread).max(0.0),
-            upper: if kind == Kind::RateSpike && self.spike_at != u64::MAX {
-                self.spike_at as f64
-            } else {
-                expected + spread
-            },
-            title,
-            summary: summary(service, kind, observed, expected),
-            baseline: format!(
-                "Moving average of {} lines per {} s and deviation {} over the last windows (half-life 20 windows, {} learned); anomalous windows are not learned.",
-                rounded(self.mean),
-                self.window_ms / 1000,
-                rounded(self.variance().sqrt()),
-                self.learned
-            ),
-            parts: vec![Part {
-                name: "volume",
-                text: difference(observed, expected),
-                share: 1.0,
-            }],
-            samples: self.lines.clone(),
-            offsets: (episode.first_offset, episode.last_offset),
+    pub(crate) fn save(&self, to: &mut Writer) {
+        to.u32(self.learned);
+        to.f64(self.mean);
+        to.f64(self.deviation2);
+        to.u64(self.last.len() as u64);
+        for records in &self.last {
+            to.u64(*records);
         }
+        self.spike.save(to);
+        self.drop.save(to);
+        SampleLine::save_all(&self.lines, to);
     }
-}
 
-fn summary(service: &str, kind: Kind, observed: f64, expected: f64) -> String {
-    if expected <= 0.0 {
-        return format!("{service} usually writes nothing.");
-    }
-    let factor = observed / expected;
-    match kind {
-        Kind::RateSpike => format!("{service} writes {factor:.1} times as many lines as expected."),
-        _ => format!(
-            "{service} writes {:.0}% of the lines expected.",
-            100.0 * factor
-        ),
-    }
-}
-
-fn difference(observed: f64, expected: f64) -> String {
-    if observed >= expected {
-        format!("{} lines more than expected", rounded(observed - expected))
-    } else {
-        format!("{} lines fewer than expected", rounded(expected - observed))
+    pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+        let mut rate = Self::new();
+        rate.learned = from.u32()?;
+        rate.mean = from.amount()?;
+        rate.deviation2 = from.amount()?;
+        let count = from.length(LONGEST_SPAN, 1)?;
+        rate.last = (0..count).map(|_| from.count()).collect::<Loaded<_>>()?;
+        rate.spike = Series::load(from)?;
+        rate.drop = Series::load(from)?;
+        // A drop keeps one line, however few are asked for.
+        rate.lines = SampleLine::load_all(from, config.samples.max(1))?;
+        rate.arm(config);
+        Ok(rate)
     }
 }

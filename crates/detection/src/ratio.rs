@@ -1,7 +1,8 @@
 //! The share of errors that is normal for a service.
 
 use crate::{
-    tail::{beta_binomial_critical, beta_binomial_upper},
+    state::{Loaded, Reader, Writer},
+    tail::{beta_binomial_critical, beta_binomial_term, beta_binomial_upper},
     time::Score,
 };
 
@@ -12,12 +13,15 @@ use crate::{
 /// taken to have one error in twenty, give or take a lot, so that some eight errors and nothing else
 /// are a burst, and a service that starts with a few errors among many lines is not.
 #[derive(Debug, Clone)]
-pub struct RatioBaseline {
+pub(crate) struct RatioBaseline {
     errors: f64,
     records: f64,
-    /// Critical counts already worked out, by size class of `n`; emptied by learning.
-    known: [Option<(u64, u64)>; 2],
+    /// Part of the false-alert budget that one judgement may use.
     alpha: f64,
+    /// What is known already since the last learning: so many lines or more with so many errors or
+    /// fewer are no anomaly, so many lines or fewer with so many errors or more are one.
+    fine: Option<(u64, u64)>,
+    rare: Option<(u64, u64)>,
 }
 
 const FORGET: f64 = 0.99;
@@ -26,32 +30,35 @@ const PRIOR: (f64, f64) = (1.0, 19.0);
 const MOST_CERTAIN: f64 = 200.0;
 
 impl RatioBaseline {
-    pub fn new(alpha: f64) -> Self {
+    pub(crate) fn new(alpha: f64) -> Self {
         Self {
             errors: 0.0,
             records: 0.0,
-            known: [None; 2],
             alpha,
+            fine: None,
+            rare: None,
         }
     }
 
-    pub fn learn(&mut self, records: u64, errors: u64) {
+    pub(crate) fn learn(&mut self, records: u64, errors: u64) {
         self.records = self.records * FORGET + records as f64;
         self.errors = self.errors * FORGET + errors as f64;
-        self.known = [None; 2];
+        self.fine = None;
+        self.rare = None;
+    }
+
+    /// Starts over.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::new(self.alpha);
     }
 
     /// Expected share, 0 to 1.
-    pub fn share(&self) -> f64 {
+    pub(crate) fn share(&self) -> f64 {
         (self.errors + PRIOR.0) / (self.records + PRIOR.0 + PRIOR.1)
     }
 
-    pub fn alpha(&self) -> f64 {
-        self.alpha
-    }
-
     /// Lines that the estimate rests on.
-    pub fn weight(&self) -> f64 {
+    pub(crate) fn weight(&self) -> f64 {
         self.records
     }
 
@@ -61,56 +68,82 @@ impl RatioBaseline {
         (share * certainty, (1.0 - share) * certainty)
     }
 
-    pub fn score(&self, records: u64, errors: u64) -> Score {
+    pub(crate) fn score(&self, records: u64, errors: u64) -> Score {
         let (a, b) = self.parameters();
         Score::of(beta_binomial_upper(errors, records, a, b), self.alpha)
     }
 
-    /// How many errors among `records` lines are too many. Exact up to 16 lines, then for the next
-    /// larger size class (steps of an eighth), which asks for slightly more: cheap on every record.
-    pub fn critical(&mut self, records: u64) -> u64 {
-        let class = size_class(records);
-        if let Some((_, critical)) = self
-            .known
-            .iter()
-            .flatten()
-            .find(|(known, _)| *known == class)
-        {
-            return *critical;
+    /// How many errors among `records` lines are too many.
+    pub(crate) fn critical(&self, records: u64) -> u64 {
+        let (a, b) = self.parameters();
+        beta_binomial_critical(records, a, b, self.alpha)
+    }
+
+    /// Whether so many errors are too many. Asked on every error: the tail rises with the lines and
+    /// falls with the errors, so that one answer, worked out with an eighth to spare, holds for the
+    /// next ones too.
+    pub(crate) fn is_rare(&mut self, records: u64, errors: u64) -> bool {
+        if errors as f64 <= self.share() * records as f64 {
+            return false;
+        }
+        if self.fine.is_some_and(|(n, k)| records >= n && errors <= k) {
+            return false;
+        }
+        if self.rare.is_some_and(|(n, k)| records <= n && errors >= k) {
+            return true;
         }
         let (a, b) = self.parameters();
-        let critical = beta_binomial_critical(class, a, b, self.alpha);
-        self.known = [Some((class, critical)), self.known[0]];
-        critical
+        let (fewer, more) = (records - records / 8, errors + errors / 8 + 1);
+        // A single term of the tail is less than the tail.
+        if more <= fewer && beta_binomial_term(more, fewer, a, b) >= self.alpha {
+            self.fine = Some((fewer, more));
+            return false;
+        }
+        let is_rare = |k, n| beta_binomial_upper(k, n, a, b) < self.alpha;
+        let (more, fewer) = (records + records / 8, errors - errors / 8);
+        if is_rare(fewer, more) {
+            self.rare = Some((more, fewer));
+            return true;
+        }
+        is_rare(errors, records)
     }
-}
 
-fn size_class(records: u64) -> u64 {
-    if records <= 16 {
-        return records;
+    pub(crate) fn save(&self, to: &mut Writer) {
+        to.f64(self.errors);
+        to.f64(self.records);
+        for known in [self.fine, self.rare] {
+            to.maybe(known, |(records, errors), to| {
+                to.u64(records);
+                to.u64(errors);
+            });
+        }
     }
-    let step = (1_u64 << records.ilog2()) / 8;
-    records.div_ceil(step) * step
+
+    pub(crate) fn load(from: &mut Reader<'_>, alpha: f64) -> Loaded<Self> {
+        let (errors, records) = (from.amount()?, from.amount()?);
+        if errors > records {
+            return Err("more errors than lines");
+        }
+        let mut known = || from.maybe(|from| Ok((from.count()?, from.count()?)));
+        Ok(Self {
+            errors,
+            records,
+            alpha,
+            fine: known()?,
+            rare: known()?,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
-    fn size_classes_are_never_smaller_and_at_most_an_eighth_larger() {
-        for records in 1..5000 {
-            let class = size_class(records);
-            assert!(
-                class >= records && class as f64 <= records as f64 * 1.126,
-                "{records} {class}"
-            );
-        }
-    }
-
-    #[test]
     fn an_unknown_service_needs_nearly_all_errors_and_a_known_one_a_multiple_of_its_own() {
-        let mut unknown = RatioBaseline::new(4e-7);
+        let unknown = RatioBaseline::new(4e-7);
         assert!(
             (7..=10).contains(&unknown.critical(10)),
             "{}",
@@ -125,5 +158,26 @@ mod tests {
         let (steady, noisy) = (steady.critical(1000), noisy.critical(1000));
         assert!((60..200).contains(&steady), "{steady}");
         assert!((300..500).contains(&noisy), "{noisy}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_known_already_agrees_with_the_tail(
+            learned in prop::collection::vec((0_u64..500, 0.0_f64..0.5), 0..30),
+            asked in prop::collection::vec((5_u64..5000, 0.0_f64..1.0), 1..50),
+        ) {
+            let mut baseline = RatioBaseline::new(4e-7);
+            for (records, share) in learned {
+                baseline.learn(records, (records as f64 * share) as u64);
+            }
+            for (records, share) in asked {
+                let errors = (records as f64 * share) as u64;
+                let score = baseline.score(records, errors).value();
+                // Sums of the tail are exact to some 1e-10.
+                if errors > 0 && (score - 1.0).abs() > 1e-6 {
+                    prop_assert_eq!(baseline.is_rare(records, errors), score > 1.0, "{} {}", records, errors);
+                }
+            }
+        }
     }
 }

@@ -7,7 +7,7 @@ use statrs::function::{beta::beta_reg, gamma::ln_gamma};
 ///
 /// Source: the gamma–Poisson mixture; its tail is a regularised incomplete beta function
 /// (Abramowitz and Stegun 26.5.26).
-pub fn negative_binomial_upper(count: u64, mean: f64, dispersion: f64) -> f64 {
+pub(crate) fn negative_binomial_upper(count: u64, mean: f64, dispersion: f64) -> f64 {
     if count == 0 {
         return 1.0;
     }
@@ -19,7 +19,7 @@ pub fn negative_binomial_upper(count: u64, mean: f64, dispersion: f64) -> f64 {
 }
 
 /// P(X ≤ `count`), likewise.
-pub fn negative_binomial_lower(count: u64, mean: f64, dispersion: f64) -> f64 {
+pub(crate) fn negative_binomial_lower(count: u64, mean: f64, dispersion: f64) -> f64 {
     if mean <= 0.0 {
         return 1.0;
     }
@@ -28,7 +28,7 @@ pub fn negative_binomial_lower(count: u64, mean: f64, dispersion: f64) -> f64 {
 }
 
 /// Smallest count whose upper tail is below `alpha`.
-pub fn negative_binomial_critical(mean: f64, dispersion: f64, alpha: f64) -> u64 {
+pub(crate) fn negative_binomial_critical(mean: f64, dispersion: f64, alpha: f64) -> u64 {
     let enough = |count: u64| negative_binomial_upper(count, mean, dispersion) < alpha;
     let mut high = (mean.max(0.0) as u64).saturating_mul(2) + 8;
     while !enough(high) && high < 1 << 40 {
@@ -41,24 +41,16 @@ pub fn negative_binomial_critical(mean: f64, dispersion: f64, alpha: f64) -> u64
 ///
 /// Source: the beta-binomial distribution; summed from `k` upwards by the ratio of neighbouring
 /// terms. Above 2,000 draws both counts are scaled down, which only overstates the probability.
-pub fn beta_binomial_upper(k: u64, n: u64, a: f64, b: f64) -> f64 {
-    const MOST: u64 = 2000;
-    let (k, n) = if n > MOST {
-        // Rounded down: never claims more than was seen.
-        ((k as f64 * MOST as f64 / n as f64) as u64, MOST)
-    } else {
-        (k, n)
-    };
+pub(crate) fn beta_binomial_upper(k: u64, n: u64, a: f64, b: f64) -> f64 {
+    let (k, n) = scaled_down(k, n);
     if k == 0 {
         return 1.0;
     }
     if k > n {
         return 0.0;
     }
-    let ln_beta = |x: f64, y: f64| ln_gamma(x) + ln_gamma(y) - ln_gamma(x + y);
     let (kf, nf) = (k as f64, n as f64);
-    let ln_choose = ln_gamma(nf + 1.0) - ln_gamma(kf + 1.0) - ln_gamma(nf - kf + 1.0);
-    let mut term = (ln_choose + ln_beta(kf + a, nf - kf + b) - ln_beta(a, b)).exp();
+    let mut term = beta_binomial_term(k, n, a, b);
     let mut sum = term;
     let mut at = kf;
     while at < nf && term > sum * 1e-12 {
@@ -69,8 +61,27 @@ pub fn beta_binomial_upper(k: u64, n: u64, a: f64, b: f64) -> f64 {
     sum.min(1.0)
 }
 
+/// P(K = `k`), of counts scaled down likewise: less than [`beta_binomial_upper`].
+pub(crate) fn beta_binomial_term(k: u64, n: u64, a: f64, b: f64) -> f64 {
+    let (k, n) = scaled_down(k, n);
+    let ln_beta = |x: f64, y: f64| ln_gamma(x) + ln_gamma(y) - ln_gamma(x + y);
+    let (kf, nf) = (k as f64, n as f64);
+    let ln_choose = ln_gamma(nf + 1.0) - ln_gamma(kf + 1.0) - ln_gamma(nf - kf + 1.0);
+    (ln_choose + ln_beta(kf + a, nf - kf + b) - ln_beta(a, b)).exp()
+}
+
+fn scaled_down(k: u64, n: u64) -> (u64, u64) {
+    const MOST: u64 = 2000;
+    if n > MOST {
+        // Rounded down: never claims more than was seen.
+        ((k as f64 * MOST as f64 / n as f64) as u64, MOST)
+    } else {
+        (k, n)
+    }
+}
+
 /// Smallest `k` of `n` whose upper tail is below `alpha`; `n + 1` if there is none.
-pub fn beta_binomial_critical(n: u64, a: f64, b: f64, alpha: f64) -> u64 {
+pub(crate) fn beta_binomial_critical(n: u64, a: f64, b: f64, alpha: f64) -> u64 {
     smallest(0, n + 1, |k| beta_binomial_upper(k, n, a, b) < alpha)
 }
 

@@ -2,9 +2,21 @@
 
 use std::ops::{Add, Sub};
 
+use crate::state::{Loaded, Reader, Writer};
+
+/// Moments lie within this of the epoch, some 140,000 years: sums and differences never overflow.
+pub(crate) const MOST_MS: i64 = 1 << 52;
+
 /// Milliseconds since the epoch, UTC, by the record's own account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(pub i64);
+
+impl EventTime {
+    /// Start of the window of `length` ms that the moment belongs to.
+    pub(crate) const fn start_of_window(self, length: i64) -> Self {
+        Self(self.0.div_euclid(length).saturating_mul(length))
+    }
+}
 
 impl Add<i64> for EventTime {
     type Output = Self;
@@ -48,6 +60,14 @@ impl Score {
 
     pub fn is_anomalous(self) -> bool {
         self.0 > 1.0
+    }
+
+    pub(crate) fn save(self, to: &mut Writer) {
+        to.f64(self.0);
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        from.amount().map(Self)
     }
 }
 

@@ -1,148 +1,280 @@
 //! Tumbling windows of one service, by its own stream time.
 //!
-//! Invariant: a window takes records while `window_end > stream_time − grace`; then it is closed,
-//! once, in order, and every window that time skipped is closed too, empty.
+//! Invariants:
+//! - a window takes records while `window_end > stream_time − grace`; then it is closed, once, in
+//!   order, and so is every window that time skipped, empty;
+//! - which windows are closed, and what they hold, does not depend on the steps in which time went
+//!   on, so that a silence gives the same answer whoever notices it, and when.
 
 use std::collections::VecDeque;
 
-use crate::time::EventTime;
+use crate::{
+    Config,
+    state::{Loaded, Reader, Writer},
+    time::EventTime,
+};
 
 /// Counts of one window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    pub start: EventTime,
-    pub records: u64,
-    pub errors: u64,
-    /// Offsets of the first and the last record; `None` while it is empty.
-    pub offsets: Option<(i64, i64)>,
+pub(crate) struct Window {
+    pub(crate) start: EventTime,
+    pub(crate) records: u64,
+    pub(crate) errors: u64,
+    /// Offsets of the first and the last record; meaningless while it is empty.
+    first_offset: i64,
+    last_offset: i64,
 }
 
-/// What became of one record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admitted {
-    /// Counted in a window that is open.
-    InTime,
-    /// Its window was closed already. Stored and marked, not judged again.
-    Late,
-}
+/// Empty windows in a row that are judged, an hour of windows of ten seconds: what comes after them
+/// is the same silence. It bounds the work of one jump in time.
+pub(crate) const MOST_QUIET: u32 = 360;
 
-/// Bounds the work of one jump in time: an hour of windows of ten seconds.
-const MOST_SKIPPED: i64 = 360;
-
+/// What every record touches.
 #[derive(Debug, Clone)]
-pub struct Windows {
-    length: i64,
-    grace: i64,
+pub(crate) struct Windows {
     stream_time: EventTime,
-    /// Consecutive, oldest first, never empty.
-    open: VecDeque<Window>,
+    /// The window of the stream time.
+    newest: Window,
+    /// When the oldest of all closes.
+    closes_at: EventTime,
+}
+
+/// The rest, kept elsewhere so that the above stays small.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Behind {
+    /// Windows before the newest that still take records: consecutive, oldest first.
+    older: VecDeque<Window>,
+    /// Empty windows closed since the last one with records, up to the bound.
+    quiet: u32,
 }
 
 impl Windows {
-    pub fn starting_at(first: EventTime, length: i64, grace: i64) -> Self {
-        let mut windows = Self {
-            length,
-            grace,
-            stream_time: first,
-            open: VecDeque::with_capacity(4),
-        };
+    pub(crate) fn starting_at(first: EventTime, config: &Config) -> (Self, Behind) {
         // Records up to the grace before the first one seen are still in time.
-        let oldest = windows.start_of(first + -grace);
-        windows.open.push_back(Window::empty(oldest));
-        windows.extend_to(first);
-        windows
+        let oldest = (first + -config.grace_ms).start_of_window(config.window_ms);
+        let mut windows = Self {
+            stream_time: oldest,
+            newest: Window::empty(oldest),
+            closes_at: oldest,
+        };
+        let mut behind = Behind::default();
+        windows.move_to(first, &mut behind, config);
+        (windows, behind)
     }
 
-    pub fn stream_time(&self) -> EventTime {
+    pub(crate) fn stream_time(&self) -> EventTime {
         self.stream_time
     }
 
-    /// Start of the window that a moment belongs to.
-    pub fn start_of(&self, time: EventTime) -> EventTime {
-        EventTime(time.0.div_euclid(self.length).saturating_mul(self.length))
+    /// Counts one record; the answer is how many its window has now, `None` if it is closed
+    /// already. Call [`Self::next_closed`] until it is `None` afterwards.
+    pub(crate) fn admit(
+        &mut self,
+        time: EventTime,
+        is_error: bool,
+        offset: i64,
+        behind: &mut Behind,
+        config: &Config,
+    ) -> Option<u64> {
+        let into = time - self.newest.start;
+        if into >= 0 && into < config.window_ms {
+            self.stream_time = self.stream_time.max(time);
+            return Some(self.newest.count(is_error, offset));
+        }
+        if into > 0 {
+            self.move_to(time, behind, config);
+            return Some(self.newest.count(is_error, offset));
+        }
+        let at = self.index_of(time, behind, config)?;
+        Some(behind.older.get_mut(at)?.count(is_error, offset))
     }
 
-    /// Counts one record. Call [`Self::next_closed`] until it is `None` afterwards.
-    pub fn admit(&mut self, time: EventTime, is_error: bool, offset: i64) -> Admitted {
-        if self.start_of(time) < self.oldest() {
-            return Admitted::Late;
-        }
+    /// Time went on without a record: the neighbours', or that of an idle partition.
+    pub(crate) fn advance(&mut self, time: EventTime, behind: &mut Behind, config: &Config) {
         if time > self.stream_time {
-            self.stream_time = time;
-            self.extend_to(time);
-        }
-        let at = ((self.start_of(time) - self.oldest()) / self.length) as usize;
-        // `extend_to` made every window up to the stream time, or skipped ahead past `time`.
-        let Some(window) = self.open.get_mut(at) else {
-            return Admitted::Late;
-        };
-        window.records += 1;
-        window.errors += u64::from(is_error);
-        window.offsets = Some(
-            window
-                .offsets
-                .map_or((offset, offset), |(first, _)| (first, offset)),
-        );
-        Admitted::InTime
-    }
-
-    /// Time went on without a record (an idle partition, or neighbours that go on).
-    pub fn advance(&mut self, time: EventTime) {
-        if time > self.stream_time {
-            self.stream_time = time;
-            self.extend_to(time);
+            self.move_to(time, behind, config);
         }
     }
 
-    /// The oldest window, once it is closed.
-    pub fn next_closed(&mut self) -> Option<Window> {
-        let oldest = self.open.front()?;
-        if oldest.start + self.length > self.stream_time + -self.grace {
-            return None;
+    /// Whether the oldest window is closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.stream_time >= self.closes_at
+    }
+
+    /// Whether all that closes before the next record is silence that was judged already.
+    pub(crate) fn is_judged_silent(&self, behind: &Behind) -> bool {
+        let mut open = behind.older.iter().chain([&self.newest]);
+        behind.quiet >= MOST_QUIET && open.all(|window| window.records == 0)
+    }
+
+    /// The next window that is closed and to be judged.
+    pub(crate) fn next_closed(&mut self, behind: &mut Behind, config: &Config) -> Option<Window> {
+        while self.is_closing() {
+            // The newest holds the stream time: it is never closed.
+            let window = behind.older.pop_front()?;
+            self.reckon_close(behind, config);
+            if window.records > 0 {
+                behind.quiet = 0;
+                return Some(window);
+            }
+            if behind.quiet < MOST_QUIET {
+                behind.quiet += 1;
+                return Some(window);
+            }
         }
-        self.open.pop_front()
+        None
+    }
+
+    /// Every window that closes by `moment` at the latest is closed.
+    pub(crate) fn has_passed(&self, moment: EventTime) -> bool {
+        moment < self.closes_at
     }
 
     /// The open window that a moment belongs to.
-    pub fn at(&self, time: EventTime) -> Option<&Window> {
-        let index = (self.start_of(time) - self.oldest()) / self.length;
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| self.open.get(index))
+    pub(crate) fn at<'a>(
+        &'a self,
+        time: EventTime,
+        behind: &'a Behind,
+        config: &Config,
+    ) -> Option<&'a Window> {
+        if time >= self.newest.start {
+            return Some(&self.newest);
+        }
+        behind.older.get(self.index_of(time, behind, config)?)
     }
 
-    fn oldest(&self) -> EventTime {
-        self.open
-            .front()
-            .map_or_else(|| self.start_of(self.stream_time), |window| window.start)
+    /// Where among the older ones the window of a moment is.
+    fn index_of(&self, time: EventTime, behind: &Behind, config: &Config) -> Option<usize> {
+        let back = (self.newest.start - time.start_of_window(config.window_ms)) / config.window_ms;
+        behind.older.len().checked_sub(usize::try_from(back).ok()?)
     }
 
-    fn extend_to(&mut self, time: EventTime) {
-        let last = self.start_of(time);
-        let mut next = self
-            .open
-            .back()
-            .map_or(last, |window| window.start + self.length);
-        let skipped = (last - next) / self.length;
-        if skipped > MOST_SKIPPED {
-            // A gap this long is one silence; the windows in its middle say nothing new.
-            next = last + -(MOST_SKIPPED * self.length);
+    fn move_to(&mut self, time: EventTime, behind: &mut Behind, config: &Config) {
+        self.stream_time = time;
+        let length = config.window_ms;
+        let last = time.start_of_window(length);
+        let mut next = self.newest;
+        let mut empty = 0;
+        while next.start < last {
+            behind.older.push_back(next);
+            let mut start = next.start + length;
+            empty += 1;
+            if empty > i64::from(MOST_QUIET) {
+                // So many empty ones are judged; of the rest only those that stay open are made.
+                let first_open = (time + -config.grace_ms).start_of_window(length);
+                start = start.max(first_open);
+            }
+            next = Window::empty(start);
         }
-        while next <= last {
-            self.open.push_back(Window::empty(next));
-            next = next + self.length;
+        self.newest = next;
+        self.reckon_close(behind, config);
+    }
+
+    fn reckon_close(&mut self, behind: &Behind, config: &Config) {
+        let oldest = behind.older.front().unwrap_or(&self.newest);
+        self.closes_at = oldest.closes_at(config);
+    }
+
+    pub(crate) fn save(&self, behind: &Behind, to: &mut Writer) {
+        to.moment(self.stream_time);
+        to.u32(behind.quiet);
+        to.u64(behind.older.len() as u64);
+        for window in behind.older.iter().chain([&self.newest]) {
+            window.save_counts(to);
         }
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<(Self, Behind)> {
+        let stream_time = from.moment()?;
+        let quiet = from.u32()?;
+        if quiet > MOST_QUIET {
+            return Err("a longer silence than is counted");
+        }
+        let most = config.grace_ms / config.window_ms + 1;
+        let count = from.length(most as usize, 1)?;
+        let length = config.window_ms;
+        let newest = stream_time.start_of_window(length);
+        let mut older = VecDeque::with_capacity(count);
+        for at in 0..count {
+            let start = newest + -(length * (count - at) as i64);
+            older.push_back(Window::load_counts(start, from)?);
+        }
+        let mut windows = Self {
+            stream_time,
+            newest: Window::load_counts(newest, from)?,
+            closes_at: newest,
+        };
+        let behind = Behind { older, quiet };
+        windows.reckon_close(&behind, config);
+        if windows.is_closing() {
+            return Err("an open window that is closed");
+        }
+        Ok((windows, behind))
     }
 }
 
 impl Window {
-    pub const fn empty(start: EventTime) -> Self {
+    pub(crate) const fn empty(start: EventTime) -> Self {
         Self {
             start,
             records: 0,
             errors: 0,
-            offsets: None,
+            first_offset: 0,
+            last_offset: 0,
         }
+    }
+
+    /// Offsets of the first and the last record; `None` while it is empty.
+    pub(crate) fn offsets(&self) -> Option<(i64, i64)> {
+        (self.records > 0).then_some((self.first_offset, self.last_offset))
+    }
+
+    /// The stream time at which it closes.
+    pub(crate) fn closes_at(&self, config: &Config) -> EventTime {
+        self.start + config.window_ms + config.grace_ms
+    }
+
+    fn count(&mut self, is_error: bool, offset: i64) -> u64 {
+        if self.records == 0 {
+            self.first_offset = offset;
+        }
+        self.last_offset = offset;
+        self.records += 1;
+        self.errors += u64::from(is_error);
+        self.records
+    }
+
+    fn save_counts(&self, to: &mut Writer) {
+        to.u64(self.records);
+        if self.records > 0 {
+            to.u64(self.errors);
+            to.i64(self.first_offset);
+            to.i64(self.last_offset);
+        }
+    }
+
+    fn load_counts(start: EventTime, from: &mut Reader<'_>) -> Loaded<Self> {
+        let mut window = Self::empty(start);
+        window.records = from.count()?;
+        if window.records > 0 {
+            window.errors = from.count()?;
+            window.first_offset = from.i64()?;
+            window.last_offset = from.i64()?;
+        }
+        if window.errors > window.records {
+            return Err("a window with more errors than lines");
+        }
+        Ok(window)
+    }
+
+    pub(crate) fn save(&self, to: &mut Writer) {
+        to.moment(self.start);
+        self.save_counts(to);
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        let start = from.moment()?;
+        Self::load_counts(start, from)
     }
 }
 
@@ -152,67 +284,124 @@ mod tests {
 
     use super::*;
 
-    fn closed(windows: &mut Windows) -> Vec<Window> {
-        std::iter::from_fn(|| windows.next_closed()).collect()
+    fn config(window_ms: i64, grace_ms: i64) -> Config {
+        Config {
+            window_ms,
+            grace_ms,
+            ..Config::default()
+        }
+    }
+
+    fn closed(windows: &mut Windows, behind: &mut Behind, config: &Config) -> Vec<Window> {
+        std::iter::from_fn(|| windows.next_closed(behind, config)).collect()
     }
 
     #[test]
     fn closes_after_the_grace_and_judges_skipped_windows() {
-        let mut windows = Windows::starting_at(EventTime(0), 10, 5);
+        let config = config(10, 5);
+        let (mut windows, mut behind) = Windows::starting_at(EventTime(0), &config);
         assert!(
-            closed(&mut windows)
+            closed(&mut windows, &mut behind, &config)
                 .iter()
                 .all(|window| window.records == 0 && window.start < EventTime(0))
         );
         for (time, offset) in [(1, 1), (12, 2), (9, 3)] {
-            assert_eq!(
-                windows.admit(EventTime(time), false, offset),
-                Admitted::InTime
+            assert!(
+                windows
+                    .admit(EventTime(time), false, offset, &mut behind, &config)
+                    .is_some()
             );
         }
         assert!(
-            closed(&mut windows)
+            closed(&mut windows, &mut behind, &config)
                 .iter()
                 .all(|window| window.start < EventTime(0)),
             "the grace is not over"
         );
-        windows.admit(EventTime(45), true, 4);
-        let found: Vec<_> = closed(&mut windows)
+        windows.admit(EventTime(45), true, 4, &mut behind, &config);
+        let found: Vec<_> = closed(&mut windows, &mut behind, &config)
             .iter()
             .map(|window| (window.start.0, window.records))
             .collect();
         assert_eq!(found, [(0, 2), (10, 1), (20, 0), (30, 0)]);
-        assert_eq!(windows.admit(EventTime(39), false, 5), Admitted::Late);
+        assert_eq!(
+            windows.admit(EventTime(39), false, 5, &mut behind, &config),
+            None
+        );
     }
 
     #[test]
-    fn a_jump_of_years_is_bounded_work() {
-        let mut windows = Windows::starting_at(EventTime(0), 1000, 0);
-        windows.admit(EventTime(i64::MAX / 4), false, 1);
-        assert!(closed(&mut windows).len() <= MOST_SKIPPED as usize + 3);
-        assert_eq!(windows.admit(EventTime(5000), false, 2), Admitted::Late);
+    fn a_jump_of_years_is_bounded_work_and_begins_where_the_silence_began() {
+        let config = config(1000, 0);
+        let (mut windows, mut behind) = Windows::starting_at(EventTime(0), &config);
+        windows.admit(EventTime(500), false, 0, &mut behind, &config);
+        windows.admit(
+            EventTime(crate::time::MOST_MS),
+            false,
+            1,
+            &mut behind,
+            &config,
+        );
+        let starts: Vec<_> = closed(&mut windows, &mut behind, &config)
+            .iter()
+            .map(|window| window.start.0)
+            .collect();
+        assert_eq!(starts, (0..=360).map(|at| at * 1000).collect::<Vec<_>>());
+        assert_eq!(
+            windows.admit(EventTime(5000), false, 2, &mut behind, &config),
+            None
+        );
     }
 
     proptest! {
         /// Conservation: each record is counted in exactly one window, or is late.
         #[test]
         fn every_record_is_counted_once_or_late(times in prop::collection::vec(0_i64..100_000, 1..300)) {
-            let mut windows = Windows::starting_at(EventTime(times[0]), 1000, 2000);
+            let config = config(1000, 2000);
+            let (mut windows, mut behind) = Windows::starting_at(EventTime(times[0]), &config);
             let (mut late, mut counted) = (0_u64, 0_u64);
             let mut last_start = EventTime(i64::MIN);
             for (offset, time) in times.iter().enumerate() {
-                if windows.admit(EventTime(*time), false, offset as i64) == Admitted::Late {
+                if windows.admit(EventTime(*time), false, offset as i64, &mut behind, &config).is_none() {
                     late += 1;
                 }
-                for window in closed(&mut windows) {
+                for window in closed(&mut windows, &mut behind, &config) {
                     prop_assert!(window.start > last_start);
                     last_start = window.start;
                     counted += window.records;
                 }
             }
-            windows.advance(EventTime(1_000_000));
-            counted += closed(&mut windows).iter().map(|window| window.records).sum::<u64>();
+            windows.advance(EventTime(1_000_000), &mut behind, &config);
+            counted += closed(&mut windows, &mut behind, &config).iter().map(|window| window.records).sum::<u64>();
             prop_assert_eq!(late + counted, times.len() as u64);
+        }
+
+        #[test]
+        fn steps_in_time_do_not_matter(
+            records in prop::collection::vec(0_i64..5000, 1..20),
+            mut steps in prop::collection::vec(0_i64..1_000_000, 0..30),
+            length in 100_i64..2000,
+            grace in 0_i64..5000,
+        ) {
+            let config = config(length, grace);
+            let (mut windows, mut behind) = Windows::starting_at(EventTime(records[0]), &config);
+            for (offset, time) in (0..).zip(&records) {
+                windows.admit(EventTime(*time), false, offset, &mut behind, &config);
+                closed(&mut windows, &mut behind, &config);
+            }
+            steps.sort_unstable();
+            let (mut at_once, mut behind_at_once) = (windows.clone(), behind.clone());
+            at_once.advance(EventTime(1_000_000), &mut behind_at_once, &config);
+            let mut stepwise = Vec::new();
+            for time in steps.into_iter().chain([1_000_000]) {
+                windows.advance(EventTime(time), &mut behind, &config);
+                stepwise.extend(closed(&mut windows, &mut behind, &config));
+            }
+            prop_assert_eq!(stepwise, closed(&mut at_once, &mut behind_at_once, &config));
+            let (mut one, mut other) = (Writer::default(), Writer::default());
+            windows.save(&behind, &mut one);
+            at_once.save(&behind_at_once, &mut other);
+            prop_assert_eq!(one.bytes(), other.bytes());
         }
     }
 }

@@ -1,0 +1,237 @@
+//! What an idle partition is told ahead of its records.
+//!
+//! When no records come, the wall clock closes the windows of copies of the silent services, and
+//! what that finds is told at once. The services themselves move on by records only: what they say
+//! stays a pure function of those.
+//!
+//! Invariants:
+//! - a finding that the records lead to after all is told once, whoever came to it first;
+//! - where the records lead elsewhere, versions go on above those that were told: no version of an
+//!   episode is told with two contents;
+//! - an episode that was told and that the records do not bear out is withdrawn;
+//! - copies are bounded by `Config::max_provisional`, those silent longest going first, and so is
+//!   what is remembered as told, up to what one copy says.
+
+mod told;
+
+use std::collections::BTreeMap;
+
+use told::{Ahead, Facts, Key, Told};
+
+use crate::{
+    Config,
+    finding::{Finding, Phase},
+    rate::LONGEST_SPAN,
+    service::Service,
+    state::{Loaded, Reader, Writer},
+    time::EventTime,
+};
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Provisional {
+    /// How far the wall clock went in this idle spell, Kafka's ms; `None` when records came.
+    until: Option<i64>,
+    copies: BTreeMap<u32, Service>,
+    told: BTreeMap<Key, Told>,
+}
+
+impl Provisional {
+    /// Records came: they decide. Cheap when there is nothing to drop.
+    pub(crate) fn records_came(&mut self) {
+        if self.until.is_some() {
+            self.until = None;
+            self.copies.clear();
+        }
+    }
+
+    /// Nothing came until `kafka_now`: silent services are moved on, in copies.
+    pub(crate) fn advance(
+        &mut self,
+        kafka_now: i64,
+        names: &[Box<str>],
+        services: &[Service],
+        config: &Config,
+        findings: &mut Vec<Finding>,
+    ) {
+        let kafka_now = self.until.map_or(kafka_now, |until| until.max(kafka_now));
+        self.until = Some(kafka_now);
+        let to = kafka_now - config.grace_ms;
+        self.copy_silent(kafka_now, services, config);
+        let mut found = Vec::new();
+        for (slot, copy) in &mut self.copies {
+            if self.told.len() >= config.max_provisional {
+                return;
+            }
+            let Some(name) = names.get(*slot as usize) else {
+                continue;
+            };
+            copy.advance(name, to, config, &mut found);
+            for finding in found.drain(..) {
+                findings.extend(tell_ahead(&mut self.told, *slot, finding));
+            }
+        }
+    }
+
+    fn copy_silent(&mut self, kafka_now: i64, services: &[Service], config: &Config) {
+        let room = config.max_provisional.saturating_sub(self.copies.len());
+        if room == 0 {
+            return;
+        }
+        let patience = config.window_ms + config.grace_ms;
+        let mut silent: Vec<_> = services
+            .iter()
+            .zip(0..)
+            .filter(|(service, slot)| {
+                kafka_now - service.kafka_time > patience
+                    && !service.is_judged_silent()
+                    && !self.copies.contains_key(slot)
+            })
+            .map(|(service, slot)| (service.kafka_time, slot, service))
+            .collect();
+        silent.sort_unstable_by_key(|(since, slot, _)| (*since, *slot));
+        let chosen = silent.into_iter().take(room);
+        self.copies
+            .extend(chosen.map(|(_, slot, service)| (slot, service.clone())));
+    }
+
+    /// The detectors of a slot came to findings by records: those from `first` on are told, unless
+    /// they were.
+    pub(crate) fn settle(&mut self, slot: u32, first: usize, findings: &mut Vec<Finding>) {
+        if self.told.is_empty() || findings.len() <= first {
+            return;
+        }
+        for mut finding in findings.split_off(first) {
+            let key = Key::of(slot, &finding);
+            let Some(told) = self.told.get_mut(&key) else {
+                findings.push(finding);
+                continue;
+            };
+            let is_over = finding.phase == Phase::Closed;
+            let was_told = told.ahead.front().is_some_and(|ahead| {
+                ahead.version == finding.version && ahead.fingerprint == finding.fingerprint()
+            });
+            if was_told {
+                told.ahead.pop_front();
+            } else {
+                if !told.ahead.is_empty() || told.is_withdrawn {
+                    told.ahead.clear();
+                    told.is_withdrawn = false;
+                    told.shift = told.shift_for(&finding);
+                }
+                finding.version = finding.version.saturating_add(told.shift);
+                told.newest = finding.version;
+                findings.push(finding);
+            }
+            if is_over || (told.ahead.is_empty() && told.shift == 0) {
+                self.told.remove(&key);
+            }
+        }
+    }
+
+    /// Withdraws what the records passed without bearing it out.
+    pub(crate) fn withdraw_passed(
+        &mut self,
+        names: &[Box<str>],
+        services: &[Service],
+        config: &Config,
+        findings: &mut Vec<Finding>,
+    ) {
+        let same_start_until = config.window_ms * LONGEST_SPAN as i64 + config.grace_ms;
+        self.told.retain(|key, told| {
+            let at = key.slot as usize;
+            let (Some(name), Some(service)) = (names.get(at), services.get(at)) else {
+                return false;
+            };
+            if told.is_withdrawn {
+                // An episode of the same name may begin until here.
+                return !service.has_passed(key.start + same_start_until);
+            }
+            let unopened = told
+                .ahead
+                .front()
+                .is_some_and(|ahead| ahead.version == 1 && service.has_passed(ahead.detected_at));
+            if unopened {
+                findings.push(told.withdraw(*key, name, service.stream_time()));
+            }
+            true
+        });
+    }
+
+    /// The service of a slot is forgotten, and with it what was told of it.
+    pub(crate) fn forget(
+        &mut self,
+        slot: u32,
+        name: &str,
+        stream_time: EventTime,
+        findings: &mut Vec<Finding>,
+    ) {
+        self.told.retain(|key, told| {
+            if key.slot != slot {
+                return true;
+            }
+            if told.ahead.front().is_some_and(|ahead| ahead.version == 1) {
+                findings.push(told.withdraw(*key, name, stream_time));
+            }
+            false
+        });
+    }
+
+    pub(crate) fn is_untold(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    pub(crate) fn save(&self, to: &mut Writer) {
+        to.maybe(self.until, |until, to| to.i64(until));
+        to.u64(self.told.len() as u64);
+        for (key, told) in &self.told {
+            key.save(to);
+            told.save(to);
+        }
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>, services: usize) -> Loaded<Self> {
+        let mut provisional = Self {
+            until: from.maybe(Reader::millis)?,
+            ..Self::default()
+        };
+        for _ in 0..from.length(usize::MAX, 50)? {
+            let key = Key::load(from)?;
+            if key.slot as usize >= services {
+                return Err("told of a service that there is not");
+            }
+            provisional.told.insert(key, Told::load(from)?);
+        }
+        Ok(provisional)
+    }
+}
+
+/// A copy came to a finding: told under the version that is free, unless it was told before.
+fn tell_ahead(told: &mut BTreeMap<Key, Told>, slot: u32, mut finding: Finding) -> Option<Finding> {
+    let ahead = Ahead {
+        version: finding.version,
+        fingerprint: finding.fingerprint(),
+        detected_at: finding.detected_at,
+    };
+    let told = told
+        .entry(Key::of(slot, &finding))
+        .or_insert_with(|| Told::before(&finding));
+    let same_version = told
+        .ahead
+        .iter()
+        .position(|before| before.version == finding.version);
+    if let Some(at) = same_version {
+        if told.ahead.get(at).map(|before| before.fingerprint) == Some(ahead.fingerprint) {
+            return None;
+        }
+        told.ahead.truncate(at);
+    }
+    if same_version.is_some() || told.is_withdrawn {
+        told.is_withdrawn = false;
+        told.shift = told.shift_for(&finding);
+    }
+    finding.version = finding.version.saturating_add(told.shift);
+    told.newest = finding.version;
+    told.facts = Facts::of(&finding);
+    told.ahead.push_back(ahead);
+    Some(finding)
+}

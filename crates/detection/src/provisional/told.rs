@@ -1,0 +1,213 @@
+//! What is remembered of an episode that was told ahead.
+
+use std::collections::VecDeque;
+
+use crate::{
+    finding::{Finding, Kind, Phase},
+    state::{Loaded, Reader, Writer},
+    time::{EventTime, Score},
+};
+
+/// Versions of one episode told ahead: more than a silence of the greatest length that is judged has.
+const MOST_AHEAD: usize = 1024;
+
+/// An episode of a service, by its slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) slot: u32,
+    pub(super) kind: Kind,
+    pub(super) start: EventTime,
+    pub(super) ordinal: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// The newest version that was told.
+    pub(super) newest: u32,
+    /// What is added to the detectors' own versions, so that none is used twice.
+    pub(super) shift: u32,
+    /// Told ahead and not yet borne out, oldest first.
+    pub(super) ahead: VecDeque<Ahead>,
+    pub(super) is_withdrawn: bool,
+    pub(super) facts: Facts,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ahead {
+    /// The version as the detectors count.
+    pub(super) version: u32,
+    pub(super) fingerprint: u64,
+    pub(super) detected_at: EventTime,
+}
+
+/// What a withdrawal repeats of the newest version told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts {
+    pub(super) window: (EventTime, EventTime),
+    pub(super) score: Score,
+    pub(super) observed: f64,
+    pub(super) expected: f64,
+    pub(super) limits: (f64, f64),
+    pub(super) offsets: (i64, i64),
+}
+
+impl Key {
+    pub(super) fn of(slot: u32, finding: &Finding) -> Self {
+        Self {
+            slot,
+            kind: finding.kind,
+            start: finding.episode_start,
+            ordinal: finding.ordinal,
+        }
+    }
+
+    pub(super) fn save(&self, to: &mut Writer) {
+        to.u32(self.slot);
+        self.kind.save(to);
+        to.moment(self.start);
+        to.u32(self.ordinal);
+    }
+
+    pub(super) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        Ok(Self {
+            slot: from.u32()?,
+            kind: Kind::load(from)?,
+            start: from.moment()?,
+            ordinal: from.u32()?,
+        })
+    }
+}
+
+impl Told {
+    /// Nothing was told ahead yet.
+    pub(super) fn before(first: &Finding) -> Self {
+        Self {
+            newest: first.version.saturating_sub(1),
+            shift: 0,
+            ahead: VecDeque::new(),
+            is_withdrawn: false,
+            facts: Facts::of(first),
+        }
+    }
+
+    /// What takes a finding's own version above all that were told.
+    pub(super) fn shift_for(&self, finding: &Finding) -> u32 {
+        self.newest
+            .saturating_add(1)
+            .saturating_sub(finding.version)
+    }
+
+    pub(super) fn withdraw(&mut self, key: Key, service: &str, now: EventTime) -> Finding {
+        self.ahead.clear();
+        self.is_withdrawn = true;
+        self.newest = self.newest.saturating_add(1);
+        let Facts {
+            window,
+            score,
+            observed,
+            expected,
+            limits,
+            offsets,
+        } = self.facts;
+        let what = match key.kind {
+            Kind::ErrorBurst => "error burst",
+            Kind::ErrorRateSpike => "raised share of errors",
+            Kind::RateSpike => "spike of the log rate",
+            Kind::RateDrop => "drop of the log rate",
+        };
+        Finding {
+            kind: key.kind,
+            service: service.to_owned(),
+            episode_start: key.start,
+            ordinal: key.ordinal,
+            version: self.newest,
+            phase: Phase::Closed,
+            window_start: window.0,
+            window_end: window.1,
+            detected_at: now,
+            score,
+            observed,
+            expected,
+            lower: limits.0,
+            upper: limits.1,
+            title: format!("{service}: {what} withdrawn, the lines came late"),
+            summary: format!(
+                "Told while no lines of {service} came. They came late, and with them nothing is out of the ordinary: withdrawn."
+            ),
+            baseline: "The baseline is that of the versions before.".to_owned(),
+            parts: Vec::new(),
+            samples: Vec::new(),
+            offsets,
+        }
+    }
+
+    pub(super) fn save(&self, to: &mut Writer) {
+        to.u32(self.newest);
+        to.u32(self.shift);
+        to.flag(self.is_withdrawn);
+        self.facts.save(to);
+        to.u64(self.ahead.len() as u64);
+        for ahead in &self.ahead {
+            to.u32(ahead.version);
+            to.u64(ahead.fingerprint);
+            to.moment(ahead.detected_at);
+        }
+    }
+
+    pub(super) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        let newest = from.u32()?;
+        let shift = from.u32()?;
+        let is_withdrawn = from.flag()?;
+        let facts = Facts::load(from)?;
+        let count = from.length(MOST_AHEAD, 3)?;
+        let ahead = (0..count).map(|_| {
+            Ok(Ahead {
+                version: from.u32()?,
+                fingerprint: from.u64()?,
+                detected_at: from.moment()?,
+            })
+        });
+        Ok(Self {
+            newest,
+            shift,
+            is_withdrawn,
+            facts,
+            ahead: ahead.collect::<Loaded<_>>()?,
+        })
+    }
+}
+
+impl Facts {
+    pub(super) fn of(finding: &Finding) -> Self {
+        Self {
+            window: (finding.window_start, finding.window_end),
+            score: finding.score,
+            observed: finding.observed,
+            expected: finding.expected,
+            limits: (finding.lower, finding.upper),
+            offsets: finding.offsets,
+        }
+    }
+
+    pub(super) fn save(&self, to: &mut Writer) {
+        to.moment(self.window.0);
+        to.moment(self.window.1);
+        self.score.save(to);
+        for value in [self.observed, self.expected, self.limits.0, self.limits.1] {
+            to.f64(value);
+        }
+        to.i64(self.offsets.0);
+        to.i64(self.offsets.1);
+    }
+
+    pub(super) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        Ok(Self {
+            window: (from.moment()?, from.moment()?),
+            score: Score::load(from)?,
+            observed: from.amount()?,
+            expected: from.amount()?,
+            limits: (from.amount()?, from.amount()?),
+            offsets: (from.i64()?, from.i64()?),
+        })
+    }
+}

@@ -1,0 +1,368 @@
+//! The bytes of a snapshot: a small writer, a reader that trusts nothing, a hash.
+//!
+//! Invariant: reading answers with an error or a value within the ranges that the detectors reckon
+//! with, whatever the bytes; it takes no more steps and no more memory than the bytes account for.
+//!
+//! Layout: magic (8 bytes), format version (u16), behaviour (u32), compatibility (u64), length of
+//! the body (u64), checksum of the body (u64), body; all little-endian. In the body integers are
+//! LEB128, signed ones zigzag.
+
+use std::{error::Error, fmt};
+
+use crate::time::{EventTime, MOST_MS};
+
+const MAGIC: [u8; 8] = *b"BAROSNAP";
+/// Layout of the bytes. A change of what the detectors answer raises `BEHAVIOUR` instead.
+pub const FORMAT: u16 = 1;
+const HEADER_BYTES: usize = 38;
+/// Counts beyond this are no counts, and sums of them stay far from overflow.
+const MOST_COUNT: u64 = 1 << 48;
+/// Squares of counts fit, and quotients of them stay finite.
+const MOST_AMOUNT: f64 = 1e33;
+
+/// Why bytes are no snapshot that these detectors can go on from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// Not a snapshot, or a damaged one.
+    Unreadable { why: &'static str },
+    /// Written by a later program in a format that this one doesn't know.
+    Newer { found: u16, known: u16 },
+    /// Written by detectors that answer differently: going on from it would change findings.
+    OtherBehaviour { found: u32, own: u32 },
+    /// Written under another [`Config`](crate::Config); the hashes of both.
+    OtherConfig { found: u64, own: u64 },
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { why } => write!(f, "not a readable snapshot: {why}"),
+            Self::Newer { found, known } => write!(
+                f,
+                "snapshot format {found} is newer than the newest known one, {known}"
+            ),
+            Self::OtherBehaviour { found, own } => write!(
+                f,
+                "snapshot of detectors with behaviour {found}, these have {own}"
+            ),
+            Self::OtherConfig { found, own } => write!(
+                f,
+                "snapshot under another configuration: {found:016x}, this one is {own:016x}"
+            ),
+        }
+    }
+}
+
+impl Error for SnapshotError {}
+
+impl From<&'static str> for SnapshotError {
+    fn from(why: &'static str) -> Self {
+        Self::Unreadable { why }
+    }
+}
+
+/// What a piece of state is read as; the error says what is impossible about it.
+pub(crate) type Loaded<T> = Result<T, &'static str>;
+
+/// Puts the header before a body.
+pub(crate) fn seal(behaviour: u32, compatibility: u64, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&FORMAT.to_le_bytes());
+    bytes.extend_from_slice(&behaviour.to_le_bytes());
+    bytes.extend_from_slice(&compatibility.to_le_bytes());
+    bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&hash(body).to_le_bytes());
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Checks the header; the answer is the body.
+pub(crate) fn open(
+    bytes: &[u8],
+    behaviour: u32,
+    compatibility: u64,
+) -> Result<&[u8], SnapshotError> {
+    let mut header = Reader::new(bytes);
+    if header.fixed::<8>()? != MAGIC {
+        return Err("it does not begin like one".into());
+    }
+    let format = u16::from_le_bytes(header.fixed()?);
+    if format > FORMAT {
+        return Err(SnapshotError::Newer {
+            found: format,
+            known: FORMAT,
+        });
+    }
+    if format != FORMAT {
+        return Err("there never was such a format version".into());
+    }
+    let found = u32::from_le_bytes(header.fixed()?);
+    let found_compatibility = u64::from_le_bytes(header.fixed()?);
+    let length = u64::from_le_bytes(header.fixed()?);
+    let checksum = u64::from_le_bytes(header.fixed()?);
+    let body = header.rest;
+    if body.len() as u64 != length {
+        return Err("its length is not the one it names".into());
+    }
+    if hash(body) != checksum {
+        return Err("its checksum does not match".into());
+    }
+    if found != behaviour {
+        return Err(SnapshotError::OtherBehaviour {
+            found,
+            own: behaviour,
+        });
+    }
+    if found_compatibility != compatibility {
+        return Err(SnapshotError::OtherConfig {
+            found: found_compatibility,
+            own: compatibility,
+        });
+    }
+    Ok(body)
+}
+
+/// The same number on every machine and in every release: eight bytes at a time through the
+/// finaliser of SplitMix64 (Steele, Lea, Flood 2014). Finds damage, not forgery.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    let mix = |value: u64| {
+        let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    };
+    let mut sum = mix(bytes.len() as u64 ^ 0x9e37_79b9_7f4a_7c15);
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        for (into, byte) in word.iter_mut().zip(chunk) {
+            *into = *byte;
+        }
+        sum = mix(sum.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ u64::from_le_bytes(word));
+    }
+    sum
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn byte(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    pub(crate) fn flag(&mut self, value: bool) {
+        self.byte(u8::from(value));
+    }
+
+    pub(crate) fn u64(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+
+    pub(crate) fn u32(&mut self, value: u32) {
+        self.u64(u64::from(value));
+    }
+
+    pub(crate) fn i64(&mut self, value: i64) {
+        self.u64(((value << 1) ^ (value >> 63)).cast_unsigned());
+    }
+
+    pub(crate) fn moment(&mut self, value: EventTime) {
+        self.i64(value.0);
+    }
+
+    pub(crate) fn f64(&mut self, value: f64) {
+        self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
+    }
+
+    pub(crate) fn text(&mut self, value: &str) {
+        self.u64(value.len() as u64);
+        self.bytes.extend_from_slice(value.as_bytes());
+    }
+
+    /// A value that may be missing.
+    pub(crate) fn maybe<T>(&mut self, value: Option<T>, save: impl FnOnce(T, &mut Self)) {
+        self.flag(value.is_some());
+        if let Some(value) = value {
+            save(value, self);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// All was read.
+    pub(crate) fn end(&self) -> Loaded<()> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err("bytes are left over")
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Loaded<&'a [u8]> {
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or("it ends too early")?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn fixed<const N: usize>(&mut self) -> Loaded<[u8; N]> {
+        self.take(N)?.try_into().map_err(|_| "it ends too early")
+    }
+
+    pub(crate) fn byte(&mut self) -> Loaded<u8> {
+        Ok(self.fixed::<1>()?[0])
+    }
+
+    pub(crate) fn flag(&mut self) -> Loaded<bool> {
+        match self.byte()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err("a yes or no that is neither"),
+        }
+    }
+
+    pub(crate) fn u64(&mut self) -> Loaded<u64> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let part = u64::from(byte & 0x7f);
+            if shift == 63 && part > 1 {
+                break;
+            }
+            value |= part << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err("a number that is too long")
+    }
+
+    /// A number of lines, windows, services.
+    pub(crate) fn count(&mut self) -> Loaded<u64> {
+        let value = self.u64()?;
+        if value <= MOST_COUNT {
+            Ok(value)
+        } else {
+            Err("a count that is too high")
+        }
+    }
+
+    /// Half the range is left to count on.
+    pub(crate) fn u32(&mut self) -> Loaded<u32> {
+        match u32::try_from(self.u64()?) {
+            Ok(value) if value <= u32::MAX / 2 => Ok(value),
+            _ => Err("a count that is too high"),
+        }
+    }
+
+    pub(crate) fn i64(&mut self) -> Loaded<i64> {
+        let value = self.u64()?;
+        Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
+    }
+
+    /// A moment, ms.
+    pub(crate) fn millis(&mut self) -> Loaded<i64> {
+        let value = self.i64()?;
+        // Ends of windows and closing moments lie a little beyond what records may say.
+        if (-2 * MOST_MS..=2 * MOST_MS).contains(&value) {
+            Ok(value)
+        } else {
+            Err("a moment out of range")
+        }
+    }
+
+    pub(crate) fn moment(&mut self) -> Loaded<EventTime> {
+        self.millis().map(EventTime)
+    }
+
+    /// Finite, zero or more.
+    pub(crate) fn amount(&mut self) -> Loaded<f64> {
+        let value = f64::from_bits(u64::from_le_bytes(self.fixed()?));
+        if (0.0..=MOST_AMOUNT).contains(&value) {
+            Ok(value)
+        } else {
+            Err("an amount out of range")
+        }
+    }
+
+    /// A text of at most `most` bytes.
+    pub(crate) fn text(&mut self, most: usize) -> Loaded<&'a str> {
+        let length = self.count()? as usize;
+        if length > most {
+            return Err("a text that is too long");
+        }
+        std::str::from_utf8(self.take(length)?).map_err(|_| "a text that is no text")
+    }
+
+    /// How many items follow: `most` at the most, each at least `least_bytes` long.
+    pub(crate) fn length(&mut self, most: usize, least_bytes: usize) -> Loaded<usize> {
+        let length = self.count()? as usize;
+        if length <= most && length <= self.rest.len() / least_bytes.max(1) {
+            Ok(length)
+        } else {
+            Err("a list that is too long")
+        }
+    }
+
+    pub(crate) fn maybe<T>(
+        &mut self,
+        load: impl FnOnce(&mut Self) -> Loaded<T>,
+    ) -> Loaded<Option<T>> {
+        if self.flag()? {
+            load(self).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(number in any::<u64>(), signed in any::<i64>(), text in ".{0,40}") {
+            let mut writer = Writer::default();
+            writer.u64(number);
+            writer.i64(signed);
+            writer.text(&text);
+            let mut reader = Reader::new(writer.bytes());
+            prop_assert_eq!(reader.u64(), Ok(number));
+            prop_assert_eq!(reader.i64(), Ok(signed));
+            prop_assert_eq!(reader.text(200), Ok(text.as_str()));
+            prop_assert_eq!(reader.end(), Ok(()));
+        }
+
+        #[test]
+        fn a_single_changed_byte_changes_the_hash(mut bytes in prop::collection::vec(any::<u8>(), 1..100), at in any::<prop::sample::Index>(), by in 1_u8..) {
+            let before = hash(&bytes);
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+            prop_assert_ne!(before, hash(&bytes));
+        }
+    }
+}

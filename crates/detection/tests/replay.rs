@@ -1,0 +1,491 @@
+//! What the detectors say is a function of the records: taken down and gone on from anywhere, and
+//! told ahead by idle ticks, it stays the same.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use detection::{
+    Config, EventTime, Finding, Kind, Observation, PartitionDetectors, Phase, SnapshotError,
+};
+use proptest::prelude::*;
+
+/// What happens on a partition.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    /// Lines of a service within a window's length, every n-th an error, so many ms behind.
+    Lines {
+        service: u8,
+        count: u8,
+        error_every: u8,
+        behind: i64,
+    },
+    /// So many ms pass.
+    Pass(i64),
+    /// The clock ticks, so many ms after the newest record or tick.
+    Tick(i64),
+}
+
+/// Short windows, little patience: a few steps are enough for all kinds of episodes.
+fn config() -> Config {
+    Config {
+        window_ms: 1000,
+        grace_ms: 1500,
+        false_alerts_per_week: 1e6,
+        warm_up_windows: 4,
+        adopt_after_windows: 12,
+        max_services: 3,
+        max_provisional: 2,
+        samples: 2,
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let lines = |count: std::ops::Range<u8>| {
+        (
+            0_u8..4,
+            count,
+            1_u8..12,
+            prop_oneof![4 => Just(0_i64), 1 => 0_i64..4000],
+        )
+            .prop_map(|(service, count, error_every, behind)| Step::Lines {
+                service,
+                count,
+                error_every,
+                behind,
+            })
+    };
+    prop_oneof![
+        8 => lines(1..20),
+        1 => lines(60..120),
+        3 => (1_i64..3000).prop_map(Step::Pass),
+        1 => (3000_i64..60_000).prop_map(Step::Pass),
+        4 => (1_i64..6000).prop_map(Step::Tick),
+        1 => (6000_i64..600_000).prop_map(Step::Tick),
+    ]
+}
+
+/// Beats of a service that can be relied on, and in between whatever happens.
+fn story() -> impl Strategy<Value = Vec<Step>> {
+    let beat = prop_oneof![
+        3 => Just(vec![
+            Step::Lines { service: 0, count: 12, error_every: 11, behind: 0 },
+            Step::Lines { service: 1, count: 9, error_every: 200, behind: 0 },
+        ]),
+        2 => prop::collection::vec(step(), 0..4),
+    ];
+    prop::collection::vec(beat, 1..60).prop_map(|beats| {
+        beats
+            .into_iter()
+            .flat_map(|mut beat| {
+                beat.push(Step::Pass(1000));
+                beat
+            })
+            .collect()
+    })
+}
+
+/// A partition and its clock.
+#[derive(Clone)]
+struct Play {
+    detectors: PartitionDetectors,
+    kafka_time: i64,
+    ticked: i64,
+    offset: i64,
+    /// Whether ticks may be ahead of later records.
+    may_run_ahead: bool,
+}
+
+impl Play {
+    fn new(may_run_ahead: bool) -> Self {
+        Self {
+            detectors: PartitionDetectors::new(config()),
+            kafka_time: 1_000_000,
+            ticked: 0,
+            offset: 0,
+            may_run_ahead,
+        }
+    }
+
+    fn step(&mut self, step: Step, findings: &mut Vec<Finding>) {
+        match step {
+            Step::Pass(millis) => self.kafka_time += millis,
+            Step::Tick(millis) => {
+                self.ticked = self.ticked.max(self.kafka_time) + millis;
+                self.detectors.idle(self.ticked, findings);
+                if !self.may_run_ahead {
+                    self.kafka_time = self.ticked;
+                }
+            }
+            Step::Lines {
+                service,
+                count,
+                error_every,
+                behind,
+            } => {
+                let name = format!("service-{service}");
+                for at in 1..=i64::from(count) {
+                    let kafka_time = self.kafka_time + at * 900 / i64::from(count);
+                    self.offset += 1;
+                    let seen = Observation {
+                        service: &name,
+                        time: EventTime(kafka_time - behind),
+                        kafka_time,
+                        offset: self.offset,
+                        is_error: at % i64::from(error_every) == 0,
+                        level: 3,
+                        message: "a line",
+                        trace_id: "",
+                    };
+                    self.detectors.observe(&seen, findings);
+                }
+            }
+        }
+    }
+
+    fn play(&mut self, steps: &[Step]) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for each in steps {
+            self.step(*each, &mut findings);
+        }
+        findings
+    }
+}
+
+type Id = (Kind, String, EventTime, u32);
+
+fn id(finding: &Finding) -> Id {
+    (
+        finding.kind,
+        finding.service.clone(),
+        finding.episode_start,
+        finding.ordinal,
+    )
+}
+
+fn ids(findings: &[Finding]) -> BTreeSet<Id> {
+    findings.iter().map(id).collect()
+}
+
+/// The same times, without the ticks.
+fn without_ticks(steps: &[Step], ticks_pass: bool) -> Vec<Step> {
+    let mut untick = Play::new(true);
+    let mut quiet = Vec::new();
+    for step in steps {
+        match step {
+            Step::Tick(millis) if ticks_pass => {
+                let to = untick.ticked.max(untick.kafka_time) + millis;
+                quiet.push(Step::Pass(to - untick.kafka_time));
+                (untick.kafka_time, untick.ticked) = (to, to);
+            }
+            Step::Tick(_) => {}
+            Step::Pass(millis) => {
+                untick.kafka_time += millis;
+                quiet.push(*step);
+            }
+            Step::Lines { .. } => quiet.push(*step),
+        }
+    }
+    quiet
+}
+
+/// Everybody's time goes on until nothing is left to say.
+fn ending() -> Vec<Step> {
+    (0..40)
+        .flat_map(|_| {
+            [
+                Step::Pass(2000),
+                Step::Lines {
+                    service: 0,
+                    count: 1,
+                    error_every: 100,
+                    behind: 0,
+                },
+            ]
+        })
+        .collect()
+}
+
+fn versions_count_up(findings: &[Finding]) -> Result<(), TestCaseError> {
+    let mut newest: BTreeMap<Id, u32> = BTreeMap::new();
+    for finding in findings {
+        let before = newest.insert(id(finding), finding.version).unwrap_or(0);
+        prop_assert_eq!(finding.version, before + 1, "{:?}", finding);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn goes_on_from_a_snapshot_as_if_nothing_had_happened(
+        steps in story(),
+        cut in any::<prop::sample::Index>(),
+        may_run_ahead in any::<bool>(),
+    ) {
+        let (before, after) = steps.split_at(cut.index(steps.len()));
+        let mut undisturbed = Play::new(may_run_ahead);
+        undisturbed.play(before);
+        let bytes = undisturbed.detectors.snapshot();
+        let mut restored = undisturbed.clone();
+        restored.detectors = PartitionDetectors::restore(&bytes, config()).unwrap();
+        prop_assert_eq!(&restored.detectors.snapshot(), &bytes);
+        prop_assert_eq!(restored.play(after), undisturbed.play(after));
+        prop_assert_eq!(restored.detectors.snapshot(), undisturbed.detectors.snapshot());
+    }
+
+    #[test]
+    fn versions_of_an_episode_count_up_without_gap_or_reuse(steps in story(), may_run_ahead in any::<bool>()) {
+        let mut play = Play::new(may_run_ahead);
+        let mut findings = play.play(&steps);
+        findings.extend(play.play(&ending()));
+        versions_count_up(&findings)?;
+    }
+
+    #[test]
+    fn ticks_that_records_follow_change_only_when_things_are_told(steps in story()) {
+        let steps = [steps, ending()].concat();
+        let ticked = Play::new(false).play(&steps);
+        let mut quiet = Play::new(true).play(&without_ticks(&steps, true));
+        let mut sorted = ticked;
+        let key = |finding: &Finding| (id(finding), finding.version);
+        sorted.sort_by_key(key);
+        quiet.sort_by_key(key);
+        prop_assert_eq!(sorted, quiet);
+    }
+
+    #[test]
+    fn ticks_that_run_ahead_hide_nothing_and_are_taken_back(steps in story()) {
+        let steps = [steps, ending()].concat();
+        let ticked = Play::new(true).play(&steps);
+        let mut by_records = Play::new(true);
+        let quiet = by_records.play(&without_ticks(&steps, false));
+        let (told, found) = (ids(&ticked), ids(&quiet));
+        prop_assert!(told.is_superset(&found), "{:?}", found.difference(&told).collect::<Vec<_>>());
+        for untrue in told.difference(&found) {
+            let last = ticked.iter().rfind(|finding| id(finding) == *untrue).unwrap();
+            prop_assert_eq!(last.phase, Phase::Closed);
+        }
+        // Whatever was told in between, an episode ends as the records say, unless its service was
+        // forgotten before.
+        let all_ended = by_records.detectors.evicted() == 0;
+        for each in found.iter().filter(|_| all_ended) {
+            let of = |findings: &[Finding]| findings.iter().rfind(|finding| id(finding) == *each).cloned().unwrap();
+            let (told, found) = (of(&ticked), of(&quiet));
+            prop_assert_eq!(Finding { version: found.version, ..told }, found);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_snapshot_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let refused = matches!(
+            PartitionDetectors::restore(&bytes, config()),
+            Err(SnapshotError::Unreadable { .. })
+        );
+        prop_assert!(refused);
+    }
+
+    #[test]
+    fn damaged_snapshots_are_refused(
+        steps in story(),
+        at in any::<prop::sample::Index>(),
+        by in 1_u8..,
+        keep in any::<prop::sample::Index>(),
+    ) {
+        let mut play = Play::new(true);
+        play.play(&steps);
+        let mut bytes = play.detectors.snapshot();
+        let shorter = &bytes[..keep.index(bytes.len())];
+        prop_assert!(PartitionDetectors::restore(shorter, config()).is_err());
+        let at = at.index(bytes.len());
+        bytes[at] ^= by;
+        prop_assert!(PartitionDetectors::restore(&bytes, config()).is_err());
+    }
+}
+
+#[test]
+fn a_snapshot_of_another_configuration_or_format_is_refused_by_name() {
+    let bytes = PartitionDetectors::new(config()).snapshot();
+    let other = Config {
+        grace_ms: 1501,
+        ..config()
+    };
+    let own = detection::compatibility(&other);
+    let found = detection::compatibility(&config());
+    assert_eq!(
+        PartitionDetectors::restore(&bytes, other).unwrap_err(),
+        SnapshotError::OtherConfig { found, own }
+    );
+    let mut newer = bytes.clone();
+    newer[8] += 1;
+    assert_eq!(
+        PartitionDetectors::restore(&newer, config()).unwrap_err(),
+        SnapshotError::Newer { found: 2, known: 1 }
+    );
+    let mut other = bytes;
+    other[10] += 1;
+    assert!(matches!(
+        PartitionDetectors::restore(&other, config()).unwrap_err(),
+        SnapshotError::OtherBehaviour { .. }
+    ));
+}
+
+/// Steps that hold a burst, a raised share of errors, a spike, a drop and a silence.
+fn eventful() -> Vec<Step> {
+    let mut steps = Vec::new();
+    for second in 0_i64..400 {
+        let wobble = (second * 7 % 5) as u8;
+        let (count, error_every) = match second {
+            100..110 => (40, 2),
+            160..180 => (120, 30),
+            220..260 => (40, 8),
+            300..320 => (3, 200),
+            _ => (40 + wobble, 25),
+        };
+        steps.push(Step::Lines {
+            service: 0,
+            count,
+            error_every,
+            behind: 0,
+        });
+        if !(200..260).contains(&second) {
+            steps.push(Step::Lines {
+                service: 1,
+                count: 10 + wobble,
+                error_every: 9,
+                behind: second % 3 * 400,
+            });
+        }
+        steps.push(Step::Pass(1000));
+    }
+    steps
+}
+
+#[test]
+fn the_answers_are_those_that_are_pinned() {
+    let mut play = Play::new(true);
+    let findings = play.play(&eventful());
+    let kinds: BTreeSet<_> = findings.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, Kind::ALL.into_iter().collect(), "all kinds occur");
+    // Logarithms differ in their last bits from one C library to the next: rounded.
+    let mut said = String::new();
+    for finding in &findings {
+        let Finding {
+            score,
+            observed,
+            expected,
+            lower,
+            upper,
+            ..
+        } = finding;
+        let score = score.value();
+        let texts = [&finding.title, &finding.summary, &finding.baseline];
+        writeln!(
+            said,
+            "{:?} {:?} {} {} {score:.6e} {observed:.6e} {expected:.6e} {lower:.6e} {upper:.6e} {texts:?} {:?}",
+            id(finding),
+            finding.phase,
+            finding.version,
+            finding.detected_at.0,
+            finding.offsets
+        )
+        .unwrap();
+    }
+    let fnv = |bytes: &[u8]| {
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    };
+    let state = play.detectors.snapshot();
+    assert_eq!(
+        (findings.len(), fnv(said.as_bytes()), fnv(&state)),
+        (16, 11_509_741_871_836_675_487, 17_497_768_348_675_795_669),
+        "behaviour changed: raise BEHAVIOUR and pin the new value\n{said}"
+    );
+}
+
+#[test]
+fn a_silence_is_told_ahead_once_and_withdrawn_when_its_lines_come_late() {
+    let steady = |seconds: usize| {
+        vec![
+            [
+                Step::Lines {
+                    service: 0,
+                    count: 20,
+                    error_every: 200,
+                    behind: 0
+                },
+                Step::Pass(1000),
+            ];
+            seconds
+        ]
+        .concat()
+    };
+    let mut play = Play::new(true);
+    assert_eq!(play.play(&steady(30)), []);
+    let ahead = play.play(&[Step::Tick(4000)]);
+    assert_eq!(ahead.len(), 1, "{ahead:#?}");
+    assert_eq!((ahead[0].kind, ahead[0].version), (Kind::RateDrop, 1));
+    assert_eq!(play.play(&[Step::Tick(1)]), [], "told once");
+
+    let mut silent = play.clone();
+    silent.kafka_time += 5000;
+    let after = silent.play(&steady(10));
+    let phases: Vec<_> = after
+        .iter()
+        .map(|finding| (finding.version, finding.phase))
+        .collect();
+    assert_eq!(phases, [(2, Phase::Closed)], "{after:#?}");
+    assert_eq!(id(&after[0]), id(&ahead[0]));
+
+    let late = play.play(&steady(10));
+    let phases: Vec<_> = late
+        .iter()
+        .map(|finding| (finding.version, finding.phase))
+        .collect();
+    assert_eq!(phases, [(2, Phase::Closed)], "{late:#?}");
+    assert_eq!(id(&late[0]), id(&ahead[0]));
+    assert!(late[0].summary.contains("came late"), "{}", late[0].summary);
+}
+
+#[test]
+fn a_million_services_pass_through_a_partition_that_keeps_few() {
+    let mut detectors = PartitionDetectors::new(Config {
+        max_services: 1000,
+        ..Config::default()
+    });
+    let mut findings = Vec::new();
+    for offset in 0..1_000_000_i64 {
+        let service = format!("service-{offset}");
+        for (name, error) in [(service.as_str(), false), ("steady", offset % 50 == 0)] {
+            let seen = Observation {
+                service: name,
+                time: EventTime(offset),
+                kafka_time: offset,
+                offset,
+                is_error: error,
+                level: 3,
+                message: "hello",
+                trace_id: "",
+            };
+            detectors.observe(&seen, &mut findings);
+        }
+    }
+    assert_eq!((detectors.services(), detectors.evicted()), (1000, 999_001));
+    let bytes = detectors.snapshot();
+    let restored = PartitionDetectors::restore(
+        &bytes,
+        Config {
+            max_services: 1000,
+            ..Config::default()
+        },
+    );
+    assert_eq!(restored.unwrap().snapshot(), bytes);
+}
