@@ -13,11 +13,16 @@ use contracts::{
 };
 use detection::{Finding, Kind, Phase};
 use kafka_io::producer::{Outgoing, Producer};
-use pipeline::{Assignment, Incarnation, backoff::Backoff, block::Acknowledgement, ports};
+use pipeline::{
+    Assignment, Incarnation, Partition, backoff::Backoff, block::Acknowledgement, ports,
+};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::metrics::{Found, Metrics};
+use crate::{
+    lane::OutletError,
+    metrics::{Found, Metrics},
+};
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x3f0a_8d1c_52b7_5e64_9a0e_71c2_d4b8_6f15);
 
@@ -40,13 +45,13 @@ pub struct Announcer {
 }
 
 impl Announcer {
-    /// Never blocks on the network. An error: Kafka can never take this message.
+    /// Never blocks on the network.
     pub fn announce(
         &self,
         finding: Finding,
         place: Place<'_>,
         traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, rdkafka::error::KafkaError> {
+    ) -> Result<Acknowledgement, OutletError> {
         if finding.phase == Phase::Opened {
             self.metrics.anomalies.at(found(finding.kind)).inc();
         }
@@ -60,18 +65,23 @@ impl Announcer {
         let context = service_kit::telemetry::current_traceparent()
             .or_else(|| traceparent.map(str::to_owned));
         let anomaly = anomaly_of(finding, place, now(), context);
-        let payload = serde_json::to_vec(&anomaly).unwrap_or_default();
+        let failed =
+            |error: &dyn std::fmt::Display| OutletError(format!("anomaly {}: {error}", anomaly.id));
+        let payload = serde_json::to_vec(&anomaly).map_err(|error| failed(&error))?;
         let headers: Vec<(&str, &[u8])> = anomaly
             .traceparent
             .iter()
             .map(|context| (TRACEPARENT, context.as_bytes()))
             .collect();
-        let published = self.producer.send(Outgoing {
-            topic: &self.topic,
-            key: Some(anomaly.service.as_bytes()),
-            payload: &payload,
-            headers: &headers,
-        })?;
+        let published = self
+            .producer
+            .send(Outgoing {
+                topic: &self.topic,
+                key: Some(anomaly.service.as_bytes()),
+                payload: &payload,
+                headers: &headers,
+            })
+            .map_err(|error| failed(&error))?;
         let (answer, acknowledgement) = oneshot::channel();
         let store = self.store.clone();
         self.runtime.spawn(async move {
@@ -116,14 +126,17 @@ const fn found(kind: Kind) -> Found {
     }
 }
 
+fn series_of(finding: &Finding) -> String {
+    format!("{}/{}", finding.service, finding.kind.metric())
+}
+
 /// UUIDv5 of detector, series, incarnation and partition, episode start and ordinal.
-fn id_of(finding: &Finding, series: &str, place: Place<'_>) -> Uuid {
+pub fn id_of(finding: &Finding, incarnation: Incarnation, partition: Partition) -> Uuid {
     let name = format!(
-        "{}\n{}\n{series}\n{}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{incarnation}\n{partition}\n{}\n{}",
         finding.kind.detector(),
         finding.kind.as_str(),
-        place.incarnation,
-        place.assignment.partition,
+        series_of(finding),
         finding.episode_start.0,
         finding.ordinal
     );
@@ -153,12 +166,12 @@ fn anomaly_of(
     published_at: Timestamp,
     traceparent: Option<String>,
 ) -> Anomaly {
-    let series = format!("{}/{}", finding.service, finding.kind.metric());
+    let series = series_of(&finding);
     let time = |moment: detection::EventTime| Timestamp::from_millis(moment.0);
     let partition = place.assignment.partition.0;
     Anomaly {
         schema_version: SCHEMA_VERSION,
-        id: id_of(&finding, &series, place),
+        id: id_of(&finding, place.incarnation, place.assignment.partition),
         version: finding.version,
         state: match finding.phase {
             Phase::Opened => State::Opened,

@@ -2,469 +2,552 @@
 //!
 //! Invariants: it polls whatever happens, also while the store is away (partitions are paused,
 //! polling goes on); it never waits for the network but in `poll`; bytes on their way to the store
-//! are bounded.
+//! are bounded; a partition that is revoked is given back once its blocks are complete, or when the
+//! time for that is over. Everything it knows of time is handed in.
 
 use std::{
-    collections::HashMap,
-    sync::Arc,
+    collections::{HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
 use clickhouse_store::LogRows;
-use kafka_io::{
-    consumer::{Change, GroupConsumer, Polled},
-    producer::Producer,
-};
-use pipeline::{Assignment, Block, Partition, writer};
-use rdkafka::{
-    Message,
-    error::{KafkaError, RDKafkaErrorCode},
-    message::BorrowedMessage,
+use pipeline::{
+    Assignment, LaneId, NextOffset, Partition, Work,
+    ports::{Change, Polled, RecordSource, SourceError},
+    writer,
 };
 use service_kit::lifecycle::Latch;
 use tokio::sync::mpsc;
 
 use crate::{
-    announce::Announcer,
-    lane::{Lane, LaneId},
-    metrics::Metrics,
-    outlets::{Doors, record_of},
+    lane::{Lane, OutletError, Outlets},
+    metrics::{Metrics, Release},
     startup::Started,
 };
+
+mod flow;
+
+use flow::Flow;
 
 /// Records between two looks at everything else.
 const STRIDE: usize = 512;
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
 
-/// What the loop tells the outside.
+/// What the loop asks of the outside.
 pub enum Request {
     /// Find out where this partition begins.
     Start(Assignment),
     /// Run a writer for this lane.
     Write {
-        lane: LaneId,
-        resume: pipeline::NextOffset,
-        blocks: mpsc::Receiver<Block<LogRows>>,
+        id: LaneId,
+        resume: NextOffset,
+        work: mpsc::Receiver<Work<LogRows>>,
     },
+    /// Ask the brokers for the ends of these partitions.
+    Ends(Vec<Partition>),
 }
 
 /// What the outside tells the loop.
 pub enum Answer {
-    Started(Started),
-    /// A start failed; it is tried again by whoever runs starts.
+    Started(Box<Started>),
     Finished(writer::Finished),
+    WriterEnded(LaneId),
     /// A writer ended in a way that nothing here can mend.
     Broken(String),
-    WriterEnded(Assignment),
+    /// Next offset that each partition will give, and the time of the answer in ms since the epoch.
+    Ends(HashMap<Partition, i64>, i64),
+    /// The topic has this life now.
+    Life(pipeline::Incarnation),
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
-    #[error("kafka: {0}")]
-    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Outlet(#[from] OutletError),
     #[error("{0}")]
     Broken(String),
-    #[error("the topic no longer holds the next record ({0}); a restart finds out what is gone")]
-    Gone(String),
 }
 
-pub struct Parts {
-    pub consumer: GroupConsumer,
-    pub producer: Arc<Producer>,
-    pub announcer: Announcer,
-    pub dead_letter_topic: String,
-    pub metrics: Metrics,
+#[derive(Debug, Clone)]
+pub struct Settings {
     pub limits: pipeline::Limits,
-    pub detection: detection::Config,
+    /// Bytes of records, over all partitions, that are gathered or on their way to the store.
     pub in_flight_bytes: usize,
     pub idle_timeout: Duration,
+    /// How long a revoked partition may take to finish its blocks.
+    pub release_within: Duration,
+    pub snapshot_every: Duration,
+}
+
+pub struct Intake<S, O> {
+    pub source: S,
+    pub outlets: O,
+    pub metrics: Metrics,
+    pub settings: Settings,
     pub latch: Latch,
     pub requests: mpsc::UnboundedSender<Request>,
     pub answers: mpsc::UnboundedReceiver<Answer>,
+    pub state: State,
 }
 
-impl Parts {
-    fn doors(&self) -> Doors<'_> {
-        Doors {
-            producer: &self.producer,
-            announcer: &self.announcer,
-            dead_letter_topic: &self.dead_letter_topic,
-            topic: self.consumer.topic(),
-            metrics: &self.metrics,
-        }
-    }
+/// What the loop remembers between two steps.
+#[derive(Default)]
+pub struct State {
+    lanes: HashMap<Partition, Running>,
+    /// Assignments whose start is under way.
+    starting: HashMap<Partition, Assignment>,
+    /// Partitions that are to be given back, and until when.
+    releasing: Option<(Vec<Partition>, Instant)>,
+    /// Writers that have not ended.
+    writers: usize,
+    /// No broker answers since the last answer.
+    unanswered: bool,
+    next_tick: Option<Instant>,
+    stopping: bool,
 }
 
 struct Running {
     lane: Lane,
-    blocks: mpsc::Sender<Block<LogRows>>,
-    /// Closed, and the writer is still busy with the one before.
-    waiting: Option<Block<LogRows>>,
-    in_flight: usize,
+    flow: Flow,
     paused: bool,
     last_record: Instant,
     at_end: bool,
 }
 
-pub struct Intake {
-    parts: Parts,
-    lanes: HashMap<Partition, Running>,
-    /// Assignments whose start is under way.
-    starting: HashMap<Partition, Assignment>,
-    writers: usize,
-    answered: bool,
-    next_tick: Instant,
-}
-
-impl Intake {
-    pub fn new(parts: Parts) -> Self {
-        Self {
-            parts,
-            lanes: HashMap::new(),
-            starting: HashMap::new(),
-            writers: 0,
-            answered: true,
-            next_tick: Instant::now(),
+impl<S: RecordSource, O: Outlets> Intake<S, O> {
+    /// One round: answers, the group's decisions, at most a stride of records, blocks that are due.
+    /// Waits for records up to `longest`.
+    pub fn step(&mut self, now: Instant, longest: Duration) -> Result<(), IntakeError> {
+        self.hear(now)?;
+        self.follow_the_group(now);
+        self.read_a_stride(now, longest)?;
+        self.hand_over(now);
+        self.hold_back(now);
+        self.release_what_is_done(now);
+        if self.state.next_tick.is_none_or(|at| now >= at) {
+            self.state.next_tick = Some(now + TICK);
+            self.tick(now);
         }
+        Ok(())
     }
 
-    /// Runs until `stopping`, then lets the writers finish within `budget`.
-    pub fn run(mut self, stopping: &dyn Fn() -> bool, budget: Duration) -> Result<(), IntakeError> {
-        while !stopping() {
-            self.hear()?;
-            self.follow_the_group();
-            let now = Instant::now();
-            self.read_a_stride(now)?;
-            self.close_what_is_due(Instant::now());
-            self.hold_back();
-            if now >= self.next_tick {
-                self.next_tick = now + TICK;
-                self.tick(now)?;
-            }
-        }
-        self.drain(budget)
+    /// From now on nothing new is taken; what was is stored, acknowledged and committed.
+    pub fn stop(&mut self, now: Instant) {
+        self.state.stopping = true;
+        self.state.starting.clear();
+        let partitions: Vec<Partition> = self.state.lanes.keys().copied().collect();
+        self.drain(&partitions, now);
+    }
+
+    /// Whether nothing is under way any more.
+    pub fn is_idle(&self) -> bool {
+        self.state.writers == 0
+    }
+
+    /// Writers that have not ended.
+    pub fn writers(&self) -> usize {
+        self.state.writers
     }
 
     /// Answers of writers and starts.
-    fn hear(&mut self) -> Result<(), IntakeError> {
-        while let Ok(answer) = self.parts.answers.try_recv() {
+    fn hear(&mut self, now: Instant) -> Result<(), IntakeError> {
+        while let Ok(answer) = self.answers.try_recv() {
             match answer {
-                Answer::Started(started) => self.begin(&started)?,
+                Answer::Started(started) => self.begin(*started, now)?,
                 Answer::Finished(note) => {
-                    if let Some(running) = self.lanes.get_mut(&note.at.partition)
-                        && running.lane.id.assignment == note.at
-                    {
-                        running.in_flight = running.in_flight.saturating_sub(note.bytes);
+                    if let Some(running) = self.lane_of(note.id) {
+                        running.flow.finished(note.bytes);
                     }
                 }
-                Answer::WriterEnded(_) => self.writers = self.writers.saturating_sub(1),
+                Answer::WriterEnded(id) => {
+                    self.state.writers = self.state.writers.saturating_sub(1);
+                    if self.lane_of(id).is_some() {
+                        self.forget(id.assignment.partition);
+                    }
+                }
                 Answer::Broken(reason) => return Err(IntakeError::Broken(reason)),
+                Answer::Ends(ends, at_ms) => self.ends_are(&ends, at_ms, now)?,
+                Answer::Life(life) => {
+                    let others = |running: &Running| running.lane.id().incarnation != life;
+                    let partitions = self.partitions_where(others);
+                    if !partitions.is_empty() {
+                        tracing::warn!(incarnation = %life, "the topic was made anew; beginning anew");
+                        self.begin_anew(&partitions);
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn follow_the_group(&mut self) {
-        for change in self.parts.consumer.changes() {
+    fn lane_of(&mut self, id: LaneId) -> Option<&mut Running> {
+        let running = self.state.lanes.get_mut(&id.assignment.partition)?;
+        (running.lane.id() == id).then_some(running)
+    }
+
+    fn partitions_where(&self, wanted: impl Fn(&Running) -> bool) -> Vec<Partition> {
+        let lanes = self.state.lanes.iter();
+        let mut partitions: Vec<_> = lanes
+            .filter(|(_, running)| wanted(running))
+            .map(|(partition, _)| *partition)
+            .collect();
+        partitions.sort_unstable();
+        partitions
+    }
+
+    fn follow_the_group(&mut self, now: Instant) {
+        for change in self.source.changes() {
             match change {
                 Change::Assigned(assignments) => {
                     tracing::info!(partitions = assignments.len(), "assigned");
-                    self.parts.latch.set_ready();
-                    for assignment in assignments {
-                        self.starting.insert(assignment.partition, assignment);
-                        self.ask(Request::Start(assignment));
-                    }
+                    self.latch.set_ready();
+                    self.start(assignments);
                 }
-                Change::Revoked { partitions, lost } => {
-                    tracing::info!(partitions = partitions.len(), lost, "revoked");
+                Change::Revoking(partitions) => {
+                    tracing::info!(
+                        partitions = partitions.len(),
+                        "revoked; finishing what is under way"
+                    );
+                    for partition in &partitions {
+                        self.state.starting.remove(partition);
+                    }
+                    self.drain(&partitions, now);
+                    let until = now + self.settings.release_within;
+                    // One at a time: the group waits for the release before it decides again.
+                    self.state.releasing = Some((partitions, until));
+                }
+                Change::Lost(partitions) => {
+                    tracing::warn!(
+                        partitions = partitions.len(),
+                        "lost; the next owner settles what is under way"
+                    );
+                    self.metrics
+                        .releases
+                        .at(Release::Lost)
+                        .inc_by(partitions.len() as u64);
                     for partition in partitions {
-                        // The fence is down already: the writer ends at its next commit, and the next
-                        // owner settles what it leaves.
-                        self.lanes.remove(&partition);
-                        self.starting.remove(&partition);
-                        self.parts.metrics.lag.forget(&partition.to_string());
-                        self.parts.metrics.services.forget(&partition.to_string());
+                        self.state.starting.remove(&partition);
+                        self.forget(partition);
                     }
                 }
             }
         }
     }
 
-    fn begin(&mut self, started: &Started) -> Result<(), IntakeError> {
+    fn start(&mut self, assignments: Vec<Assignment>) {
+        if self.state.stopping {
+            return;
+        }
+        for assignment in assignments {
+            self.forget(assignment.partition);
+            self.state.starting.insert(assignment.partition, assignment);
+            self.ask(Request::Start(assignment));
+        }
+    }
+
+    /// Fences what is under way and finds out anew where each partition begins.
+    fn begin_anew(&mut self, partitions: &[Partition]) {
+        let assignments = self.source.begin_anew(partitions);
+        self.start(assignments);
+    }
+
+    fn begin(&mut self, started: Started, now: Instant) -> Result<(), IntakeError> {
         let partition = started.assignment.partition;
         // Revoked, or assigned anew, in the meantime.
-        if self.starting.get(&partition) != Some(&started.assignment) {
+        if self.state.starting.get(&partition) != Some(&started.assignment) {
             return Ok(());
         }
-        self.starting.remove(&partition);
-        if started.gap > 0 {
-            tracing::error!(%partition, records = started.gap, "records were deleted before they were read");
-            self.parts.metrics.gaps.inc_by(started.gap.cast_unsigned());
-        }
-        let beginning = started.beginning;
-        tracing::info!(
-            %partition, incarnation = %started.incarnation, replay_from = %beginning.replay_from,
-            take_from = %beginning.take_from, announced = beginning.announced_end.is_some(), "partition begins"
-        );
+        self.state.starting.remove(&partition);
+        started.count(&self.metrics);
         let id = LaneId {
             assignment: started.assignment,
             incarnation: started.incarnation,
         };
-        let (blocks, receiver) = mpsc::channel(1);
+        let (work, receiver) = mpsc::channel(1);
         self.ask(Request::Write {
-            lane: id,
-            resume: beginning.take_from,
-            blocks: receiver,
+            id,
+            resume: started.beginning.take_from,
+            work: receiver,
         });
-        self.writers += 1;
+        self.state.writers += 1;
         let lane = Lane::new(
             id,
-            self.parts.limits,
-            self.parts.detection.clone(),
-            beginning,
+            self.settings.limits,
+            started.detectors,
+            started.beginning,
+            self.settings.snapshot_every,
+            now,
         );
         let running = Running {
             lane,
-            blocks,
-            waiting: None,
-            in_flight: 0,
+            flow: Flow::into(work),
             paused: false,
-            last_record: Instant::now(),
+            last_record: now,
             at_end: false,
         };
-        self.lanes.insert(partition, running);
-        Ok(self.parts.consumer.start_at(
-            partition,
-            beginning.replay_from,
-            Duration::from_secs(10),
-        )?)
+        self.state.lanes.insert(partition, running);
+        Ok(self
+            .source
+            .start_at(partition, started.beginning.replay_from)?)
     }
 
-    fn read_a_stride(&mut self, now: Instant) -> Result<(), IntakeError> {
+    fn read_a_stride(&mut self, now: Instant, longest: Duration) -> Result<(), IntakeError> {
         // A lane that can't be closed yet is not waited for: it would have this thread spin.
-        let mut wait = self
+        let due = self
+            .state
             .lanes
             .values()
-            .filter(|running| running.waiting.is_none())
-            .filter_map(|running| running.lane.due_in(now))
+            .filter(|running| !running.flow.waits());
+        let wait = due
+            .filter_map(|running| running.lane.gather().due_in(now))
             .min()
             .unwrap_or(LONGEST_POLL)
-            .min(LONGEST_POLL);
-        // The handle is shared: what is polled borrows it, not the lanes.
-        let consumer = self.parts.consumer.clone();
-        for _ in 0..STRIDE {
-            match consumer.poll(wait) {
-                Polled::Record(message) => {
-                    self.take(&message, now)?;
-                    wait = Duration::ZERO;
-                }
-                Polled::End(partition) => {
-                    if let Some(running) = self.lanes.get_mut(&partition) {
-                        running.at_end = true;
-                    }
-                }
-                Polled::Nothing => return Ok(()),
-                Polled::Failed(error) => {
-                    self.notice(&error)?;
-                    return Ok(());
+            .min(longest);
+        let mut outcome = Ok(());
+        let Self {
+            source,
+            outlets,
+            metrics,
+            state,
+            ..
+        } = self;
+        let polled = source.poll(wait, STRIDE, &mut |partition, record| {
+            // Of a partition without a lane: it will be read again from where it begins.
+            let Some(running) = state.lanes.get_mut(&partition) else {
+                return;
+            };
+            if outcome.is_err() || running.flow.is_draining() {
+                return;
+            }
+            running.lane.reach(record.offset);
+            if running.lane.gather().is_full() {
+                running.close(now);
+            }
+            running.last_record = now;
+            running.at_end = false;
+            outcome = running.lane.take(record, now, metrics, outlets);
+            if running.lane.gather().is_full() {
+                running.close(now);
+                if running.lane.gather().is_full() && !running.paused {
+                    running.paused = source.pause(partition).is_ok();
                 }
             }
+        });
+        outcome?;
+        self.notice(polled)
+    }
+
+    fn notice(&mut self, polled: Polled) -> Result<(), IntakeError> {
+        match polled {
+            Polled::Records | Polled::Nothing => {}
+            Polled::End(partition) => {
+                if let Some(running) = self.state.lanes.get_mut(&partition) {
+                    running.at_end = true;
+                }
+            }
+            Polled::Away(reason) => {
+                if !self.state.unanswered {
+                    self.state.unanswered = true;
+                    tracing::warn!(reason, "kafka does not answer; waiting for it");
+                    self.latch.set_unready("no broker answers");
+                }
+            }
+            Polled::Changed(reason) => {
+                let mut partitions = self.partitions_where(|running| !running.flow.is_draining());
+                // What a start has found out so far may be about the topic as it was.
+                partitions.extend(self.state.starting.keys());
+                if !partitions.is_empty() {
+                    tracing::warn!(reason, "the topic is not what it was; beginning anew");
+                    self.begin_anew(&partitions);
+                }
+            }
+            Polled::Warned(reason) => tracing::warn!(reason, "kafka"),
+            Polled::Failed(reason) => return Err(IntakeError::Source(SourceError(reason))),
         }
         Ok(())
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>, now: Instant) -> Result<(), IntakeError> {
-        let Some(running) = self.lanes.get_mut(&Partition(message.partition())) else {
-            // Read before its partition had begun; it will be read again from where it begins.
-            return Ok(());
-        };
-        let record = record_of(message);
-        running.lane.reach(record.offset);
-        if running.lane.is_full() {
-            close(running);
-        }
-        running.last_record = now;
-        running.at_end = false;
-        running
-            .lane
-            .take(&record, now, &self.parts.metrics, &mut self.parts.doors())?;
-        if running.lane.is_full() {
-            close(running);
-            if running.lane.is_full() && !running.paused {
-                running.paused = true;
-                self.parts.consumer.pause(Partition(message.partition()))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn close_what_is_due(&mut self, now: Instant) {
-        for running in self.lanes.values_mut() {
-            hand_over(running);
-            if running.lane.is_due(now) {
-                close(running);
+    fn hand_over(&mut self, now: Instant) {
+        for running in self.state.lanes.values_mut() {
+            running.flow.hand_over();
+            if running.lane.gather().is_due(now) {
+                running.close(now);
             }
         }
     }
 
     /// Pauses what is too far ahead of the store, and lets it flow again when the store has caught up.
-    fn hold_back(&mut self) {
-        let total: usize = self
-            .lanes
-            .values()
-            .map(|running| running.in_flight + running.lane.open_bytes())
-            .sum();
-        self.parts.metrics.in_flight.at(()).set(total as f64);
-        let over = total > self.parts.in_flight_bytes;
-        let under = total < self.parts.in_flight_bytes / 2;
+    fn hold_back(&mut self, now: Instant) {
+        let bytes = |running: &Running| running.flow.bytes() + running.lane.gather().open_bytes();
+        let total: usize = self.state.lanes.values().map(bytes).sum();
+        self.metrics.in_flight.at(()).set(total as f64);
+        let over = total > self.settings.in_flight_bytes;
+        let under = total < self.settings.in_flight_bytes / 2;
         let mut paused = 0;
-        for (partition, running) in &mut self.lanes {
-            let waits = running.waiting.is_some();
-            let is_stuck = waits && running.lane.is_full();
-            let must = is_stuck || (waits && over);
-            let may = under && !is_stuck;
+        for (partition, running) in &mut self.state.lanes {
+            if over {
+                // What is still gathered counts too, and leaves only by being stored.
+                running.close(now);
+            }
+            let is_stuck = running.flow.waits() && running.lane.gather().is_full();
+            let must = is_stuck || running.flow.is_draining() || (over && !running.is_replaying());
             if must && !running.paused {
-                running.paused = self.parts.consumer.pause(*partition).is_ok();
-            } else if may && running.paused {
-                running.paused = self.parts.consumer.resume(*partition).is_err();
+                running.paused = self.source.pause(*partition).is_ok();
+            } else if running.paused && under && !must {
+                running.paused = self.source.resume(*partition).is_err();
             }
             paused += usize::from(running.paused);
         }
-        self.parts.metrics.paused.at(()).set(paused as f64);
+        self.metrics.paused.at(()).set(paused as f64);
     }
 
-    fn tick(&mut self, now: Instant) -> Result<(), IntakeError> {
-        for (partition, lag) in self.parts.consumer.lags() {
-            if self.lanes.contains_key(&partition) {
-                self.parts
-                    .metrics
-                    .lag
-                    .of(&partition.to_string())
-                    .set(lag as f64);
-            }
-        }
-        if !self.answered && self.parts.consumer.is_answered(Duration::from_millis(500)) {
-            self.answered = true;
-            tracing::info!("kafka answers again");
-            self.parts.latch.set_ready();
-        }
-        let consumer = self.parts.consumer.clone();
-        for (partition, running) in &mut self.lanes {
-            self.parts
-                .metrics
-                .services
-                .of(&partition.to_string())
-                .set(running.lane.services() as f64);
-            self.parts
-                .metrics
-                .evicted
-                .at(())
-                .inc_by(running.lane.newly_evicted());
-            let silent = running.at_end
-                && now.duration_since(running.last_record) >= self.parts.idle_timeout;
-            // Only a broker that answers can say that nothing came.
-            if !silent || !self.answered || running.lane.next().raw() == 0 {
-                continue;
-            }
-            let Ok((_, high)) = consumer.watermarks(*partition, Duration::from_millis(500)) else {
+    /// Stops reading the partitions and lets their writers finish.
+    fn drain(&mut self, partitions: &[Partition], now: Instant) {
+        for partition in partitions {
+            let Some(running) = self.state.lanes.get_mut(partition) else {
                 continue;
             };
-            if high > running.lane.next().raw() {
-                continue;
+            running.paused = self.source.pause(*partition).is_ok();
+            running.flow.drain();
+            running.finish(now);
+        }
+    }
+
+    fn release_what_is_done(&mut self, now: Instant) {
+        for running in self.state.lanes.values_mut() {
+            if running.flow.is_draining() {
+                running.finish(now);
             }
-            let kafka_now = jiff::Timestamp::now().as_millisecond();
-            running.lane.idle(kafka_now, &mut self.parts.doors())?;
+        }
+        let Some((partitions, until)) = &self.state.releasing else {
+            return;
+        };
+        let left: Vec<Partition> = partitions
+            .iter()
+            .filter(|partition| self.state.lanes.contains_key(partition))
+            .copied()
+            .collect();
+        if !left.is_empty() && now < *until {
+            return;
+        }
+        let finished = (partitions.len() - left.len()) as u64;
+        self.metrics.releases.at(Release::Finished).inc_by(finished);
+        self.metrics
+            .releases
+            .at(Release::Unfinished)
+            .inc_by(left.len() as u64);
+        if !left.is_empty() {
+            tracing::warn!(
+                partitions = left.len(),
+                "given back unfinished; the next owner settles what is under way"
+            );
+        }
+        self.source.release(partitions);
+        self.state.releasing = None;
+        for partition in left {
+            self.forget(partition);
+        }
+    }
+
+    /// Without its sender, the lane's writer ends.
+    fn forget(&mut self, partition: Partition) {
+        if self.state.lanes.remove(&partition).is_some() {
+            self.metrics.lag.forget(&partition.to_string());
+            self.metrics.services.forget(&partition.to_string());
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let lags = self.source.lags();
+        for (partition, running) in &mut self.state.lanes {
+            let label = partition.to_string();
+            if let Some(lag) = lags.get(partition) {
+                self.metrics.lag.of(&label).set(*lag as f64);
+            }
+            let services = running.lane.services();
+            self.metrics.services.of(&label).set(services as f64);
+            let evicted = running.lane.newly_evicted();
+            self.metrics.evicted.at(()).inc_by(evicted);
+        }
+        let silent = self.partitions_where(|running| running.is_silent(now, &self.settings));
+        // Only a broker that answers can say that nothing came.
+        if !silent.is_empty() || self.state.unanswered {
+            let everything = self.partitions_where(|_| true);
+            let asked = if silent.is_empty() {
+                everything
+            } else {
+                silent
+            };
+            self.ask(Request::Ends(asked));
+        }
+    }
+
+    fn ends_are(
+        &mut self,
+        ends: &HashMap<Partition, i64>,
+        at_ms: i64,
+        now: Instant,
+    ) -> Result<(), IntakeError> {
+        if std::mem::take(&mut self.state.unanswered) {
+            tracing::info!("kafka answers again");
+            self.latch.set_ready();
+        }
+        for (partition, end) in ends {
+            if let Some(running) = self.state.lanes.get_mut(partition)
+                && running.is_silent(now, &self.settings)
+                && running.lane.gather().next().raw() >= *end
+            {
+                running.lane.idle(at_ms, &mut self.outlets)?;
+            }
         }
         Ok(())
     }
 
-    fn notice(&mut self, error: &KafkaError) -> Result<(), IntakeError> {
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::Resolve,
-            ) => {
-                if self.answered {
-                    self.answered = false;
-                    tracing::warn!(%error, "kafka does not answer; waiting for it");
-                    self.parts.latch.set_unready("no broker answers");
-                }
-                Ok(())
-            }
-            Some(
-                RDKafkaErrorCode::Fatal
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed,
-            ) => Err(IntakeError::Kafka(error.clone())),
-            // The topic was deleted under us, or its retention overtook us: begin anew, with a count of what is gone.
-            Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) => {
-                Err(IntakeError::Gone(error.to_string()))
-            }
-            _ => {
-                tracing::warn!(%error, "kafka");
-                Ok(())
-            }
-        }
-    }
-
     fn ask(&self, request: Request) {
-        // The other side lives until this thread has ended.
-        let _gone = self.parts.requests.send(request);
-    }
-
-    /// Stored, acknowledged, committed: what was read so far, if the budget allows.
-    fn drain(mut self, budget: Duration) -> Result<(), IntakeError> {
-        let deadline = Instant::now() + budget;
-        loop {
-            self.hear()?;
-            for running in self.lanes.values_mut() {
-                hand_over(running);
-                close(running);
-            }
-            let pending = self.lanes.values().any(|running| running.waiting.is_some());
-            if !pending || Instant::now() >= deadline {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        // Without their senders, the writers commit and end.
-        self.lanes.clear();
-        while self.writers > 0 && Instant::now() < deadline {
-            self.hear()?;
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        if self.writers > 0 {
-            tracing::warn!(
-                writers = self.writers,
-                "stopped before everything was stored; it will be read again"
-            );
-        }
-        let left = deadline
-            .saturating_duration_since(Instant::now())
-            .max(Duration::from_millis(200));
-        Ok(self.parts.producer.flush(left)?)
+        // The other side lives until this loop has ended.
+        let _gone = self.requests.send(request);
     }
 }
 
-/// Closes the lane's open block, if the one before has been handed over.
-fn close(running: &mut Running) {
-    if running.waiting.is_some() {
-        return;
-    }
-    if let Some(block) = running.lane.close() {
-        running.in_flight += block.bytes;
-        running.waiting = Some(block);
-        hand_over(running);
-    }
-}
-
-fn hand_over(running: &mut Running) {
-    if let Some(block) = running.waiting.take() {
-        // Closed: the writer was fenced, and the rebalance that follows takes this lane away.
-        if let Err(mpsc::error::TrySendError::Full(block)) = running.blocks.try_send(block) {
-            running.waiting = Some(block);
+impl Running {
+    /// Closes the lane's open block, if the one before has been handed over.
+    fn close(&mut self, now: Instant) {
+        if self.flow.waits() {
+            return;
         }
+        let block = self.lane.close().map(Work::Block);
+        let snapshot = self.lane.snapshot(now, false);
+        self.flow
+            .take_over(block.into_iter().chain(snapshot).collect());
+    }
+
+    /// One more step towards the end of a lane that is drained.
+    fn finish(&mut self, now: Instant) {
+        self.flow.hand_over();
+        if self.flow.waits() || self.flow.is_closed() {
+            return;
+        }
+        // A block that an earlier owner announced and that is not whole yet is left to the next one.
+        let block = self.lane.close().map(Work::Block);
+        let snapshot = self.lane.snapshot(now, true);
+        let last: VecDeque<_> = block.into_iter().chain(snapshot).collect();
+        if last.is_empty() {
+            self.flow.close();
+        } else {
+            self.flow.take_over(last);
+        }
+    }
+
+    fn is_silent(&self, now: Instant, settings: &Settings) -> bool {
+        self.at_end
+            && !self.flow.is_draining()
+            && now.duration_since(self.last_record) >= settings.idle_timeout
+    }
+
+    fn is_replaying(&self) -> bool {
+        !self.lane.gather().has_caught_up()
     }
 }

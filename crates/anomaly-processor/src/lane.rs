@@ -3,7 +3,8 @@
 //! Invariants:
 //! - every record becomes a row or a dead letter, once;
 //! - records before the point where this assignment takes over only teach the detectors;
-//! - a block whose range an earlier owner announced is closed exactly at that range's end.
+//! - a snapshot is the detectors' state at the end of the block before it, and is kept only when
+//!   everything that this state takes for told is acknowledged.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,11 @@ use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource};
 use contracts::dead_letter::Reason;
 use detection::{Finding, Observation, PartitionDetectors, Seen, time::EventTime};
 use pipeline::{
-    Assignment, Block, Incarnation, Limits, NextOffset, Offset, block::Acknowledgement,
+    Block, LaneId, Limits, NextOffset, Snapshot, Work,
+    beginning::Beginning,
+    block::Acknowledgement,
+    gather::{self, Gather},
+    ports::Record,
 };
 
 use crate::{
@@ -24,95 +29,75 @@ const FUTURE_MS: i64 = 5 * 60_000;
 /// A name longer than this is no service's.
 const SERVICE_BYTES: usize = 256;
 
-/// One record as it was received.
-#[derive(Debug, Clone, Copy)]
-pub struct Record<'a> {
-    pub offset: Offset,
-    /// Kafka's timestamp, ms since the epoch.
-    pub kafka_time: i64,
-    pub key: Option<&'a [u8]>,
-    pub payload: &'a [u8],
-    pub traceparent: Option<&'a str>,
-}
-
-/// Where dead letters and findings go.
+/// Where dead letters and findings go. Handing over never waits for the network.
 pub trait Outlets {
-    type Error;
     fn dead_letter(
         &mut self,
         lane: &LaneId,
         record: &Record<'_>,
         reason: Reason,
         error: &str,
-    ) -> Result<Acknowledgement, Self::Error>;
+    ) -> Result<Acknowledgement, OutletError>;
     fn announce(
         &mut self,
         lane: &LaneId,
         finding: Finding,
         traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, Self::Error>;
+    ) -> Result<Acknowledgement, OutletError>;
 }
 
-/// Which partition, in which life.
-#[derive(Debug, Clone, Copy)]
-pub struct LaneId {
-    pub assignment: Assignment,
-    pub incarnation: Incarnation,
-}
-
-/// Where a lane begins, as settled at its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beginning {
-    /// First record that teaches the detectors.
-    pub replay_from: NextOffset,
-    /// First record that is stored.
-    pub take_from: NextOffset,
-    /// End of the block that an earlier owner announced.
-    pub announced_end: Option<NextOffset>,
-}
+/// Kafka can never take this message.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OutletError(pub String);
 
 pub struct Lane {
-    pub id: LaneId,
-    limits: Limits,
+    gather: Gather<LogRows>,
     detectors: PartitionDetectors,
-    beginning: Beginning,
-    /// One past the newest record seen.
-    next: NextOffset,
-    open: Option<Open>,
     findings: Vec<Finding>,
+    /// Of findings that no record raised: they belong to the next thing that is made durable.
+    loose: Vec<Acknowledgement>,
     evicted: u64,
+    kept: Kept,
 }
 
-/// The block that is being gathered.
-struct Open {
-    first: Offset,
-    since: Instant,
-    rows: LogRows,
-    acknowledgements: Vec<Acknowledgement>,
-    payload_bytes: usize,
+/// When the detectors' state was last handed over to be kept.
+struct Kept {
+    every: Duration,
+    at: Instant,
+    next: NextOffset,
 }
 
 impl Lane {
+    /// `detectors`: their state before the record at `beginning.replay_from`.
     pub fn new(
         id: LaneId,
         limits: Limits,
-        config: detection::Config,
+        detectors: PartitionDetectors,
         beginning: Beginning,
+        snapshot_every: Duration,
+        now: Instant,
     ) -> Self {
         Self {
-            id,
-            limits,
-            detectors: PartitionDetectors::new(config),
-            next: beginning.replay_from,
-            beginning,
-            open: None,
+            gather: Gather::new(id, limits, beginning),
+            evicted: detectors.evicted(),
+            detectors,
             findings: Vec::new(),
-            evicted: 0,
+            loose: Vec::new(),
+            kept: Kept {
+                every: snapshot_every,
+                at: now,
+                next: beginning.replay_from,
+            },
         }
     }
 
-    pub fn next(&self) -> NextOffset {
-        self.next
+    pub fn id(&self) -> LaneId {
+        self.gather.id()
+    }
+
+    pub fn gather(&self) -> &Gather<LogRows> {
+        &self.gather
     }
 
     pub fn services(&self) -> usize {
@@ -125,9 +110,34 @@ impl Lane {
         self.evicted - before
     }
 
-    /// Bytes gathered in the open block.
-    pub fn open_bytes(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.payload_bytes)
+    /// See [`Gather::reach`].
+    pub fn reach(&mut self, offset: pipeline::Offset) {
+        self.gather.reach(offset);
+    }
+
+    /// Closes the open block, if it may be closed.
+    pub fn close(&mut self) -> Option<Block<LogRows>> {
+        let mut block = self.gather.close()?;
+        block.acknowledgements.append(&mut self.loose);
+        Some(block)
+    }
+
+    /// The state of the detectors, if it is time to keep it, or `finally` if it is news at all. Call
+    /// it when no block is open.
+    pub fn snapshot(&mut self, now: Instant, finally: bool) -> Option<Work<LogRows>> {
+        let next = self.gather.next();
+        let due = finally || now.duration_since(self.kept.at) >= self.kept.every;
+        if !due || !self.gather.is_empty() || !self.gather.has_caught_up() || next == self.kept.next
+        {
+            return None;
+        }
+        self.kept.at = now;
+        self.kept.next = next;
+        let snapshot = Snapshot {
+            next,
+            state: self.detectors.snapshot(),
+        };
+        Some(Work::Snapshot(snapshot, std::mem::take(&mut self.loose)))
     }
 
     /// Takes one record. Records that were seen before (after a seek) are passed over.
@@ -137,19 +147,21 @@ impl Lane {
         now: Instant,
         metrics: &Metrics,
         outlets: &mut O,
-    ) -> Result<(), O::Error> {
-        if record.offset < self.next.offset() {
-            return Ok(());
-        }
-        self.next = record.offset.next();
-        let replaying = record.offset < self.beginning.take_from.offset();
+    ) -> Result<(), OutletError> {
+        let replaying = match self.gather.see(record.offset) {
+            gather::Seen::Again => return Ok(()),
+            gather::Seen::Replay => true,
+            gather::Seen::New => false,
+        };
+        let id = self.gather.id();
+        let rows = || LogRows::of_day(record.kafka_time);
         let line = match decode(record.payload) {
             Ok(line) => line,
             Err(_) if replaying => return Ok(()),
             Err(Unreadable { reason, error }) => {
-                let acknowledgement = outlets.dead_letter(&self.id, record, reason, &error)?;
-                let open = Self::opened(&mut self.open, record, now);
-                open.payload_bytes += record.payload.len();
+                let acknowledgement = outlets.dead_letter(&id, record, reason, &error)?;
+                let open = self.gather.open(record.offset, now, rows);
+                open.bytes += record.payload.len();
                 open.acknowledgements.push(acknowledgement);
                 return Ok(());
             }
@@ -183,10 +195,10 @@ impl Lane {
             self.findings.clear();
             return Ok(());
         }
-        let open = Self::opened(&mut self.open, record, now);
+        let open = self.gather.open(record.offset, now, rows);
         for finding in self.findings.drain(..) {
             open.acknowledgements
-                .push(outlets.announce(&self.id, finding, record.traceparent)?);
+                .push(outlets.announce(&id, finding, record.traceparent)?);
         }
         let late = seen == Seen::Late;
         count_oddities(
@@ -196,7 +208,7 @@ impl Lane {
             line.service.is_empty(),
             key.is_none(),
         );
-        open.payload_bytes += record.payload.len();
+        open.bytes += record.payload.len();
         open.rows.push(
             &LogRow {
                 timestamp,
@@ -224,96 +236,16 @@ impl Lane {
     }
 
     /// The partition is at its end and has been for a while; `kafka_now` in ms.
-    pub fn idle<O: Outlets>(&mut self, kafka_now: i64, outlets: &mut O) -> Result<(), O::Error> {
+    pub fn idle<O: Outlets>(&mut self, kafka_now: i64, outlets: &mut O) -> Result<(), OutletError> {
+        if !self.gather.has_caught_up() {
+            return Ok(());
+        }
         self.detectors.idle(kafka_now, &mut self.findings);
+        let id = self.gather.id();
         for finding in self.findings.drain(..) {
-            let acknowledgement = outlets.announce(&self.id, finding, None)?;
-            // No record raised it: a replay finds it again, so nothing waits for it but an open block.
-            if let Some(open) = &mut self.open {
-                open.acknowledgements.push(acknowledgement);
-            }
+            self.loose.push(outlets.announce(&id, finding, None)?);
         }
         Ok(())
-    }
-
-    /// Whether the open block should be closed now.
-    pub fn is_due(&self, now: Instant) -> bool {
-        let Some(open) = &self.open else { return false };
-        if let Some(end) = self.announced_end() {
-            return self.next >= end;
-        }
-        open.rows.len() >= self.limits.rows
-            || open.payload_bytes >= self.limits.bytes
-            || now.duration_since(open.since) >= self.limits.age
-    }
-
-    /// Whether the open block can take no more, and reading must wait for it to be closed.
-    pub fn is_full(&self) -> bool {
-        let Some(open) = &self.open else { return false };
-        match self.announced_end() {
-            Some(end) => self.next >= end,
-            None => open.rows.len() >= self.limits.rows || open.payload_bytes >= self.limits.bytes,
-        }
-    }
-
-    /// Time until the open block is due by age; `None` where age does not decide.
-    pub fn due_in(&self, now: Instant) -> Option<Duration> {
-        if self.announced_end().is_some() {
-            return None;
-        }
-        let open = self.open.as_ref()?;
-        Some(
-            self.limits
-                .age
-                .saturating_sub(now.duration_since(open.since)),
-        )
-    }
-
-    /// Closes the open block. One that an earlier owner announced stays open until it is whole.
-    pub fn close(&mut self) -> Option<Block<LogRows>> {
-        let announced = self.announced_end();
-        if announced.is_some_and(|end| self.next < end) {
-            return None;
-        }
-        let open = self.open.take()?;
-        self.beginning.announced_end = None;
-        Some(Block {
-            assignment: self.id.assignment,
-            incarnation: self.id.incarnation,
-            first: open.first,
-            end: announced.unwrap_or(self.next),
-            row_count: open.rows.len() as u64,
-            rows: open.rows,
-            bytes: open.payload_bytes,
-            acknowledgements: open.acknowledgements,
-            uncertain: announced.is_some(),
-        })
-    }
-
-    /// The next record is `offset`. If it lies past the range that an earlier owner announced, that
-    /// range is over although its last records never came (compaction).
-    pub fn reach(&mut self, offset: Offset) {
-        let Some(end) = self.announced_end().filter(|end| offset >= end.offset()) else {
-            return;
-        };
-        self.next = self.next.max(end);
-        if self.open.is_none() {
-            self.beginning.announced_end = None;
-        }
-    }
-
-    fn announced_end(&self) -> Option<NextOffset> {
-        self.beginning.announced_end
-    }
-
-    fn opened<'a>(open: &'a mut Option<Open>, record: &Record<'_>, now: Instant) -> &'a mut Open {
-        open.get_or_insert_with(|| Open {
-            first: record.offset,
-            since: now,
-            rows: LogRows::of_day(record.kafka_time),
-            acknowledgements: Vec::new(),
-            payload_bytes: 0,
-        })
     }
 }
 

@@ -3,12 +3,14 @@
 //! Read it as `main` → [`options`] → [`run`] → [`intake`] → `pipeline::writer`.
 
 pub mod announce;
+pub mod clock;
 pub mod decode;
 pub mod intake;
 pub mod lane;
 pub mod metrics;
 pub mod options;
-mod outlets;
+pub mod outlets;
 pub mod run;
 pub mod startup;
+pub mod store;
 pub mod timestamps;

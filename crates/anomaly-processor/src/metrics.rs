@@ -31,6 +31,29 @@ service_kit::labels! {
     }
 }
 service_kit::labels! {
+    /// Where the state of a partition's detectors comes from, or why a snapshot of it was not used.
+    pub enum Memory as "source" {
+        /// A snapshot, and the records since.
+        Restored = "restored",
+        /// Every record there ever was, or nobody was here before.
+        Whole = "whole",
+        /// The last records only: baselines and open episodes are learned anew from them.
+        Rebuilt = "rebuilt",
+        Missing = "snapshot_missing",
+        Unreadable = "snapshot_unreadable",
+        Newer = "snapshot_of_newer_version",
+        Other = "snapshot_of_other_settings",
+        Overtaken = "snapshot_overtaken_by_retention",
+    }
+}
+service_kit::labels! {
+    pub enum Keeping as "outcome" { Kept = "kept", Failed = "failed" }
+}
+service_kit::labels! {
+    /// How a partition was given back.
+    pub enum Release as "how" { Finished = "finished", Unfinished = "unfinished", Lost = "lost" }
+}
+service_kit::labels! {
     pub enum Settled as "outcome" { AlreadyThere = "already_there", Inserted = "inserted" }
 }
 
@@ -69,6 +92,51 @@ pub const SETTLED: Counter<Settled> = Counter::new(
     "barograph_blocks_settled_total",
     Unit::Batches,
     "Blocks of unknown outcome that were settled by a count, by what it found.",
+);
+pub const REPAIRED: Counter = Counter::new(
+    "barograph_rows_repaired_total",
+    Unit::Records,
+    "Rows inserted again because their block was lost although its token was not.",
+);
+pub const VANISHED: Counter = Counter::new(
+    "barograph_rows_vanished_total",
+    Unit::Records,
+    "Rows that were gone as soon as they were inserted: older than the store keeps rows.",
+);
+pub const REJECTED: Counter = Counter::new(
+    "barograph_blocks_rejected_total",
+    Unit::Batches,
+    "Blocks, and pieces of blocks, that ClickHouse rejected for their data.",
+);
+pub const RENEWED: Counter = Counter::new(
+    "barograph_leases_renewed_total",
+    Unit::Count,
+    "Intents committed again because an insert took longer than the lease.",
+);
+pub const INTENTS_FOUND: Counter = Counter::new(
+    "barograph_intents_found_total",
+    Unit::Count,
+    "Partitions that began with a block that an earlier owner had announced.",
+);
+pub const MEMORY: Counter<Memory> = Counter::new(
+    "barograph_detector_starts_total",
+    Unit::Count,
+    "Partitions that began, by where their detectors' state comes from; and snapshots that could not be used.",
+);
+pub const KEEPING: Counter<Keeping> = Counter::new(
+    "barograph_snapshots_total",
+    Unit::Count,
+    "Snapshots of detectors handed to ClickHouse, by outcome.",
+);
+pub const SNAPSHOT_BYTES: Gauge = Gauge::new(
+    "barograph_snapshot_bytes",
+    Unit::Bytes,
+    "Size of the last snapshot.",
+);
+pub const RELEASES: Counter<Release> = Counter::new(
+    "barograph_partitions_released_total",
+    Unit::Partitions,
+    "Partitions given back to the group, by how.",
 );
 pub const COMMIT_RETRIES: Counter = Counter::new(
     "barograph_commit_retries_total",
@@ -119,7 +187,16 @@ pub struct Metrics {
     inserts: Histograms,
     retries: Counters,
     settled: Counters<Settled>,
+    repaired: Counters,
+    vanished: Counters,
+    rejected: Counters,
+    renewed: Counters,
     commit_retries: Counters,
+    pub intents_found: Counters,
+    pub memory: Counters<Memory>,
+    keeping: Counters<Keeping>,
+    snapshot_bytes: Gauges,
+    pub releases: Counters<Release>,
     pub in_flight: Gauges,
     pub lag: Family<prometheus::Gauge>,
     pub services: Family<prometheus::Gauge>,
@@ -138,7 +215,16 @@ impl Metrics {
             inserts: registry.histogram(&INSERTS),
             retries: registry.counter(&RETRIES),
             settled: registry.counter(&SETTLED),
+            repaired: registry.counter(&REPAIRED),
+            vanished: registry.counter(&VANISHED),
+            rejected: registry.counter(&REJECTED),
+            renewed: registry.counter(&RENEWED),
             commit_retries: registry.counter(&COMMIT_RETRIES),
+            intents_found: registry.counter(&INTENTS_FOUND),
+            memory: registry.counter(&MEMORY),
+            keeping: registry.counter(&KEEPING),
+            snapshot_bytes: registry.gauge(&SNAPSHOT_BYTES),
+            releases: registry.counter(&RELEASES),
             in_flight: registry.gauge(&IN_FLIGHT),
             lag: registry.gauge_family(&LAG),
             services: registry.gauge_family(&SERVICES),
@@ -150,7 +236,7 @@ impl Metrics {
 }
 
 impl WriterMetrics for Metrics {
-    fn stored(&self, rows: u64, _bytes: usize, took: Duration) {
+    fn stored(&self, rows: u64, took: Duration) {
         self.records.at(Ending::Stored).inc_by(rows);
         self.inserts.observe(took.as_secs_f64());
     }
@@ -167,6 +253,28 @@ impl WriterMetrics for Metrics {
                 Settled::Inserted
             })
             .inc();
+    }
+
+    fn repaired(&self, rows: u64) {
+        self.repaired.inc_by(rows);
+    }
+
+    fn vanished(&self, rows: u64) {
+        self.vanished.inc_by(rows);
+    }
+
+    fn rejected(&self) {
+        self.rejected.inc();
+    }
+
+    fn renewed(&self) {
+        self.renewed.inc();
+    }
+
+    fn snapshot(&self, bytes: usize, kept: bool) {
+        self.snapshot_bytes.at(()).set(bytes as f64);
+        let outcome = if kept { Keeping::Kept } else { Keeping::Failed };
+        self.keeping.at(outcome).inc();
     }
 
     fn commit_retried(&self) {

@@ -39,6 +39,16 @@ service_kit::choice! {
     }
 }
 
+service_kit::choice! {
+    /// What to do when the state of the detectors can't be restored.
+    pub enum OnLostState {
+        /// Count it, say it, and learn anew from the last records.
+        Rebuild = "rebuild",
+        /// Say it, and leave the partition alone.
+        Stop = "stop",
+    }
+}
+
 service_kit::options! {
     /// Options of the processor.
     pub struct Options {
@@ -61,7 +71,10 @@ service_kit::options! {
         processor_start: Start = "earliest",
         /// What to do when records were deleted before they were read.
         processor_on_gap: OnGap = "continue",
-        /// Records before the committed offset that the detectors are fed again at a start, per partition.
+        /// What to do when the state of the detectors can't be restored.
+        processor_on_lost_state: OnLostState = "rebuild",
+        /// Records before the committed offset that the detectors are fed again where their state can't be
+        /// restored, per partition.
         processor_replay_records: Bounded<0, 100_000_000> = "500000",
         /// Rows after which a block is stored.
         batch_rows: Bounded<1, 1_000_000> = "100000",
@@ -69,8 +82,17 @@ service_kit::options! {
         batch_bytes: ByteSize<1024, 268_435_456> = "32MiB",
         /// Age after which a block is stored.
         batch_age: Period<10, 60_000> = "500ms",
-        /// Bytes on their way to the store, over all partitions, above which reading pauses.
-        inflight_bytes: ByteSize<1_048_576, 4_294_967_296> = "128MiB",
+        /// Bytes of records gathered or on their way to the store, over all partitions, above which
+        /// reading pauses.
+        inflight_bytes: ByteSize<1_048_576, 4_294_967_296> = "64MiB",
+        /// Age of the last proof that a partition is ours above which a block waits for a new one.
+        insert_lease: Period<1_000, 300_000> = "30s",
+        /// Time in which a revoked partition finishes its blocks before it is given back.
+        release_within: Period<0, 60_000> = "5s",
+        /// How often the state of a partition's detectors is kept.
+        snapshot_interval: Period<1_000, 3_600_000> = "15s",
+        /// A larger state of a partition's detectors is not kept.
+        snapshot_max_bytes: ByteSize<65_536, 1_073_741_824> = "64MiB",
         /// Length of the tumbling base window.
         detection_window: Period<1_000, 600_000> = "10s",
         /// How long a window takes records after its end.
@@ -105,6 +127,13 @@ impl Options {
             adopt_after_windows: self.detection_adopt_after_windows.get() as u32,
             max_services: self.detection_max_services.as_usize(),
             ..detection::Config::default()
+        }
+    }
+
+    pub fn start(&self) -> pipeline::beginning::Start {
+        match self.processor_start {
+            Start::Earliest => pipeline::beginning::Start::Earliest,
+            Start::Latest => pipeline::beginning::Start::Latest,
         }
     }
 

@@ -1,66 +1,42 @@
-//! From a Kafka message to a record, and from what a lane says to Kafka and ClickHouse.
+//! From what a lane says to Kafka and ClickHouse.
 
-use contracts::{TraceParent, dead_letter::Reason, topics::TRACEPARENT};
+use std::sync::Arc;
+
+use contracts::dead_letter::Reason;
 use detection::Finding;
 use kafka_io::{
     dead_letters::{self, DeadLetter},
     producer::Producer,
 };
-use pipeline::{Offset, block::Acknowledgement};
-use rdkafka::{
-    Message,
-    error::KafkaError,
-    message::{BorrowedMessage, Headers},
-};
+use pipeline::{LaneId, block::Acknowledgement, ports::Record};
 
 use crate::{
     announce::{Announcer, Place},
-    lane::{LaneId, Outlets, Record},
+    lane::{OutletError, Outlets},
     metrics::{Ending, Metrics, Why},
 };
 
-pub(crate) fn record_of<'a>(message: &'a BorrowedMessage<'a>) -> Record<'a> {
-    let traceparent = message.headers().and_then(|headers| {
-        headers
-            .iter()
-            .find(|header| header.key == TRACEPARENT)
-            .and_then(|header| header.value)
-            .and_then(|value| std::str::from_utf8(value).ok())
-            // Anything else is passed on to nobody: it could be as large as a record.
-            .filter(|value| TraceParent::parse(value).is_some())
-    });
-    Record {
-        offset: Offset::new(message.offset()),
-        kafka_time: message.timestamp().to_millis().unwrap_or(0),
-        key: message.key(),
-        payload: message.payload().unwrap_or_default(),
-        traceparent,
-    }
-}
-
 /// The real outlets.
-pub(crate) struct Doors<'a> {
-    pub(crate) producer: &'a Producer,
-    pub(crate) announcer: &'a Announcer,
-    pub(crate) dead_letter_topic: &'a str,
-    pub(crate) topic: &'a str,
-    pub(crate) metrics: &'a Metrics,
+pub struct Doors {
+    pub producer: Arc<Producer>,
+    pub announcer: Announcer,
+    pub dead_letter_topic: String,
+    pub topic: String,
+    pub metrics: Metrics,
 }
 
-impl Outlets for Doors<'_> {
-    type Error = KafkaError;
-
+impl Outlets for Doors {
     fn dead_letter(
         &mut self,
         lane: &LaneId,
         record: &Record<'_>,
         reason: Reason,
         error: &str,
-    ) -> Result<Acknowledgement, KafkaError> {
+    ) -> Result<Acknowledgement, OutletError> {
         self.metrics.records.at(Ending::DeadLettered).inc();
         self.metrics.dead_letters.at(why(reason)).inc();
         let letter = DeadLetter {
-            topic: self.topic,
+            topic: &self.topic,
             partition: lane.assignment.partition,
             offset: record.offset,
             key: record.key,
@@ -69,7 +45,8 @@ impl Outlets for Doors<'_> {
             error,
             traceparent: record.traceparent.map(str::as_bytes),
         };
-        dead_letters::send(self.producer, self.dead_letter_topic, &letter)
+        dead_letters::send(&self.producer, &self.dead_letter_topic, &letter)
+            .map_err(|error| OutletError(format!("dead letter: {error}")))
     }
 
     fn announce(
@@ -77,9 +54,9 @@ impl Outlets for Doors<'_> {
         lane: &LaneId,
         finding: Finding,
         traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, KafkaError> {
+    ) -> Result<Acknowledgement, OutletError> {
         let place = Place {
-            topic: self.topic,
+            topic: &self.topic,
             incarnation: lane.incarnation,
             assignment: lane.assignment,
         };

@@ -1,25 +1,37 @@
 //! Puts the processor together and runs it until it is told to stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clickhouse_store::{Client, Target, logs::LogStore, migrate};
 use kafka_io::{
     Connection,
     consumer::{GroupConsumer, Membership},
     producer::Producer,
-    reader, topics,
+    reader,
+    set_aside::SetAside,
+    topic_id, topics,
 };
-use pipeline::{ports::WallClock, writer};
+use pipeline::{Incarnation, LaneId, NextOffset, Partition, Work, backoff::Backoff, writer};
 use service_kit::lifecycle::{Exit, HasExit, Latch, Tasks};
 use tokio::sync::mpsc;
 
 use crate::{
     announce::Announcer,
-    intake::{Answer, Intake, IntakeError, Parts, Request},
+    clock::BootClock,
+    intake::{self, Answer, Intake, IntakeError, Request, Settings},
     metrics::Metrics,
     options::Options,
-    startup::Starter,
+    outlets::Doors,
+    startup::{KafkaAndClickHouse, Starter},
+    store::Store,
 };
+
+/// The longest that the intake waits for a record.
+const LONGEST_POLL: Duration = Duration::from_millis(20);
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -63,53 +75,74 @@ pub async fn run(
     let producer = Arc::new(Producer::connect(&connection)?);
     let (requests, request_queue) = mpsc::unbounded_channel();
     let (answers, answer_queue) = mpsc::unbounded_channel();
-    let budget = options.service.shutdown_budget.get().mul_f64(0.75);
-    let intake = Intake::new(Parts {
-        consumer: consumer.clone(),
-        producer: producer.clone(),
-        announcer: Announcer {
-            producer,
-            store: store.clone(),
-            topic: options.kafka_anomalies_topic.as_str().into(),
-            runtime: tokio::runtime::Handle::current(),
+    let topic = options.kafka.kafka_topic.as_str().to_owned();
+    let intake = Intake {
+        source: consumer.clone(),
+        outlets: Doors {
+            producer: Arc::clone(&producer),
+            announcer: Announcer {
+                producer: Arc::clone(&producer),
+                store: store.clone(),
+                topic: options.kafka_anomalies_topic.as_str().into(),
+                runtime: tokio::runtime::Handle::current(),
+                metrics: metrics.clone(),
+            },
+            dead_letter_topic: options.dead_letter_topic(),
+            topic: topic.clone(),
             metrics: metrics.clone(),
         },
-        dead_letter_topic: options.dead_letter_topic(),
         metrics: metrics.clone(),
-        limits: options.limits(),
-        detection: options.detection(),
-        in_flight_bytes: options.inflight_bytes.as_usize(),
-        idle_timeout: options.detection_idle_timeout.get(),
+        settings: settings(&options),
         latch: latches.kafka,
         requests,
         answers: answer_queue,
-    });
+        state: intake::State::default(),
+    };
     tasks.spawn(
         "clickhouse-watch",
         watch_clickhouse(store.clone(), latches.clickhouse, tasks.clone()),
     );
+    let group = options.kafka.kafka_group_id.as_str().to_owned();
     let starter = Starter {
-        consumer: consumer.clone(),
-        store: store.clone(),
-        group: options.kafka.kafka_group_id.as_str().to_owned(),
-        start: options.processor_start,
+        places: KafkaAndClickHouse {
+            consumer: consumer.clone(),
+            store: store.clone(),
+            group: group.clone(),
+        },
+        start: options.start(),
         on_gap: options.processor_on_gap,
+        on_lost_state: options.processor_on_lost_state,
         replay_records: options.processor_replay_records.get(),
+        detection: options.detection(),
     };
-    let service = tokio::spawn(serve(
-        request_queue,
+    let outside = Outside {
         answers,
-        starter,
-        Arc::new(LogStore::new(store)),
-        Arc::new(consumer),
-        metrics,
-    ));
+        store: Arc::new(Store {
+            logs: LogStore::new(store.clone()),
+            client: store,
+            detection: options.detection(),
+            largest_snapshot: options.snapshot_max_bytes.as_usize(),
+        }),
+        dead_letters: Arc::new(SetAside {
+            connection: connection.clone(),
+            producer: Arc::clone(&producer),
+            topic,
+            dead_letter_topic: options.dead_letter_topic(),
+        }),
+        consumer: consumer.clone(),
+        starter: Arc::new(starter),
+        group,
+        metrics: Arc::new(metrics),
+        lease: options.insert_lease.get(),
+    };
+    let service = tokio::spawn(outside.serve(request_queue));
 
+    let budget = options.service.shutdown_budget.get().mul_f64(0.75);
     let (ended, end) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new()
         .name("intake".to_owned())
         .spawn(move || {
-            let outcome = intake.run(&|| tasks.is_stopping(), budget);
+            let outcome = poll_until_stopped(intake, &tasks, &producer, budget);
             // The receiver waits for nothing else.
             let _heard = ended.send(outcome);
         })
@@ -118,10 +151,51 @@ pub async fn run(
         .await
         .map_err(|_| RunError::Thread("panicked".to_owned()));
     service.abort();
+    consumer.leave();
     thread
         .join()
         .map_err(|_| RunError::Thread("panicked".to_owned()))?;
     Ok(outcome??)
+}
+
+/// The intake's thread: steps until it is told to stop, then until its blocks are complete.
+fn poll_until_stopped(
+    mut intake: Intake<GroupConsumer, Doors>,
+    tasks: &Tasks,
+    producer: &Producer,
+    budget: Duration,
+) -> Result<(), IntakeError> {
+    while !tasks.is_stopping() {
+        intake.step(Instant::now(), LONGEST_POLL)?;
+    }
+    let deadline = Instant::now() + budget;
+    intake.stop(Instant::now());
+    while !intake.is_idle() && Instant::now() < deadline {
+        intake.step(Instant::now(), Duration::from_millis(5))?;
+    }
+    if !intake.is_idle() {
+        tracing::warn!(
+            writers = intake.writers(),
+            "stopped before everything was stored; it will be read again"
+        );
+    }
+    let left = deadline
+        .saturating_duration_since(Instant::now())
+        .max(Duration::from_millis(200));
+    if let Err(error) = producer.flush(left) {
+        tracing::warn!(%error, "stopped before every message was acknowledged; they will be sent again");
+    }
+    Ok(())
+}
+
+fn settings(options: &Options) -> Settings {
+    Settings {
+        limits: options.limits(),
+        in_flight_bytes: options.inflight_bytes.as_usize(),
+        idle_timeout: options.detection_idle_timeout.get(),
+        release_within: options.release_within.get(),
+        snapshot_every: options.snapshot_interval.get(),
+    }
 }
 
 fn membership(options: &Options) -> Membership {
@@ -134,74 +208,136 @@ fn membership(options: &Options) -> Membership {
     }
 }
 
-/// Runs starts and writers for the intake.
-async fn serve(
-    mut requests: mpsc::UnboundedReceiver<Request>,
+/// What the intake asks for, done beside it.
+struct Outside {
     answers: mpsc::UnboundedSender<Answer>,
-    starter: Starter,
-    store: Arc<LogStore>,
-    commits: Arc<GroupConsumer>,
-    metrics: Metrics,
+    store: Arc<Store>,
+    dead_letters: Arc<SetAside>,
+    consumer: GroupConsumer,
+    starter: Arc<Starter<KafkaAndClickHouse>>,
+    group: String,
+    metrics: Arc<Metrics>,
+    lease: Duration,
+}
+
+impl Outside {
+    async fn serve(self, mut requests: mpsc::UnboundedReceiver<Request>) {
+        let watching = tokio::spawn(watch_topic(
+            self.consumer.clone(),
+            self.group.clone(),
+            self.answers.clone(),
+        ));
+        while let Some(request) = requests.recv().await {
+            match request {
+                Request::Start(assignment) => {
+                    let (starter, answers) = (Arc::clone(&self.starter), self.answers.clone());
+                    tokio::spawn(start(starter, assignment, answers));
+                }
+                Request::Write { id, resume, work } => self.write(id, resume, work),
+                Request::Ends(partitions) => {
+                    let (consumer, answers) = (self.consumer.clone(), self.answers.clone());
+                    tokio::task::spawn_blocking(move || ask_ends(&consumer, &partitions, &answers));
+                }
+            }
+        }
+        watching.abort();
+    }
+
+    fn write(
+        &self,
+        id: LaneId,
+        resume: NextOffset,
+        work: mpsc::Receiver<Work<clickhouse_store::LogRows>>,
+    ) {
+        let writer = writer::Writer {
+            id,
+            store: Arc::clone(&self.store),
+            commits: Arc::new(self.consumer.clone()),
+            dead_letters: Arc::clone(&self.dead_letters),
+            clock: Arc::new(BootClock),
+            metrics: Arc::clone(&self.metrics),
+            resume,
+            lease: self.lease,
+        };
+        let (finished, mut notes) = mpsc::unbounded_channel();
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            let writing = writer.run(work, finished);
+            let forwarding = async {
+                while let Some(note) = notes.recv().await {
+                    // Nobody waits for the budget of an intake that has ended.
+                    let _gone = answers.send(Answer::Finished(note));
+                }
+            };
+            let (outcome, ()) = tokio::join!(writing, forwarding);
+            match outcome {
+                Ok(()) => {}
+                Err(writer::Ended::Fenced(fenced)) => tracing::info!(%fenced, "writer ended"),
+                Err(ended) => drop(answers.send(Answer::Broken(ended.to_string()))),
+            }
+            drop(answers.send(Answer::WriterEnded(id)));
+        });
+    }
+}
+
+async fn start(
+    starter: Arc<Starter<KafkaAndClickHouse>>,
+    assignment: pipeline::Assignment,
+    answers: mpsc::UnboundedSender<Answer>,
 ) {
-    let metrics = Arc::new(metrics);
-    while let Some(request) = requests.recv().await {
-        let answers = answers.clone();
-        match request {
-            Request::Start(assignment) => {
-                let starter = starter.clone();
-                tokio::spawn(async move {
-                    let mut backoff = pipeline::backoff::Backoff::new(
-                        Duration::from_millis(200),
-                        Duration::from_secs(5),
-                        assignment.partition.0.cast_unsigned().into(),
-                    );
-                    loop {
-                        match starter.start(assignment).await {
-                            Ok(started) => break drop(answers.send(Answer::Started(started))),
-                            Err(error) => {
-                                tracing::warn!(partition = %assignment.partition, %error, "cannot begin yet");
-                                tokio::time::sleep(backoff.delay()).await;
-                            }
-                        }
-                        if answers.is_closed() {
-                            break;
-                        }
-                    }
-                });
+    let mut backoff = Backoff::new(
+        Duration::from_millis(200),
+        Duration::from_secs(5),
+        assignment.partition.0.cast_unsigned().into(),
+    );
+    while !answers.is_closed() {
+        match starter.start(assignment).await {
+            Ok(started) => {
+                // The intake may have ended.
+                let _gone = answers.send(Answer::Started(Box::new(started)));
+                return;
             }
-            Request::Write {
-                lane,
-                resume,
-                blocks,
-            } => {
-                let writer = writer::Writer {
-                    at: lane.assignment,
-                    store: store.clone(),
-                    commits: commits.clone(),
-                    clock: Arc::new(WallClock),
-                    metrics: metrics.clone(),
-                    resume,
-                };
-                let (finished, mut notes) = mpsc::unbounded_channel();
-                let forward = answers.clone();
-                tokio::spawn(async move {
-                    while let Some(note) = notes.recv().await {
-                        if forward.send(Answer::Finished(note)).is_err() {
-                            break;
-                        }
-                    }
-                });
-                tokio::spawn(async move {
-                    match writer.run(blocks, finished).await {
-                        Ok(()) => {}
-                        Err(writer::Ended::Fenced(fenced)) => {
-                            tracing::info!(%fenced, "writer ended");
-                        }
-                        Err(ended) => drop(answers.send(Answer::Broken(ended.to_string()))),
-                    }
-                    drop(answers.send(Answer::WriterEnded(lane.assignment)));
-                });
+            Err(error) => {
+                tracing::warn!(partition = %assignment.partition, %error, "cannot begin yet");
+                tokio::time::sleep(backoff.delay()).await;
             }
+        }
+    }
+}
+
+/// No answer is an answer too: the intake asks again.
+fn ask_ends(
+    consumer: &GroupConsumer,
+    partitions: &[Partition],
+    answers: &mpsc::UnboundedSender<Answer>,
+) {
+    let mut ends = HashMap::new();
+    for partition in partitions {
+        match consumer.watermarks(*partition, Duration::from_millis(500)) {
+            Ok((_, high)) => drop(ends.insert(*partition, high)),
+            Err(error) => return tracing::debug!(%error, "the ends of partitions are not known"),
+        }
+    }
+    let now = jiff::Timestamp::now().as_millisecond();
+    // The intake may have ended.
+    let _gone = answers.send(Answer::Ends(ends, now));
+}
+
+/// Notices a topic that was made anew while its offsets still look right.
+async fn watch_topic(
+    consumer: GroupConsumer,
+    group: String,
+    answers: mpsc::UnboundedSender<Answer>,
+) {
+    while !answers.is_closed() {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let asking = consumer.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            topic_id::fetch(asking.client(), asking.topic(), Duration::from_secs(5))
+        });
+        if let Ok(Ok(id)) = asked.await {
+            // The intake may have ended.
+            let _gone = answers.send(Answer::Life(Incarnation::of(id, &group)));
         }
     }
 }

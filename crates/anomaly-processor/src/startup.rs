@@ -1,25 +1,41 @@
-//! Where a newly assigned partition begins. Everything here asks Kafka or ClickHouse and may take
-//! its time: it runs beside the poll loop, never inside the rebalance callback.
+//! Finds out where a newly assigned partition begins and what its detectors knew. Everything here
+//! asks Kafka or ClickHouse and may take its time: it runs beside the poll loop.
+//!
+//! Invariant: detectors begin either with exactly the state that every earlier record gave them, or
+//! with one whose difference from that is counted and said.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
-use clickhouse_store::{Client, questions};
+use clickhouse_store::{Client, questions, snapshots};
+use detection::{Config, PartitionDetectors, SnapshotError};
 use kafka_io::{consumer::GroupConsumer, topic_id};
-use pipeline::{Assignment, Incarnation, Intent, NextOffset, Offset, intent::BadIntent};
+use pipeline::{
+    Assignment, Incarnation, NextOffset, Offset, Partition, Snapshot,
+    beginning::{Beginning, Known, Standing, Start, decide, standing},
+    intent::BadIntent,
+};
+use service_kit::metrics::Label as _;
 
 use crate::{
-    lane::Beginning,
-    options::{OnGap, Start},
+    metrics::{Memory, Metrics},
+    options::{OnGap, OnLostState},
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// Snapshots looked at, newest first, until one can be used.
+const MOST_TRIED: usize = 8;
 
 /// What the start of a partition found.
-#[derive(Debug, Clone)]
 pub struct Started {
     pub assignment: Assignment,
     pub incarnation: Incarnation,
     pub beginning: Beginning,
+    /// Their state before the record at `beginning.replay_from`.
+    pub detectors: PartitionDetectors,
+    /// Where that state comes from.
+    pub memory: Memory,
+    /// Snapshots that could not be used.
+    pub unusable: Vec<Memory>,
     /// Records that were deleted before anybody read them.
     pub gap: i64,
 }
@@ -36,168 +52,221 @@ pub enum StartError {
     Intent(#[from] BadIntent),
     #[error("{0} records were deleted before they were read, and PROCESSOR_ON_GAP is stop")]
     Gap(i64),
+    #[error(
+        "what the detectors knew cannot be restored ({0}), and PROCESSOR_ON_LOST_STATE is stop: \
+         run the version that wrote it, or set it to rebuild to learn anew from the records that are kept"
+    )]
+    LostState(&'static str),
 }
 
-/// What decides where to begin.
-#[derive(Clone)]
-pub struct Starter {
+/// What Kafka and the store say of a partition.
+pub trait Places: Send + Sync + 'static {
+    /// Which life the topic lives, and what Kafka knows of the partition.
+    fn known(
+        &self,
+        partition: Partition,
+    ) -> impl Future<Output = Result<(Incarnation, Known), StartError>> + Send;
+    /// One past the highest stored offset of the partition in this life.
+    fn stored(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+    ) -> impl Future<Output = Result<Option<NextOffset>, StartError>> + Send;
+    /// The newest snapshot of a state before the record at `at_most`, or before an earlier one.
+    fn snapshot(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        at_most: NextOffset,
+    ) -> impl Future<Output = Result<Option<Snapshot>, StartError>> + Send;
+}
+
+/// The real ones.
+pub struct KafkaAndClickHouse {
     pub consumer: GroupConsumer,
     pub store: Client,
     pub group: String,
-    pub start: Start,
-    pub on_gap: OnGap,
-    pub replay_records: i64,
 }
 
-impl Starter {
-    pub async fn start(&self, assignment: Assignment) -> Result<Started, StartError> {
+impl Places for KafkaAndClickHouse {
+    async fn known(&self, partition: Partition) -> Result<(Incarnation, Known), StartError> {
         let consumer = self.consumer.clone();
-        let partition = assignment.partition;
         let asked = tokio::task::spawn_blocking(move || {
             let topic_id = topic_id::fetch(consumer.client(), consumer.topic(), LIMIT)?;
             let committed = consumer.committed(partition, LIMIT)?;
-            let watermarks = consumer.watermarks(partition, LIMIT)?;
-            Ok::<_, StartError>((topic_id, committed, watermarks))
-        })
-        .await;
-        let (topic_id, committed, (low, high)) = match asked {
-            Ok(answer) => answer?,
-            Err(_) => {
-                return Err(StartError::Client(rdkafka::error::KafkaError::Canceled));
-            }
-        };
-        let incarnation = Incarnation::of(topic_id, &self.group);
-        let facts = match committed {
-            Some(committed) if committed.next.raw() <= high => Facts {
-                from: Some(committed.next.raw()),
-                intent: Intent::decode(&committed.metadata, committed.next)?,
+            let (low, high) = consumer.watermarks(partition, LIMIT)?;
+            let known = Known {
+                committed: committed.map(|committed| (committed.next, committed.metadata)),
                 low,
                 high,
-            },
-            // None, or one that lies past the end (another life of the topic): the store knows.
-            _ => Facts {
-                from: questions::next_offset(&self.store, &incarnation.to_string(), partition.0)
-                    .await?,
-                intent: None,
-                low,
-                high,
-            },
+            };
+            Ok::<_, StartError>((topic_id, known))
+        });
+        let (topic_id, known) = asked
+            .await
+            .map_err(|_| StartError::Client(rdkafka::error::KafkaError::Canceled))??;
+        Ok((Incarnation::of(topic_id, &self.group), known))
+    }
+
+    async fn stored(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+    ) -> Result<Option<NextOffset>, StartError> {
+        let next =
+            questions::next_offset(&self.store, &incarnation.to_string(), partition.0).await?;
+        Ok(next.map(|next| NextOffset::resume_at(Offset::new(next))))
+    }
+
+    async fn snapshot(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        at_most: NextOffset,
+    ) -> Result<Option<Snapshot>, StartError> {
+        let incarnation = incarnation.to_string();
+        let found =
+            snapshots::newest_at_or_before(&self.store, &incarnation, partition.0, at_most.raw());
+        Ok(found.await?.map(|found| Snapshot {
+            next: NextOffset::resume_at(Offset::new(found.next_offset)),
+            state: found.state,
+        }))
+    }
+}
+
+/// What decides where to begin.
+pub struct Starter<P> {
+    pub places: P,
+    pub start: Start,
+    pub on_gap: OnGap,
+    pub on_lost_state: OnLostState,
+    pub replay_records: i64,
+    pub detection: Config,
+}
+
+impl<P: Places> Starter<P> {
+    pub async fn start(&self, assignment: Assignment) -> Result<Started, StartError> {
+        let partition = assignment.partition;
+        let (incarnation, known) = self.places.known(partition).await?;
+        let standing = standing(&known, incarnation)?;
+        let stored = match standing {
+            Standing::At { .. } => None,
+            Standing::AskStore => self.places.stored(incarnation, partition).await?,
         };
-        let (beginning, gap) = decide(facts, self.start, self.replay_records);
+        let was_here = stored.is_some() || matches!(standing, Standing::At { .. });
+        let (beginning, gap) = decide(&known, standing, stored, self.start);
         if gap > 0 && self.on_gap == OnGap::Stop {
             return Err(StartError::Gap(gap));
+        }
+        let recalled = self.recall(assignment, incarnation, beginning, known.low);
+        let (recalled, unusable) = recalled.await?;
+        let (beginning, detectors, memory) = recalled.unwrap_or_else(|| {
+            let from = beginning
+                .take_from
+                .raw()
+                .saturating_sub(self.replay_records);
+            let beginning = beginning.replaying_from(from, known.low);
+            let memory = if !was_here || beginning.replay_from.raw() == 0 {
+                Memory::Whole
+            } else {
+                Memory::Rebuilt
+            };
+            let detectors = PartitionDetectors::new(self.detection.clone());
+            (beginning, detectors, memory)
+        });
+        if memory == Memory::Rebuilt && self.on_lost_state == OnLostState::Stop {
+            let why = unusable.first().copied().unwrap_or(Memory::Missing);
+            return Err(StartError::LostState(why.value()));
         }
         Ok(Started {
             assignment,
             incarnation,
             beginning,
+            detectors,
+            memory,
+            unusable,
             gap,
         })
     }
-}
 
-/// What Kafka and the store say of a partition.
-#[derive(Debug, Clone, Copy)]
-struct Facts {
-    /// Where the work stands: committed, or past what is stored. `None`: nobody was here before.
-    from: Option<i64>,
-    intent: Option<Intent>,
-    low: i64,
-    high: i64,
-}
-
-/// The beginning, and how many records are gone for good. A pure function of the facts.
-fn decide(facts: Facts, start: Start, replay_records: i64) -> (Beginning, i64) {
-    let next = |raw| NextOffset::resume_at(Offset::new(raw));
-    let from = facts.from.unwrap_or(match start {
-        Start::Earliest => facts.low,
-        Start::Latest => facts.high,
-    });
-    let gap = (facts.low - from).max(0);
-    let take_from = from.clamp(facts.low, facts.high.max(facts.low));
-    // An announced block whose first records are gone can't be made again as it was; what is left
-    // of it is settled by its own count.
-    let announced_end = facts
-        .intent
-        .map(|intent| intent.end)
-        .filter(|end| gap == 0 && end.raw() <= facts.high);
-    let replay_from = (take_from - replay_records).max(facts.low).min(take_from);
-    (
-        Beginning {
-            replay_from: next(replay_from),
-            take_from: next(take_from),
-            announced_end,
-        },
-        gap,
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(
-        from: Option<i64>,
-        intent: Option<i64>,
+    /// The newest snapshot that can be used, restored; and why others could not.
+    async fn recall(
+        &self,
+        assignment: Assignment,
+        incarnation: Incarnation,
+        beginning: Beginning,
         low: i64,
-        high: i64,
-        start: Start,
-        expected: (i64, i64, Option<i64>, i64),
-    ) {
-        let end = |raw| Intent {
-            end: NextOffset::resume_at(Offset::new(raw)),
-        };
-        let (beginning, gap) = decide(
-            Facts {
-                from,
-                intent: intent.map(end),
-                low,
-                high,
-            },
-            start,
-            100,
-        );
-        let told = (
-            beginning.replay_from.raw(),
-            beginning.take_from.raw(),
-            beginning.announced_end.map(NextOffset::raw),
-            gap,
-        );
-        assert_eq!(told, expected);
+    ) -> Result<(Option<(Beginning, PartitionDetectors, Memory)>, Vec<Memory>), StartError> {
+        let mut unusable = Vec::new();
+        let mut at_most = beginning.take_from;
+        let partition = assignment.partition;
+        for _ in 0..MOST_TRIED {
+            let found = self
+                .places
+                .snapshot(incarnation, partition, at_most)
+                .await?;
+            let Some(Snapshot { next, state }) = found else {
+                break;
+            };
+            at_most = NextOffset::resume_at(Offset::new(next.raw() - 1));
+            if next.raw() < low && next < beginning.take_from {
+                // Older ones are further away still.
+                tracing::warn!(%partition, %next, low, "records after the detectors' snapshot are deleted");
+                unusable.push(Memory::Overtaken);
+                break;
+            }
+            match PartitionDetectors::restore(&state, self.detection.clone()) {
+                Ok(detectors) => {
+                    let beginning = beginning.replaying_from(next.raw(), low);
+                    return Ok((Some((beginning, detectors, Memory::Restored)), unusable));
+                }
+                Err(error) => {
+                    tracing::warn!(%partition, %next, %error, "the detectors' snapshot cannot be used");
+                    unusable.push(why(&error));
+                }
+            }
+        }
+        Ok((None, unusable))
     }
+}
 
-    #[test]
-    fn begins_where_the_work_stands_and_says_what_is_gone() {
-        // from, intent, low, high → replay from, take from, announced end, gap
-        check(None, None, 0, 500, Start::Earliest, (0, 0, None, 0));
-        check(None, None, 20, 500, Start::Earliest, (20, 20, None, 0));
-        check(None, None, 0, 500, Start::Latest, (400, 500, None, 0));
-        check(
-            Some(300),
-            None,
-            0,
-            500,
-            Start::Earliest,
-            (200, 300, None, 0),
+const fn why(error: &SnapshotError) -> Memory {
+    match error {
+        SnapshotError::Unreadable { .. } => Memory::Unreadable,
+        SnapshotError::Newer { .. } => Memory::Newer,
+        SnapshotError::OtherBehaviour { .. } | SnapshotError::OtherConfig { .. } => Memory::Other,
+    }
+}
+
+impl Started {
+    /// Counts and says what was found.
+    pub fn count(&self, metrics: &Metrics) {
+        let partition = self.assignment.partition;
+        if self.gap > 0 {
+            tracing::error!(%partition, records = self.gap, "records were deleted before they were read");
+            metrics.gaps.inc_by(self.gap.cast_unsigned());
+        }
+        for memory in self.unusable.iter().chain([&self.memory]) {
+            metrics.memory.at(*memory).inc();
+        }
+        let Beginning {
+            replay_from,
+            take_from,
+            announced_end,
+        } = self.beginning;
+        if self.memory == Memory::Rebuilt {
+            if self.unusable.is_empty() {
+                metrics.memory.at(Memory::Missing).inc();
+            }
+            tracing::warn!(%partition, records = take_from.raw() - replay_from.raw(),
+                "what the detectors knew is lost; they learn anew from the last records (see docs/delivery.md)");
+        }
+        if announced_end.is_some() {
+            metrics.intents_found.inc();
+        }
+        tracing::info!(
+            %partition, incarnation = %self.incarnation, %replay_from, %take_from,
+            announced = announced_end.is_some(), memory = self.memory.value(), "partition begins"
         );
-        check(
-            Some(300),
-            Some(350),
-            0,
-            500,
-            Start::Earliest,
-            (200, 300, Some(350), 0),
-        );
-        check(Some(50), None, 0, 500, Start::Earliest, (0, 50, None, 0));
-        check(
-            Some(50),
-            Some(90),
-            80,
-            500,
-            Start::Earliest,
-            (80, 80, None, 30),
-        );
-        check(Some(0), None, 0, 0, Start::Earliest, (0, 0, None, 0));
     }
 }

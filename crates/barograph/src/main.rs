@@ -3,8 +3,10 @@
 //! Invariant: a subcommand is one module with its `Args` and a `run` that answers with the exit
 //! code. Exit codes: 0 done, 1 not done or something is wrong, 64 the command line is not right.
 
+mod bench;
 mod demo;
 mod display;
+mod dlq;
 mod doctor;
 mod http;
 mod interrupt;
@@ -33,7 +35,9 @@ Examples:
   barograph demo                  see it work: a minute, with injected anomalies and an account
   barograph tail                  anomalies in the terminal, as they come
   barograph doctor                what is missing or wrong, and what to do about it
+  barograph dlq list              what could not be read, and why
   barograph migrate --status      which database migrations have been applied
+  barograph bench pipeline        records per second and cost, beside a plain pipe
 
 `barograph COMMAND --help` says more, with examples."
 )]
@@ -48,7 +52,9 @@ enum Command {
     Demo(demo::Args),
     Tail(tail::Args),
     Doctor(doctor::Args),
+    Dlq(dlq::Args),
     Migrate(migrate::Args),
+    Bench(bench::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
 }
@@ -82,7 +88,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
+        Command::Dlq(args) => dlq::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
         Command::Supervise(args) => supervise::run(&args),
     }
 }

@@ -58,10 +58,18 @@ fn kind_of(code: u32) -> Kind {
         // CANNOT_PARSE_TEXT, CANNOT_PARSE_INPUT_ASSERTION_FAILED, CANNOT_PARSE_NUMBER,
         // INCORRECT_DATA, TOO_LARGE_STRING_SIZE, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
         // DECIMAL_OVERFLOW, TOO_LARGE_ARRAY_SIZE
-        6 | 27 | 72 | 117 | 131 | 321 | 407 | 128 => Kind::Rejected,
+        6 | 27 | 72 | 117 | 131 | 321 | 407 | 128
+        // CANNOT_PARSE_DATE, CANNOT_PARSE_DATETIME, ARGUMENT_OUT_OF_BOUND,
+        // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, UNKNOWN_ELEMENT_OF_ENUM
+        | 38 | 41 | 69 | 349 | 691
+        // VIOLATED_CONSTRAINT, and throwIf() in a view or an expression of somebody's own:
+        // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+        | 469 | 395 => Kind::Rejected,
         // NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_IDENTIFIER, TYPE_MISMATCH, UNKNOWN_TYPE, UNKNOWN_TABLE,
         // SYNTAX_ERROR, UNKNOWN_DATABASE, UNKNOWN_SETTING, UNKNOWN_FUNCTION, THERE_IS_NO_COLUMN
         16 | 47 | 53 | 50 | 60 | 62 | 81 | 115 | 46 | 8
+        // CANNOT_CONVERT_TYPE, NUMBER_OF_COLUMNS_DOESNT_MATCH, NOT_FOUND_COLUMN_IN_BLOCK
+        | 70 | 20 | 10
         // READONLY, ACCESS_DENIED, AUTHENTICATION_FAILED, REQUIRED_PASSWORD, UNKNOWN_USER
         | 164 | 497 | 516 | 194 | 192 => Kind::Fatal,
         _ => Kind::Transient,
@@ -77,6 +85,11 @@ mod tests {
         for (code, kind) in [
             (27, Kind::Rejected),
             (117, Kind::Rejected),
+            (469, Kind::Rejected),
+            (349, Kind::Rejected),
+            (691, Kind::Rejected),
+            (395, Kind::Rejected),
+            (70, Kind::Fatal),
             (60, Kind::Fatal),
             (516, Kind::Fatal),
             (241, Kind::Transient), // MEMORY_LIMIT_EXCEEDED

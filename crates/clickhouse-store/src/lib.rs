@@ -5,13 +5,17 @@
 
 pub mod anomalies;
 pub mod client;
+pub mod dedup;
 pub mod error;
+mod interned;
 pub mod log_rows;
 pub mod logs;
 pub mod migrate;
-pub mod native;
+mod native;
 pub mod questions;
+pub mod snapshots;
 
 pub use client::{Client, Target};
+pub use dedup::{DedupWindow, dedup_window};
 pub use error::Error;
 pub use log_rows::{LogRow, LogRows};

@@ -1,8 +1,19 @@
 //! Rows of `logs`, gathered as columns in the form in which they are sent.
+//!
+//! Invariants: rows are held in the order of their offsets; every column goes out in exactly the type
+//! that the table has, and rows in the table's order, so that the server converts and sorts nothing.
 
 use contracts::Level;
 
-use crate::native::{Fixed, Maps, Strings, put_column, put_varint};
+use crate::{
+    interned::Interned,
+    native::{Fixed, Maps, Strings, put_column, put_varint},
+};
+
+const TIME: &str = "DateTime64(3, 'UTC')";
+const WORD: &str = "LowCardinality(String)";
+const LEVEL: &str = "Enum8('UNKNOWN' = 0, 'TRACE' = 1, 'DEBUG' = 2, 'INFO' = 3, 'WARN' = 4, 'ERROR' = 5, 'FATAL' = 6)";
+const SOURCE: &str = "Enum8('record' = 0, 'kafka' = 1, 'clamped' = 2)";
 
 /// Where a row's timestamp comes from. The numbers are those of the table's `Enum8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,11 +55,11 @@ pub struct LogRows {
     day: u16,
     timestamp: Fixed<8>,
     timestamp_source: Fixed<1>,
-    service: Strings,
+    service: Interned,
     level: Fixed<1>,
     is_error: Fixed<1>,
     message: Strings,
-    host: Strings,
+    host: Interned,
     trace_id: Strings,
     span_id: Strings,
     latency_null: Fixed<1>,
@@ -87,12 +98,11 @@ impl LogRows {
         self.day
     }
 
-    /// Bytes of all columns.
+    /// Bytes of all columns as they are held, about.
     pub fn size(&self) -> usize {
+        const FIXED: usize = 38;
         let strings = [
-            &self.service,
             &self.message,
-            &self.host,
             &self.trace_id,
             &self.span_id,
             &self.client_ip,
@@ -102,8 +112,10 @@ impl LogRows {
             .iter()
             .map(|column| column.bytes().len())
             .sum::<usize>()
+            + self.service.size()
+            + self.host.size()
             + self.attributes.size()
-            + self.count * 39
+            + self.count * FIXED
     }
 
     pub fn push<'a>(
@@ -134,78 +146,204 @@ impl LogRows {
     }
 
     /// Offsets of the rows, in order.
-    pub fn offsets(&self) -> Vec<i64> {
-        self.kafka_offset.values().map(i64::from_le_bytes).collect()
+    pub fn offsets(&self) -> impl Iterator<Item = i64> {
+        let offsets = self.kafka_offset.values().iter();
+        offsets.map(|offset| i64::from_le_bytes(*offset))
+    }
+
+    /// The first `rows` rows and the others, both of this block's day.
+    pub fn split(self, rows: usize) -> (Self, Self) {
+        let count = self.count as u32;
+        let at = count.min(rows as u32);
+        let first: Vec<u32> = (0..at).collect();
+        let others: Vec<u32> = (at..count).collect();
+        (self.pick(&first), self.pick(&others))
     }
 
     /// Only those rows.
     pub fn select(&self, keep: &[bool]) -> Self {
+        let kept = (0..)
+            .zip(keep)
+            .filter_map(|(row, keep)| keep.then_some(row));
+        self.pick(&kept.collect::<Vec<u32>>())
+    }
+
+    /// Those rows, in that order.
+    fn pick(&self, rows: &[u32]) -> Self {
         Self {
-            count: keep.iter().filter(|keep| **keep).count(),
+            count: rows.len(),
             day: self.day,
-            timestamp: self.timestamp.select(keep),
-            timestamp_source: self.timestamp_source.select(keep),
-            service: self.service.select(keep),
-            level: self.level.select(keep),
-            is_error: self.is_error.select(keep),
-            message: self.message.select(keep),
-            host: self.host.select(keep),
-            trace_id: self.trace_id.select(keep),
-            span_id: self.span_id.select(keep),
-            latency_null: self.latency_null.select(keep),
-            latency: self.latency.select(keep),
-            status: self.status.select(keep),
-            client_ip: self.client_ip.select(keep),
-            user: self.user.select(keep),
-            attributes: self.attributes.select(keep),
-            late: self.late.select(keep),
-            kafka_timestamp: self.kafka_timestamp.select(keep),
-            kafka_offset: self.kafka_offset.select(keep),
+            timestamp: self.timestamp.pick(rows),
+            timestamp_source: self.timestamp_source.pick(rows),
+            service: self.service.pick(rows),
+            level: self.level.pick(rows),
+            is_error: self.is_error.pick(rows),
+            message: self.message.pick(rows),
+            host: self.host.pick(rows),
+            trace_id: self.trace_id.pick(rows),
+            span_id: self.span_id.pick(rows),
+            latency_null: self.latency_null.pick(rows),
+            latency: self.latency.pick(rows),
+            status: self.status.pick(rows),
+            client_ip: self.client_ip.pick(rows),
+            user: self.user.pick(rows),
+            attributes: self.attributes.pick(rows),
+            late: self.late.pick(rows),
+            kafka_timestamp: self.kafka_timestamp.pick(rows),
+            kafka_offset: self.kafka_offset.pick(rows),
         }
+    }
+
+    /// The rows in the table's order: by service, then by time, then as they came.
+    fn order(&self) -> Vec<u32> {
+        let ranks = self.service.ranks();
+        let services = ranks
+            .iter()
+            .max()
+            .map_or(0, |highest| *highest as usize + 1);
+        // Where each service's rows begin; while they are placed, where its next one goes.
+        let mut next = vec![0; services + 1];
+        for rank in &ranks {
+            next[*rank as usize + 1] += 1;
+        }
+        for service in 0..services {
+            next[service + 1] += next[service];
+        }
+        let begins = next.clone();
+        let mut order = vec![0; ranks.len()];
+        for (row, rank) in (0..).zip(&ranks) {
+            let place = &mut next[*rank as usize];
+            order[*place] = row;
+            *place += 1;
+        }
+        let times = self.timestamp.values();
+        let time = |row: &u32| i64::from_le_bytes(times[*row as usize]);
+        for service in 0..services {
+            let rows = &mut order[begins[service]..begins[service + 1]];
+            if !rows.is_sorted_by_key(time) {
+                rows.sort_by_key(time);
+            }
+        }
+        order
     }
 
     /// The block in the Native format.
     pub fn encode(&self, incarnation: &str, partition: i32) -> Vec<u8> {
-        const TIME: &str = "DateTime64(3, 'UTC')";
-        let mut out = Vec::with_capacity(self.size() + self.count * 24 + 1024);
-        put_varint(&mut out, 20);
-        put_varint(&mut out, self.count as u64);
-        let mut column = |name, kind, bytes: &[u8]| {
+        self.pick(&self.order()).put(incarnation, partition)
+    }
+
+    fn put(&self, incarnation: &str, partition: i32) -> Vec<u8> {
+        const COLUMNS: u64 = 20;
+        let rows = self.count;
+        let mut out = Vec::with_capacity(self.size() + rows * 8 + 2048);
+        put_varint(&mut out, COLUMNS);
+        put_varint(&mut out, rows as u64);
+        let columns: [(&str, &str, &[u8]); 13] = [
+            ("timestamp", TIME, self.timestamp.bytes()),
+            ("timestamp_source", SOURCE, self.timestamp_source.bytes()),
+            ("level", LEVEL, self.level.bytes()),
+            ("is_error", "Bool", self.is_error.bytes()),
+            ("message", "String", self.message.bytes()),
+            ("trace_id", "String", self.trace_id.bytes()),
+            ("span_id", "String", self.span_id.bytes()),
+            ("status", "UInt16", self.status.bytes()),
+            ("client_ip", "String", self.client_ip.bytes()),
+            ("user", "String", self.user.bytes()),
+            ("late", "Bool", self.late.bytes()),
+            ("kafka_timestamp", TIME, self.kafka_timestamp.bytes()),
+            ("kafka_offset", "Int64", self.kafka_offset.bytes()),
+        ];
+        for (name, kind, values) in columns {
             put_column(&mut out, name, kind);
-            out.extend_from_slice(bytes);
-        };
-        column("timestamp", TIME, self.timestamp.bytes());
-        column("timestamp_source", "Int8", self.timestamp_source.bytes());
-        column("service", "String", self.service.bytes());
-        column("level", "Int8", self.level.bytes());
-        column("is_error", "Bool", self.is_error.bytes());
-        column("message", "String", self.message.bytes());
-        column("host", "String", self.host.bytes());
-        column("trace_id", "String", self.trace_id.bytes());
-        column("span_id", "String", self.span_id.bytes());
-        column("status", "UInt16", self.status.bytes());
-        column("client_ip", "String", self.client_ip.bytes());
-        column("user", "String", self.user.bytes());
-        column("late", "Bool", self.late.bytes());
-        column("kafka_timestamp", TIME, self.kafka_timestamp.bytes());
-        column("kafka_offset", "Int64", self.kafka_offset.bytes());
-        column("latency_ms", "Nullable(Float64)", self.latency_null.bytes());
+            out.extend_from_slice(values);
+        }
+        put_column(&mut out, "latency_ms", "Nullable(Float64)");
+        out.extend_from_slice(self.latency_null.bytes());
         out.extend_from_slice(self.latency.bytes());
-        put_column(&mut out, "attributes", "Map(String, String)");
-        self.attributes.write(&mut out);
-        put_column(&mut out, "incarnation", "String");
-        for _ in 0..self.count {
-            put_varint(&mut out, incarnation.len() as u64);
-            out.extend_from_slice(incarnation.as_bytes());
+        for (name, values) in [("service", &self.service), ("host", &self.host)] {
+            put_column(&mut out, name, WORD);
+            Interned::put_prefix(&mut out);
+            values.put(&mut out);
         }
+        put_column(
+            &mut out,
+            "attributes",
+            "Map(LowCardinality(String), String)",
+        );
+        self.attributes.put(&mut out);
+        put_column(&mut out, "incarnation", WORD);
+        Interned::put_constant(&mut out, incarnation, rows);
         put_column(&mut out, "kafka_partition", "Int32");
-        for _ in 0..self.count {
-            out.extend_from_slice(&partition.to_le_bytes());
-        }
+        out.extend_from_slice(&partition.to_le_bytes().repeat(rows));
         put_column(&mut out, "block_day", "Date");
-        for _ in 0..self.count {
-            out.extend_from_slice(&self.day.to_le_bytes());
-        }
+        out.extend_from_slice(&self.day.to_le_bytes().repeat(rows));
         out
+    }
+}
+
+impl pipeline::Rows for LogRows {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn offset_of(&self, at: usize) -> pipeline::Offset {
+        pipeline::Offset::new(i64::from_le_bytes(self.kafka_offset.values()[at]))
+    }
+
+    fn split(self, at: usize) -> (Self, Self) {
+        self.split(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(lines: &[(String, i64)]) -> LogRows {
+        let mut rows = LogRows::of_day(0);
+        for (offset, (service, timestamp)) in (0..).zip(lines) {
+            let row = LogRow {
+                timestamp: *timestamp,
+                timestamp_source: TimestampSource::Record,
+                service,
+                level: Level::Info,
+                is_error: false,
+                message: "",
+                host: "",
+                trace_id: "",
+                span_id: "",
+                latency_ms: None,
+                status: 0,
+                client_ip: "",
+                user: "",
+                late: false,
+                kafka_timestamp: 0,
+                kafka_offset: offset,
+            };
+            rows.push(&row, [("service", service.as_str())]);
+        }
+        rows
+    }
+
+    proptest! {
+        #[test]
+        fn rows_go_out_by_service_and_time_and_are_held_by_offset(lines in prop::collection::vec(("[abé]{0,2}", -3_i64..3), 0..60)) {
+            let rows = of(&lines);
+            let mut sorted: Vec<u32> = (0..lines.len() as u32).collect();
+            sorted.sort_by_key(|row| &lines[*row as usize]);
+            prop_assert_eq!(rows.order(), sorted);
+            prop_assert!(rows.offsets().eq(0..lines.len() as i64));
+        }
+
+        #[test]
+        fn halves_are_what_was_pushed_before_and_after(lines in prop::collection::vec(("[ab]{0,2}", 0_i64..3), 0..20), at in 0_usize..25) {
+            let (first, others) = of(&lines).split(at);
+            let at = at.min(lines.len());
+            prop_assert_eq!(&first, &of(&lines[..at]));
+            prop_assert_eq!(others.len(), lines.len() - at);
+            prop_assert!(others.offsets().eq(at as i64..lines.len() as i64));
+        }
     }
 }

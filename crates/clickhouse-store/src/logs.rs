@@ -44,7 +44,10 @@ impl LogStore {
 
     async fn send(&self, block: &Block<LogRows>, rows: &LogRows, token: &str) -> Result<(), Error> {
         let count = rows.len().to_string();
-        let body = rows.encode(&block.incarnation.to_string(), block.assignment.partition.0);
+        let body = rows.encode(
+            &block.id.incarnation.to_string(),
+            block.id.assignment.partition.0,
+        );
         self.client
             .insert(
                 "INSERT INTO logs FORMAT Native",
@@ -58,8 +61,8 @@ impl LogStore {
         format!(
             "SELECT {what} FROM logs WHERE incarnation = '{}' AND kafka_partition = {} \
              AND kafka_offset >= {} AND kafka_offset < {} AND block_day = toDate({}) FORMAT TabSeparated",
-            block.incarnation,
-            block.assignment.partition,
+            block.id.incarnation,
+            block.id.assignment.partition,
             block.first,
             block.end,
             block.rows.day()
@@ -89,7 +92,7 @@ impl RowStore<LogRows> for LogStore {
         Ok(numbers.first().copied().unwrap_or_default().cast_unsigned())
     }
 
-    async fn repair(&self, block: &Block<LogRows>) -> Result<u64, StoreError> {
+    async fn repair(&self, block: &Block<LogRows>, round: u32) -> Result<u64, StoreError> {
         let there: HashSet<i64> = self
             .numbers(&Self::range("kafka_offset", block))
             .await?
@@ -98,20 +101,20 @@ impl RowStore<LogRows> for LogStore {
         let keep: Vec<bool> = block
             .rows
             .offsets()
-            .iter()
-            .map(|offset| !there.contains(offset))
+            .map(|offset| !there.contains(&offset))
             .collect();
         let missing = block.rows.select(&keep);
         if missing.is_empty() {
             return Ok(0);
         }
-        // The missing rows name the token: the same repair twice is one, another repair is another.
+        // The missing rows and the round name the token: the same repair twice is one, another repair
+        // is another.
         let mut hash = Sha256::new();
         for offset in missing.offsets() {
             hash.update(offset.to_le_bytes());
         }
         let digest = hash.finalize();
-        let token = format!("{}-repair-{:02x?}", block.token(), &digest[..8]);
+        let token = format!("{}-repair-{round}-{:02x?}", block.token(), &digest[..8]);
         self.send(block, &missing, &token).await?;
         Ok(missing.len() as u64)
     }

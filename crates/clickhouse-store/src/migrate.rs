@@ -35,6 +35,9 @@ migrations! {
     2 "0002_log_windows",
     3 "0003_anomalies",
     4 "0004_anomalous_logs",
+    5 "0005_windows_by_projection",
+    6 "0006_detector_snapshots",
+    7 "0007_fewer_writes",
 }
 
 #[derive(Debug, thiserror::Error)]

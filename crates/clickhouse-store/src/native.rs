@@ -1,10 +1,13 @@
 //! Columns in ClickHouse's Native format, filled value by value without an allocation per row.
 //!
+//! Invariant: a column is held as it is sent, except for what is interned ([`crate::interned`]).
 //! Format: ClickHouse documentation, "Native"; a block is the number of columns and rows, then per
 //! column its name, its type and its values in a row.
 
+use crate::interned::Interned;
+
 /// Appends an unsigned LEB128 number.
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value as u8) | 0x80);
         value >>= 7;
@@ -12,7 +15,8 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-fn take_varint(bytes: &[u8], at: &mut usize) -> Option<usize> {
+/// Reads one; `None` if it is cut off or too long.
+pub(crate) fn take_varint(bytes: &[u8], at: &mut usize) -> Option<usize> {
     let mut value = 0_usize;
     for shift in (0..64).step_by(7) {
         let byte = *bytes.get(*at)?;
@@ -27,120 +31,115 @@ fn take_varint(bytes: &[u8], at: &mut usize) -> Option<usize> {
 
 /// Values of one width, little-endian.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fixed<const WIDTH: usize>(Vec<u8>);
+pub(crate) struct Fixed<const WIDTH: usize>(Vec<u8>);
 
 impl<const WIDTH: usize> Fixed<WIDTH> {
-    pub fn push(&mut self, value: [u8; WIDTH]) {
+    pub(crate) fn push(&mut self, value: [u8; WIDTH]) {
         self.0.extend_from_slice(&value);
     }
 
-    pub fn select(&self, keep: &[bool]) -> Self {
-        let chosen = self
-            .0
-            .chunks_exact(WIDTH)
-            .zip(keep)
-            .filter(|(_, keep)| **keep);
-        Self(
-            chosen
-                .flat_map(|(value, _)| value.iter().copied())
-                .collect(),
-        )
+    pub(crate) fn values(&self) -> &[[u8; WIDTH]] {
+        self.0.as_chunks().0
     }
 
-    pub fn values(&self) -> impl Iterator<Item = [u8; WIDTH]> {
-        self.0.as_chunks().0.iter().copied()
+    /// Those rows, in that order.
+    pub(crate) fn pick(&self, rows: &[u32]) -> Self {
+        let values = self.values();
+        let mut picked = Self(Vec::with_capacity(rows.len() * WIDTH));
+        for row in rows {
+            picked.push(values[*row as usize]);
+        }
+        picked
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
 /// Strings, each behind its length.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Strings(Vec<u8>);
+pub(crate) struct Strings(Vec<u8>);
 
 impl Strings {
-    pub fn push(&mut self, value: &str) {
+    pub(crate) fn push(&mut self, value: &str) {
         put_varint(&mut self.0, value.len() as u64);
         self.0.extend_from_slice(value.as_bytes());
     }
 
-    pub fn select(&self, keep: &[bool]) -> Self {
-        let mut chosen = Vec::new();
+    /// Those rows, in that order.
+    pub(crate) fn pick(&self, rows: &[u32]) -> Self {
+        let mut starts = vec![0];
         let mut at = 0;
-        for keep in keep {
-            let start = at;
-            let Some(length) = take_varint(&self.0, &mut at) else {
-                break;
-            };
+        while let Some(length) = take_varint(&self.0, &mut at) {
             at += length;
-            if *keep {
-                chosen.extend_from_slice(&self.0[start..at]);
-            }
+            starts.push(at);
         }
-        Self(chosen)
+        let mut picked = Vec::with_capacity(self.0.len());
+        for row in rows {
+            let row = *row as usize;
+            picked.extend_from_slice(&self.0[starts[row]..starts[row + 1]]);
+        }
+        Self(picked)
     }
 
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// `Map(String, String)`: running ends, then all keys, then all values.
+/// `Map(LowCardinality(String), String)`: running ends, then all keys, then all values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Maps {
-    ends: Fixed<8>,
-    total: u64,
-    keys: Strings,
+pub(crate) struct Maps {
+    ends: Vec<u32>,
+    keys: Interned,
     values: Strings,
 }
 
 impl Maps {
-    pub fn push<'a>(&mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    pub(crate) fn push<'a>(&mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) {
         for (key, value) in pairs {
             self.keys.push(key);
             self.values.push(value);
-            self.total += 1;
         }
-        self.ends.push(self.total.to_le_bytes());
+        self.ends.push(self.keys.len() as u32);
     }
 
-    pub fn select(&self, keep: &[bool]) -> Self {
-        let mut ends = Fixed::default();
-        let mut total = 0;
-        let mut keep_pairs = Vec::with_capacity(self.total as usize);
-        let mut before = 0;
-        for (end, keep) in self.ends.values().map(u64::from_le_bytes).zip(keep) {
-            let length = end - before;
-            before = end;
-            keep_pairs.extend(std::iter::repeat_n(*keep, length as usize));
-            if *keep {
-                total += length;
-                ends.push(total.to_le_bytes());
-            }
+    /// Those rows, in that order.
+    pub(crate) fn pick(&self, rows: &[u32]) -> Self {
+        let mut ends = Vec::with_capacity(rows.len());
+        let mut pairs = Vec::with_capacity(self.keys.len());
+        for row in rows {
+            let row = *row as usize;
+            let start = if row == 0 { 0 } else { self.ends[row - 1] };
+            pairs.extend(start..self.ends[row]);
+            ends.push(pairs.len() as u32);
         }
         Self {
             ends,
-            total,
-            keys: self.keys.select(&keep_pairs),
-            values: self.values.select(&keep_pairs),
+            keys: self.keys.pick(&pairs),
+            values: self.values.pick(&pairs),
         }
     }
 
-    pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.ends.bytes());
-        out.extend_from_slice(self.keys.bytes());
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        Interned::put_prefix(out);
+        out.extend(
+            self.ends
+                .iter()
+                .flat_map(|end| u64::from(*end).to_le_bytes()),
+        );
+        self.keys.put(out);
         out.extend_from_slice(self.values.bytes());
     }
 
-    pub fn size(&self) -> usize {
-        self.ends.bytes().len() + self.keys.bytes().len() + self.values.bytes().len()
+    pub(crate) fn size(&self) -> usize {
+        self.ends.len() * 8 + self.keys.size() + self.values.bytes().len()
     }
 }
 
 /// Begins a column: its name and its type.
-pub fn put_column(out: &mut Vec<u8>, name: &str, kind: &str) {
+pub(crate) fn put_column(out: &mut Vec<u8>, name: &str, kind: &str) {
     for text in [name, kind] {
         put_varint(out, text.len() as u64);
         out.extend_from_slice(text.as_bytes());
@@ -153,22 +152,29 @@ mod tests {
 
     use super::*;
 
+    type Row = (u32, String, Vec<(String, String)>);
+
+    fn rows() -> impl Strategy<Value = Vec<Row>> {
+        let pairs = prop::collection::vec(("[ab]{0,2}", ".{0,4}"), 0..4);
+        prop::collection::vec((any::<u32>(), ".{0,200}", pairs), 1..30)
+    }
+
     proptest! {
         #[test]
-        fn selecting_is_the_same_as_pushing_only_those(rows in prop::collection::vec((any::<bool>(), ".{0,300}", prop::collection::vec((".{0,4}", ".{0,4}"), 0..4)), 0..30)) {
-            let keep: Vec<bool> = rows.iter().map(|row| row.0).collect();
-            let (mut all, mut some) = ((Strings::default(), Maps::default()), (Strings::default(), Maps::default()));
-            for (keep, text, pairs) in &rows {
-                let pairs = || pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-                all.0.push(text);
-                all.1.push(pairs());
-                if *keep {
-                    some.0.push(text);
-                    some.1.push(pairs());
+        fn picking_is_the_same_as_pushing_those_in_that_order(rows in rows(), picks in prop::collection::vec(any::<prop::sample::Index>(), 0..40)) {
+            let of = |rows: &mut dyn Iterator<Item = &Row>| {
+                let (mut numbers, mut texts, mut maps) = (Fixed::<4>::default(), Strings::default(), Maps::default());
+                for (number, text, pairs) in rows {
+                    numbers.push(number.to_le_bytes());
+                    texts.push(text);
+                    maps.push(pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())));
                 }
-            }
-            prop_assert_eq!(all.0.select(&keep), some.0);
-            prop_assert_eq!(all.1.select(&keep), some.1);
+                (numbers, texts, maps)
+            };
+            let all = of(&mut rows.iter());
+            let picks: Vec<u32> = picks.iter().map(|pick| pick.index(rows.len()) as u32).collect();
+            let picked = (all.0.pick(&picks), all.1.pick(&picks), all.2.pick(&picks));
+            prop_assert_eq!(picked, of(&mut picks.iter().map(|row| &rows[*row as usize])));
         }
     }
 }

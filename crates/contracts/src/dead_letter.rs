@@ -8,6 +8,14 @@ pub const SOURCE_TOPIC: &str = "source-topic";
 pub const SOURCE_PARTITION: &str = "source-partition";
 pub const SOURCE_OFFSET: &str = "source-offset";
 
+/// On a record that was sent again from the dead letters: `topic/partition/offset` of its letter.
+pub const REPLAYED_FROM: &str = "replayed-from";
+
+/// The compacted topic that remembers which letters of a dead-letter topic were sent again.
+pub fn replays_of(dead_letters: &str) -> String {
+    format!("{dead_letters}.replays")
+}
+
 /// Why a record could not be read. A closed set: it is a metric label too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {

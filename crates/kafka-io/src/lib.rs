@@ -9,6 +9,8 @@ pub mod consumer;
 pub mod dead_letters;
 pub mod producer;
 pub mod reader;
+mod received;
+pub mod set_aside;
 pub mod topic_id;
 pub mod topics;
 

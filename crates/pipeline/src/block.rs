@@ -1,43 +1,37 @@
-//! A run of one partition's records, gathered until it is worth an insert.
-
-use std::time::Duration;
+//! A run of one partition's records on its way to the store.
 
 use tokio::sync::oneshot;
 
 use crate::{Assignment, Incarnation, NextOffset, Offset};
 
-/// When a block is closed, whichever comes first.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub rows: usize,
-    pub bytes: usize,
-    pub age: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            rows: 100_000,
-            bytes: 32 << 20,
-            age: Duration::from_millis(500),
-        }
-    }
+/// Which partition, in which life of its topic, during which assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneId {
+    pub assignment: Assignment,
+    pub incarnation: Incarnation,
 }
 
 /// Resolves when the broker has acknowledged a message; an error means that the producer gave up.
 pub type Acknowledgement = oneshot::Receiver<Result<(), String>>;
 
+/// Rows of a block: what the store takes, in order of their offsets.
+pub trait Rows: Send + Sync + Sized + 'static {
+    fn count(&self) -> usize;
+    /// Offset of row `at`, which must exist.
+    fn offset_of(&self, at: usize) -> Offset;
+    /// The first `at` rows and the others; 0 < `at` < count.
+    fn split(self, at: usize) -> (Self, Self);
+}
+
 /// A closed block: `[first, end)` of one partition, its rows, and what else must be durable before
 /// the block is complete.
 #[derive(Debug)]
 pub struct Block<R> {
-    pub assignment: Assignment,
-    pub incarnation: Incarnation,
+    pub id: LaneId,
     pub first: Offset,
     pub end: NextOffset,
     /// Rows to store: one per record that was not dead-lettered.
     pub rows: R,
-    pub row_count: u64,
     pub bytes: usize,
     /// Dead letters and anomalies of these records.
     pub acknowledgements: Vec<Acknowledgement>,
@@ -45,12 +39,61 @@ pub struct Block<R> {
     pub uncertain: bool,
 }
 
-impl<R> Block<R> {
-    /// What ClickHouse deduplicates by. The same records give the same token, whoever sends them.
+/// State of a partition's detectors after all records below `next`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    pub next: NextOffset,
+    pub state: Vec<u8>,
+}
+
+/// What a writer is handed, in order.
+#[derive(Debug)]
+pub enum Work<R> {
+    Block(Block<R>),
+    /// Worth keeping once everything before it is complete, and what else it takes for told.
+    Snapshot(Snapshot, Vec<Acknowledgement>),
+}
+
+impl<R: Rows> Block<R> {
+    pub fn row_count(&self) -> u64 {
+        self.rows.count() as u64
+    }
+
+    /// What the store deduplicates by. The same records give the same token, whoever sends them.
     pub fn token(&self) -> String {
         format!(
             "{}-{}-{}-{}",
-            self.incarnation, self.assignment.partition, self.first, self.end
+            self.id.incarnation, self.id.assignment.partition, self.first, self.end
         )
+    }
+
+    /// Two halves by rows, both uncertain. The acknowledgements of all its records stay with the
+    /// first half: nothing of the block is complete before they have come. `Err`: it has one row.
+    pub fn halve(self) -> Result<(Self, Self), Self> {
+        let count = self.rows.count();
+        if count < 2 {
+            return Err(self);
+        }
+        let border = self.rows.offset_of(count / 2);
+        let (rows, others) = self.rows.split(count / 2);
+        let bytes = self.bytes / 2;
+        let first = Self {
+            end: NextOffset::resume_at(border),
+            rows,
+            bytes,
+            acknowledgements: self.acknowledgements,
+            uncertain: true,
+            ..self
+        };
+        let second = Self {
+            id: self.id,
+            first: border,
+            end: self.end,
+            rows: others,
+            bytes: self.bytes - bytes,
+            acknowledgements: Vec::new(),
+            uncertain: true,
+        };
+        Ok((first, second))
     }
 }

@@ -9,16 +9,19 @@
 //! anomaly it raised is acknowledged.
 
 pub mod backoff;
+pub mod beginning;
 pub mod block;
+pub mod fence;
+pub mod gather;
 pub mod incarnation;
 pub mod intent;
-pub mod ledger;
 pub mod ports;
 pub mod position;
 pub mod writer;
 
-pub use block::{Block, Limits};
+pub use block::{Block, LaneId, Rows, Snapshot, Work};
+pub use fence::Fence;
+pub use gather::Limits;
 pub use incarnation::Incarnation;
-pub use intent::Intent;
-pub use ledger::PartitionLedger;
+pub use intent::Mark;
 pub use position::{Assignment, Epoch, NextOffset, Offset, Partition};

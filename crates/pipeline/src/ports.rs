@@ -1,8 +1,14 @@
 //! What the pipeline needs from the outside. Adapters implement these; a simulation does too.
 
-use std::{future::Future, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    future::Future,
+    time::Duration,
+};
 
-use crate::{Assignment, Block, Intent, NextOffset};
+use crate::{
+    Assignment, Block, LaneId, Mark, NextOffset, Offset, Partition, Snapshot, fence::Fenced,
+};
 
 /// What to do about an error. No caller ever guesses from a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +21,7 @@ pub enum Kind {
     Fatal,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct StoreError {
     pub kind: Kind,
@@ -30,42 +36,125 @@ pub trait RowStore<R>: Send + Sync + 'static {
     fn insert(&self, block: &Block<R>) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Rows of the block's range that are stored.
     fn count(&self, block: &Block<R>) -> impl Future<Output = Result<u64, StoreError>> + Send;
-    /// Inserts those rows of the block that are missing, under a token of their own.
-    fn repair(&self, block: &Block<R>) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// Inserts those rows of the block that are missing, under a token of their own and of the
+    /// `round`: a repair can be lost behind its token like any other insert.
+    fn repair(
+        &self,
+        block: &Block<R>,
+        round: u32,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
-#[derive(Debug, thiserror::Error)]
+/// Where the state of detectors is kept.
+pub trait Snapshots: Send + Sync + 'static {
+    fn keep(
+        &self,
+        id: LaneId,
+        snapshot: Snapshot,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Where records go that the store will not take.
+pub trait DeadLetters: Send + Sync + 'static {
+    /// Sets the record at `offset` aside as it was received, and returns once that is durable.
+    fn set_aside(
+        &self,
+        id: LaneId,
+        offset: Offset,
+        error: &str,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {
     /// The partition is not ours any more: stop, commit nothing.
-    #[error("partition {} is no longer assigned to this consumer", .0.partition)]
-    Fenced(Assignment),
+    #[error(transparent)]
+    Fenced(#[from] Fenced),
     #[error("commit failed: {0}")]
     Transient(String),
 }
 
 /// The consumer group's committed offsets.
 pub trait Commits: Send + Sync + 'static {
-    /// Commits synchronously, with the intent as metadata. The check of the assignment's epoch and
-    /// the commit, until the broker's answer, exclude a rebalance.
+    /// Commits synchronously. The check of the assignment's epoch and the commit, until the broker's
+    /// answer, exclude a rebalance (see [`crate::fence`]).
     fn commit(
         &self,
         at: Assignment,
-        next: NextOffset,
-        intent: Option<Intent>,
+        mark: Mark,
     ) -> impl Future<Output = Result<(), CommitError>> + Send;
 }
 
-/// Wall-clock waiting, so that a simulation can skip it.
+/// Waiting and the time that passed, so that a simulation can skip it.
 pub trait Clock: Send + Sync + 'static {
     fn sleep(&self, how_long: Duration) -> impl Future<Output = ()> + Send;
+    /// Since some moment in the past. Goes on while the process is stopped.
+    fn now(&self) -> Duration;
 }
 
-/// The real one.
+/// One record as it was received.
 #[derive(Debug, Clone, Copy)]
-pub struct WallClock;
+pub struct Record<'a> {
+    pub offset: Offset,
+    /// Kafka's timestamp, ms since the epoch.
+    pub kafka_time: i64,
+    pub key: Option<&'a [u8]>,
+    pub payload: &'a [u8],
+    pub traceparent: Option<&'a str>,
+}
 
-impl Clock for WallClock {
-    async fn sleep(&self, how_long: Duration) {
-        tokio::time::sleep(how_long).await;
-    }
+/// What the group decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Paused until [`RecordSource::start_at`].
+    Assigned(Vec<Assignment>),
+    /// They go to somebody else once [`RecordSource::release`] is called; until then they are ours.
+    Revoking(Vec<Partition>),
+    /// They are gone, fenced, and may be somebody else's already.
+    Lost(Vec<Partition>),
+}
+
+/// What a poll brought besides records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Polled {
+    /// At least one record, and there may be more.
+    Records,
+    Nothing,
+    /// The end of a partition was reached.
+    End(Partition),
+    /// No broker answers.
+    Away(String),
+    /// The topic is not what it was: deleted, made anew, or shorter than what was read of it.
+    Changed(String),
+    /// Worth a line in the log.
+    Warned(String),
+    /// Nothing here can go on.
+    Failed(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("kafka: {0}")]
+pub struct SourceError(pub String);
+
+/// The records of one member of a consumer group. Used from one thread.
+pub trait RecordSource {
+    /// Waits up to `wait` for the first record and takes up to `most`.
+    fn poll(
+        &self,
+        wait: Duration,
+        most: usize,
+        take: &mut dyn FnMut(Partition, &Record<'_>),
+    ) -> Polled;
+    /// What the group decided since the last call, oldest first.
+    fn changes(&self) -> VecDeque<Change>;
+    /// Records between what was committed and the end, by partition; some seconds old.
+    fn lags(&self) -> HashMap<Partition, i64>;
+    /// Lets a paused partition flow from `next` on.
+    fn start_at(&self, partition: Partition, next: NextOffset) -> Result<(), SourceError>;
+    fn pause(&self, partition: Partition) -> Result<(), SourceError>;
+    fn resume(&self, partition: Partition) -> Result<(), SourceError>;
+    /// Fences the partitions that are being revoked and gives them back.
+    fn release(&self, partitions: &[Partition]);
+    /// Fences what the partitions' lanes have under way and pauses them: a new beginning.
+    fn begin_anew(&self, partitions: &[Partition]) -> Vec<Assignment>;
 }

@@ -2,8 +2,10 @@
 //!
 //! Invariants:
 //! - at most one block of a partition is between intent and acknowledgement;
-//! - once its intent is committed, a block's range never changes;
+//! - once its intent is committed, a block's range never changes, unless the store rejects its data;
 //! - a block whose insert had no clear answer is counted before anything else happens;
+//! - nothing is sent to the store when the last proof that the partition is ours is older than the
+//!   lease;
 //! - the writer ends as soon as it is fenced, and commits nothing afterwards.
 
 use std::{sync::Arc, time::Duration};
@@ -11,165 +13,214 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 use crate::{
-    Assignment, Block, Intent, NextOffset, PartitionLedger,
+    Block, LaneId, Mark, NextOffset, Offset, Rows, Work,
     backoff::Backoff,
-    ports::{Clock, CommitError, Commits, Kind, RowStore, StoreError},
+    block::Acknowledgement,
+    fence::Fenced,
+    ports::{Clock, CommitError, Commits, DeadLetters, Kind, RowStore, Snapshots, StoreError},
 };
 
-/// Why a writer ended.
+/// Repairs after which rows that are still missing are taken for removed by the store itself: its
+/// retention may be shorter than the age of the records, and must not hold the partition up for ever.
+const MOST_REPAIRS: u32 = 8;
+
+/// Why a writer ended before its work did.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
     #[error(transparent)]
-    Fenced(CommitError),
+    Fenced(#[from] Fenced),
     /// The store will not take this block, and nothing here can change that.
-    #[error("partition {partition}: block [{first}, {end}) cannot be stored: {source}", partition = at.partition)]
+    #[error("partition {partition}: block [{first}, {end}) cannot be stored: {source}", partition = id.assignment.partition)]
     Store {
-        at: Assignment,
-        first: crate::Offset,
+        id: LaneId,
+        first: Offset,
         end: NextOffset,
         source: StoreError,
     },
-    #[error("partition {partition}: a message was not acknowledged: {reason}", partition = at.partition)]
-    Unacknowledged { at: Assignment, reason: String },
+    #[error("partition {partition}: a message was not acknowledged: {reason}", partition = id.assignment.partition)]
+    Unacknowledged { id: LaneId, reason: String },
 }
 
 /// What a finished block tells the intake: its budget is free again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
-    pub at: Assignment,
-    pub rows: u64,
+    pub id: LaneId,
     pub bytes: usize,
-    pub next: NextOffset,
 }
 
 /// Counts of what happened, for metrics.
 pub trait WriterMetrics: Send + Sync + 'static {
-    fn stored(&self, rows: u64, bytes: usize, took: Duration);
+    fn stored(&self, rows: u64, took: Duration);
     fn retried(&self, error: &StoreError);
     fn settled(&self, already_there: bool);
+    fn repaired(&self, rows: u64);
+    fn vanished(&self, rows: u64);
+    fn rejected(&self);
+    fn renewed(&self);
     fn commit_retried(&self);
+    fn snapshot(&self, bytes: usize, kept: bool);
 }
 
-pub struct Writer<S, C, K, M> {
-    pub at: Assignment,
+pub struct Writer<S, C, D, K, M> {
+    pub id: LaneId,
     pub store: Arc<S>,
     pub commits: Arc<C>,
+    pub dead_letters: Arc<D>,
     pub clock: Arc<K>,
     pub metrics: Arc<M>,
     pub resume: NextOffset,
+    /// How long the broker's answer to an intent is taken for proof that the partition is ours.
+    /// Far below what the store's deduplication window holds.
+    pub lease: Duration,
 }
 
-impl<S, C: Commits, K: Clock, M: WriterMetrics> Writer<S, C, K, M> {
+/// How a block's way ended.
+enum Outcome {
+    Stored,
+    Rejected(StoreError),
+}
+
+impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Writer<S, C, D, K, M> {
     /// Runs until the channel closes, then commits the end without an intent.
-    pub async fn run<R: Send + Sync + 'static>(
+    pub async fn run<R: Rows>(
         self,
-        mut blocks: mpsc::Receiver<Block<R>>,
+        mut work: mpsc::Receiver<Work<R>>,
         finished: mpsc::UnboundedSender<Finished>,
     ) -> Result<(), Ended>
     where
         S: RowStore<R>,
     {
-        let mut ledger = PartitionLedger::resuming_at(self.resume);
+        let mut done = self.resume;
         let mut committed = self.resume;
         loop {
-            let block = if let Ok(block) = blocks.try_recv() {
-                block
+            let next = if let Ok(next) = work.try_recv() {
+                next
             } else {
                 // Nothing waits: say that no block is open, so that a restart has nothing to settle.
-                if ledger.committable() != committed {
-                    committed = ledger.committable();
-                    self.commit(committed, None).await?;
+                if done != committed {
+                    self.commit(done, None).await?;
+                    committed = done;
                 }
-                match blocks.recv().await {
-                    Some(block) => block,
+                match work.recv().await {
+                    Some(next) => next,
                     None => return Ok(()),
                 }
             };
-            ledger.observe(block.first, block.end);
-            // The committed offset is where the block begins: a hole before it (compaction) counts as done.
-            self.commit(
-                NextOffset::resume_at(block.first),
-                Some(Intent { end: block.end }),
-            )
-            .await?;
-            let note = Finished {
-                at: self.at,
-                rows: block.row_count,
-                bytes: block.bytes,
-                next: block.end,
-            };
-            self.store(block)
-                .await
-                .map(|first| ledger.complete(first))?;
-            // The intake may be gone already; then nobody waits for the budget.
-            let _gone = finished.send(note);
+            match next {
+                Work::Block(block) => {
+                    let (bytes, end) = (block.bytes, block.end);
+                    self.finish(block).await?;
+                    done = end;
+                    // The intake may be gone already; then nobody waits for the budget.
+                    let _gone = finished.send(Finished { id: self.id, bytes });
+                }
+                Work::Snapshot(snapshot, mut acknowledgements) => {
+                    self.acknowledged(&mut acknowledgements).await?;
+                    let bytes = snapshot.state.len();
+                    let kept = self.store.keep(self.id, snapshot).await;
+                    if let Err(error) = &kept {
+                        tracing::warn!(partition = %self.id.assignment.partition, %error, "the detectors' state was not kept; the next one will be tried");
+                    }
+                    self.metrics.snapshot(bytes, kept.is_ok());
+                }
+            }
         }
     }
 
-    async fn store<R: Send + Sync + 'static>(
-        &self,
-        mut block: Block<R>,
-    ) -> Result<crate::Offset, Ended>
+    /// Stores the block; pieces of it where the store rejects the whole.
+    async fn finish<R: Rows>(&self, block: Block<R>) -> Result<(), Ended>
     where
         S: RowStore<R>,
     {
-        let started = tokio::time::Instant::now();
+        let mut pieces = vec![block];
+        while let Some(mut piece) = pieces.pop() {
+            let started = self.clock.now();
+            match self.store(&piece).await? {
+                Outcome::Stored => {
+                    self.acknowledged(&mut piece.acknowledgements).await?;
+                    self.metrics
+                        .stored(piece.row_count(), self.clock.now().saturating_sub(started));
+                }
+                Outcome::Rejected(error) => {
+                    self.metrics.rejected();
+                    tracing::warn!(partition = %self.id.assignment.partition, first = %piece.first, end = %piece.end, rows = piece.row_count(), %error, "the store rejects rows");
+                    match piece.halve() {
+                        Ok((first, second)) => pieces.extend([second, first]),
+                        Err(mut row) => {
+                            self.set_aside(row.rows.offset_of(0), &error).await;
+                            self.acknowledged(&mut row.acknowledgements).await?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Intent and insert, until it is known how the insert ended.
+    async fn store<R: Rows>(&self, block: &Block<R>) -> Result<Outcome, Ended>
+    where
+        S: RowStore<R>,
+    {
+        // The committed offset is where the block begins: a hole before it (compaction) counts as done.
+        let intent = (NextOffset::resume_at(block.first), Some(block.end));
+        let mut proof = self.commit(intent.0, intent.1).await?;
+        // A block of dead letters alone has nothing to insert.
+        if block.row_count() == 0 {
+            return Ok(Outcome::Stored);
+        }
         let mut backoff = Backoff::new(
             Duration::from_millis(100),
             Duration::from_secs(10),
             block.first.raw() as u64,
         );
         let mut uncertain = block.uncertain;
-        // A block of dead letters alone has nothing to insert.
-        let mut stored = block.row_count == 0;
-        while !stored {
-            match self.attempt(&block, uncertain).await {
-                Ok(()) => stored = true,
-                Err(error) if error.kind == Kind::Transient => {
+        loop {
+            if self.clock.now().saturating_sub(proof) >= self.lease {
+                self.metrics.renewed();
+                proof = self.commit(intent.0, intent.1).await?;
+            }
+            let error = match self.attempt(block, uncertain).await {
+                Ok(()) => return Ok(Outcome::Stored),
+                Err(error) => error,
+            };
+            match error.kind {
+                Kind::Transient => {
                     uncertain |= error.uncertain;
                     self.metrics.retried(&error);
-                    tracing::warn!(partition = %self.at.partition, first = %block.first, error = %error, "insert failed, trying again");
+                    tracing::warn!(partition = %self.id.assignment.partition, first = %block.first, %error, "insert failed, trying again");
                     self.clock.sleep(backoff.delay()).await;
                 }
-                Err(source) => {
+                // What was tried before it was rejected may have landed.
+                Kind::Rejected if uncertain => match self.store.count(block).await {
+                    Ok(there) if there == block.row_count() => return Ok(Outcome::Stored),
+                    Ok(_) => return Ok(Outcome::Rejected(error)),
+                    Err(_) => self.clock.sleep(backoff.delay()).await,
+                },
+                Kind::Rejected => return Ok(Outcome::Rejected(error)),
+                Kind::Fatal => {
                     return Err(Ended::Store {
-                        at: self.at,
+                        id: self.id,
                         first: block.first,
                         end: block.end,
-                        source,
+                        source: error,
                     });
                 }
             }
         }
-        for acknowledgement in block.acknowledgements.drain(..) {
-            let reason = match acknowledgement.await {
-                Ok(Ok(())) => continue,
-                Ok(Err(reason)) => reason,
-                Err(_) => "the producer stopped".to_owned(),
-            };
-            return Err(Ended::Unacknowledged {
-                at: self.at,
-                reason,
-            });
-        }
-        self.metrics
-            .stored(block.row_count, block.bytes, started.elapsed());
-        Ok(block.first)
     }
 
     /// One try. When unsure, the count decides: the token alone may have outlived its part.
-    async fn attempt<R: Send + Sync + 'static>(
-        &self,
-        block: &Block<R>,
-        uncertain: bool,
-    ) -> Result<(), StoreError>
+    async fn attempt<R: Rows>(&self, block: &Block<R>, uncertain: bool) -> Result<(), StoreError>
     where
         S: RowStore<R>,
     {
         if uncertain {
             let there = self.store.count(block).await?;
-            self.metrics.settled(there == block.row_count);
-            if there == block.row_count {
+            let already_there = there == block.row_count();
+            self.metrics.settled(already_there);
+            tracing::info!(partition = %self.id.assignment.partition, first = %block.first, end = %block.end, there, already_there, "block settled by count");
+            if already_there {
                 return Ok(());
             }
         }
@@ -177,25 +228,80 @@ impl<S, C: Commits, K: Clock, M: WriterMetrics> Writer<S, C, K, M> {
         if !uncertain {
             return Ok(());
         }
-        if self.store.count(block).await? == block.row_count {
-            return Ok(());
+        let mut there = self.store.count(block).await?;
+        // The token outlived its part, and so may a repair's.
+        for round in 0..MOST_REPAIRS {
+            if there == block.row_count() {
+                return Ok(());
+            }
+            self.metrics
+                .repaired(self.store.repair(block, round).await?);
+            there = self.store.count(block).await?;
         }
-        self.store.repair(block).await.map(|_rows| ())
+        let vanished = block.row_count().saturating_sub(there);
+        if vanished > 0 {
+            self.metrics.vanished(vanished);
+            tracing::error!(partition = %self.id.assignment.partition, first = %block.first, end = %block.end, rows = vanished,
+                "rows are gone as soon as they are inserted: are they older than the store keeps rows?");
+        }
+        Ok(())
     }
 
-    async fn commit(&self, next: NextOffset, intent: Option<Intent>) -> Result<(), Ended> {
+    async fn acknowledged(&self, messages: &mut Vec<Acknowledgement>) -> Result<(), Ended> {
+        for acknowledgement in messages.drain(..) {
+            let reason = match acknowledgement.await {
+                Ok(Ok(())) => continue,
+                Ok(Err(reason)) => reason,
+                Err(_) => "the producer stopped".to_owned(),
+            };
+            return Err(Ended::Unacknowledged {
+                id: self.id,
+                reason,
+            });
+        }
+        Ok(())
+    }
+
+    async fn set_aside(&self, offset: Offset, error: &StoreError) {
+        let mut backoff = Backoff::new(
+            Duration::from_millis(100),
+            Duration::from_secs(10),
+            offset.raw() as u64,
+        );
+        while let Err(reason) = self
+            .dead_letters
+            .set_aside(self.id, offset, &error.message)
+            .await
+        {
+            tracing::warn!(partition = %self.id.assignment.partition, %offset, reason, "cannot be set aside yet");
+            self.clock.sleep(backoff.delay()).await;
+        }
+    }
+
+    /// Returns when it was sent: the broker's answer proves that the partition was ours then.
+    async fn commit(
+        &self,
+        next: NextOffset,
+        intent: Option<NextOffset>,
+    ) -> Result<Duration, Fenced> {
+        let mark = Mark {
+            next,
+            incarnation: self.id.incarnation,
+            intent,
+        };
         let mut backoff = Backoff::new(
             Duration::from_millis(50),
             Duration::from_secs(2),
             next.raw() as u64,
         );
         loop {
-            match self.commits.commit(self.at, next, intent).await {
-                Ok(()) => return Ok(()),
-                Err(fenced @ CommitError::Fenced(_)) => return Err(Ended::Fenced(fenced)),
+            let sent = self.clock.now();
+            match self.commits.commit(self.id.assignment, mark).await {
+                Ok(()) => return Ok(sent),
+                Err(CommitError::Fenced(fenced)) => return Err(fenced),
                 Err(CommitError::Transient(reason)) => {
                     self.metrics.commit_retried();
-                    tracing::warn!(partition = %self.at.partition, reason, "commit failed, trying again");
+                    tracing::warn!(partition = %self.id.assignment.partition, reason, "commit failed, trying again");
                     self.clock.sleep(backoff.delay()).await;
                 }
             }

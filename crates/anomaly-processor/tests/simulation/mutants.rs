@@ -1,0 +1,38 @@
+//! Planted bugs: each is a shorter version of the protocol, and each must be found.
+
+/// Planted where the pipeline meets the outside, so that the code under test is the shipped one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// Blocks are inserted without a deduplication token.
+    NoToken,
+    /// The end of a block is committed before it is inserted.
+    CommitBeforeInsert,
+    /// The epoch of the assignment is checked, but the lock is given back before the commit.
+    EpochOutsideLock,
+    /// The next owner makes an announced block longer than it was announced.
+    EndGrownOnRetry,
+    /// The token alone decides where the outcome of an insert is unknown.
+    CountSkipped,
+    /// Tokens don't say which life of the topic they belong to.
+    TokenWithoutIncarnation,
+    /// A block is complete before its anomalies are acknowledged.
+    AcknowledgementNotAwaited,
+    /// The id of an anomaly depends on when it was told.
+    WallClockInId,
+    /// Restored detectors are not fed the records between their snapshot and the new beginning.
+    ReplaySkipped,
+}
+
+impl Mutant {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::NoToken,
+        Self::CommitBeforeInsert,
+        Self::EpochOutsideLock,
+        Self::EndGrownOnRetry,
+        Self::CountSkipped,
+        Self::TokenWithoutIncarnation,
+        Self::AcknowledgementNotAwaited,
+        Self::WallClockInId,
+        Self::ReplaySkipped,
+    ];
+}

@@ -1,0 +1,416 @@
+//! The ports of one simulated process, and what can go wrong on the way to the other side.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anomaly_processor::{
+    announce,
+    lane::{OutletError, Outlets},
+    startup::{Places, StartError},
+};
+use clickhouse_store::LogRows;
+use contracts::dead_letter::Reason;
+use detection::Finding;
+use futures::future::{Either, select};
+use pipeline::{
+    Assignment, Block, Fence, Incarnation, LaneId, Mark, NextOffset, Offset, Partition, Rows as _,
+    Snapshot,
+    beginning::Known,
+    block::Acknowledgement,
+    ports::{
+        Clock, CommitError, Commits, DeadLetters, Kind, Record, RowStore, Snapshots, StoreError,
+    },
+};
+use rand::{RngExt as _, rngs::StdRng};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::{
+    executor::{Group, Handle},
+    mutants::Mutant,
+    world::{Inserted, World},
+};
+
+/// Virtual time 0, in ms since the epoch.
+const EPOCH_MS: i64 = 1_790_000_000_000;
+/// After this a client takes a request for lost.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A process's way to everything else.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub(crate) world: Arc<Mutex<World>>,
+    pub(crate) handle: Handle,
+    pub(crate) rng: Arc<Mutex<StdRng>>,
+    pub(crate) group: Group,
+    pub(crate) member: u32,
+    pub(crate) leaving: Arc<AtomicBool>,
+    pub(crate) gone: Arc<AtomicBool>,
+    pub(crate) failure: Arc<Mutex<Option<String>>>,
+}
+
+pub(crate) fn incarnation_of(topic_id: Uuid) -> Incarnation {
+    Incarnation::of(topic_id, "group")
+}
+
+impl Link {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// 0 to `sides` − 1.
+    pub(crate) fn dice(&self, sides: usize) -> usize {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        rng.random_range(0..sides)
+    }
+
+    fn chance(&self, percent: usize) -> bool {
+        self.dice(100) < percent
+    }
+
+    fn millis(&self, most: usize) -> Duration {
+        Duration::from_millis(self.dice(most) as u64)
+    }
+
+    pub(crate) fn wall_ms(&self) -> i64 {
+        EPOCH_MS + self.handle.now().as_millis() as i64
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn left(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fail(&self, why: String) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+    }
+
+    /// A request: once it is sent it takes effect, whether or not its sender still lives.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        apply: impl FnOnce(&mut World) -> T + Send + 'static,
+    ) -> T {
+        let (there, back) = if self.chance(4) {
+            (self.millis(3000), self.millis(200))
+        } else {
+            (self.millis(8), self.millis(8))
+        };
+        let (answer, answered) = oneshot::channel();
+        let (world, handle) = (Arc::clone(&self.world), self.handle.clone());
+        self.handle.spawn(0, async move {
+            handle.sleep(there).await;
+            let result = apply(&mut world.lock().unwrap_or_else(PoisonError::into_inner));
+            handle.sleep(back).await;
+            // Its sender may be gone.
+            let _unheard = answer.send(result);
+        });
+        answered.await.expect("the network does not end")
+    }
+
+    /// The same, given up after a while: whether it took effect is then unknown.
+    async fn call_impatiently<T: Send + 'static>(
+        &self,
+        apply: impl FnOnce(&mut World) -> T + Send + 'static,
+    ) -> Option<T> {
+        let calling = Box::pin(self.call(apply));
+        match select(calling, self.handle.sleep(PATIENCE)).await {
+            Either::Left((result, _)) => (!self.loses_answer()).then_some(result),
+            Either::Right(((), _)) => {
+                self.world().tally.lost_answers += 1;
+                None
+            }
+        }
+    }
+
+    fn loses_answer(&self) -> bool {
+        let loses = self.chance(3);
+        self.world().tally.lost_answers += u64::from(loses);
+        loses
+    }
+}
+
+/// Everything but the poll loop: store, commits, starts.
+#[derive(Clone)]
+pub(crate) struct Outside {
+    pub(crate) link: Link,
+    pub(crate) fence: Fence,
+}
+
+fn unsure(message: &str) -> StoreError {
+    StoreError {
+        kind: Kind::Transient,
+        uncertain: true,
+        message: message.to_owned(),
+    }
+}
+
+fn offsets(block: &Block<LogRows>) -> Vec<i64> {
+    (0..block.rows.count())
+        .map(|at| block.rows.offset_of(at).raw())
+        .collect()
+}
+
+impl Outside {
+    fn is(&self, mutant: Mutant) -> bool {
+        self.link.world().mutant == Some(mutant)
+    }
+
+    async fn insert_rows(
+        &self,
+        id: LaneId,
+        rows: Vec<i64>,
+        token: String,
+    ) -> Result<(), StoreError> {
+        let place = (id.incarnation.raw(), id.assignment.partition.0);
+        let token = match self.link.world().mutant {
+            Some(Mutant::NoToken) => None,
+            Some(Mutant::TokenWithoutIncarnation) => {
+                token.split_once('-').map(|(_, rest)| rest.to_owned())
+            }
+            _ => Some(token),
+        };
+        let answer = self.link.call_impatiently(move |world| {
+            let answer = world.store.insert(place, &rows, token);
+            match answer {
+                Inserted::Deduplicated => world.tally.deduplicated += 1,
+                Inserted::Rejected => world.tally.rejected += 1,
+                Inserted::Died => {
+                    world.tally.lost_parts += 1;
+                    world.store.is_down = true;
+                }
+                Inserted::Done | Inserted::Down => {}
+            }
+            answer
+        });
+        let answer = answer.await;
+        if answer == Some(Inserted::Died) {
+            let link = self.link.clone();
+            self.link.handle.spawn(0, async move {
+                link.handle.sleep(Duration::from_millis(700)).await;
+                link.world().store.is_down = false;
+            });
+        }
+        match answer {
+            Some(Inserted::Done | Inserted::Deduplicated) => Ok(()),
+            Some(Inserted::Down) => Err(StoreError {
+                kind: Kind::Transient,
+                uncertain: false,
+                message: "cannot be reached".to_owned(),
+            }),
+            Some(Inserted::Rejected) => Err(StoreError {
+                kind: Kind::Rejected,
+                uncertain: false,
+                message: "violates a constraint".to_owned(),
+            }),
+            Some(Inserted::Died) | None => Err(unsure("no answer")),
+        }
+    }
+
+    async fn stored(&self, block: &Block<LogRows>) -> Result<Vec<i64>, StoreError> {
+        let place = (block.id.incarnation.raw(), block.id.assignment.partition.0);
+        let (first, end) = (block.first.raw(), block.end.raw());
+        let asked = self.link.call_impatiently(move |world| {
+            (!world.store.is_down).then(|| world.store.stored(place, first, end))
+        });
+        let stored = asked.await.flatten().ok_or_else(|| unsure("no answer"))?;
+        Ok(stored.into_iter().collect())
+    }
+}
+
+impl RowStore<LogRows> for Outside {
+    async fn insert(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+        self.insert_rows(block.id, offsets(block), block.token())
+            .await
+    }
+
+    async fn count(&self, block: &Block<LogRows>) -> Result<u64, StoreError> {
+        if self.is(Mutant::CountSkipped) {
+            // What the token answers is believed.
+            self.insert(block).await?;
+            return Ok(block.row_count());
+        }
+        Ok(self.stored(block).await?.len() as u64)
+    }
+
+    async fn repair(&self, block: &Block<LogRows>, round: u32) -> Result<u64, StoreError> {
+        let there = self.stored(block).await?;
+        let mut missing = offsets(block);
+        missing.retain(|offset| !there.contains(offset));
+        let count = missing.len() as u64;
+        let token = format!("{}-repair-{round}-{missing:?}", block.token());
+        self.insert_rows(block.id, missing, token).await?;
+        Ok(count)
+    }
+}
+
+impl Snapshots for Outside {
+    async fn keep(&self, id: LaneId, snapshot: Snapshot) -> Result<(), StoreError> {
+        let place = (id.incarnation.raw(), id.assignment.partition.0);
+        let kept = self
+            .link
+            .call_impatiently(move |world| world.store.keep(place, snapshot));
+        kept.await.ok_or_else(|| unsure("no answer"))
+    }
+}
+
+impl DeadLetters for Outside {
+    async fn set_aside(&self, id: LaneId, offset: Offset, _error: &str) -> Result<(), String> {
+        let position = (
+            id.incarnation.raw(),
+            id.assignment.partition.0,
+            offset.raw(),
+        );
+        let sent = self.link.call_impatiently(move |world| {
+            *world.letters.entry(position).or_default() += 1;
+        });
+        sent.await.ok_or_else(|| "no answer".to_owned())
+    }
+}
+
+impl Commits for Outside {
+    async fn commit(&self, at: Assignment, mut mark: Mark) -> Result<(), CommitError> {
+        if self.is(Mutant::CommitBeforeInsert)
+            && let Some(end) = mark.intent.take()
+        {
+            mark.next = end;
+        }
+        let entered = self.fence.enter(at).await;
+        self.link.world().tally.stale_commits_refused += u64::from(entered.is_err());
+        let mut pass = Some(entered?);
+        if self.is(Mutant::EpochOutsideLock) {
+            pass = None;
+            // The thread is not scheduled for a moment, as any thread may not be.
+            let moment = self.link.millis(400);
+            self.link.handle.sleep(moment).await;
+        }
+        let member = self.link.member;
+        let answer = self
+            .link
+            .call(move |world| world.group.commit(member, at.partition.0, &mark))
+            .await;
+        drop(pass);
+        let lost = self.link.chance(3).then(|| "no answer".to_owned());
+        match (answer, lost) {
+            (Ok(()), None) => Ok(()),
+            (Err(reason), _) | (Ok(()), Some(reason)) => Err(CommitError::Transient(reason)),
+        }
+    }
+}
+
+impl Clock for Outside {
+    async fn sleep(&self, how_long: Duration) {
+        self.link.handle.sleep(how_long).await;
+    }
+
+    fn now(&self) -> Duration {
+        self.link.handle.now()
+    }
+}
+
+impl Places for Outside {
+    async fn known(&self, partition: Partition) -> Result<(Incarnation, Known), StartError> {
+        let asked = self.link.call(move |world| {
+            let committed = world.group.committed.get(&partition.0);
+            let known = Known {
+                committed: committed.map(|(next, metadata)| {
+                    (NextOffset::resume_at(Offset::new(*next)), metadata.clone())
+                }),
+                low: 0,
+                high: world.log.get(&partition.0).map_or(0, Vec::len) as i64,
+            };
+            (incarnation_of(world.topic_id), known)
+        });
+        Ok(asked.await)
+    }
+
+    async fn stored(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+    ) -> Result<Option<NextOffset>, StartError> {
+        let place = (incarnation.raw(), partition.0);
+        let next = self.link.call(move |world| world.store.next_offset(place));
+        Ok(next
+            .await
+            .map(|next| NextOffset::resume_at(Offset::new(next))))
+    }
+
+    async fn snapshot(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+        at_most: NextOffset,
+    ) -> Result<Option<Snapshot>, StartError> {
+        let place = (incarnation.raw(), partition.0);
+        let found = self
+            .link
+            .call(move |world| world.store.newest_snapshot(place, at_most.raw()));
+        Ok(found.await)
+    }
+}
+
+/// The producer: what is sent waits in the process for a moment, and dies with it.
+pub(crate) struct Sending(pub(crate) Link);
+
+impl Sending {
+    fn send(&self, apply: impl FnOnce(&mut World) + Send + 'static) -> Acknowledgement {
+        let (answer, acknowledgement) = oneshot::channel();
+        let link = self.0.clone();
+        self.0.handle.spawn(self.0.group, async move {
+            let moment = link.millis(300);
+            link.handle.sleep(moment).await;
+            link.call(apply).await;
+            // A partition that went away is somebody else's to finish.
+            let _unheard = answer.send(Ok(()));
+        });
+        acknowledgement
+    }
+}
+
+impl Outlets for Sending {
+    fn dead_letter(
+        &mut self,
+        lane: &LaneId,
+        record: &Record<'_>,
+        _reason: Reason,
+        _error: &str,
+    ) -> Result<Acknowledgement, OutletError> {
+        let position = (
+            lane.incarnation.raw(),
+            lane.assignment.partition.0,
+            record.offset.raw(),
+        );
+        Ok(self.send(move |world| *world.letters.entry(position).or_default() += 1))
+    }
+
+    fn announce(
+        &mut self,
+        lane: &LaneId,
+        finding: Finding,
+        _traceparent: Option<&str>,
+    ) -> Result<Acknowledgement, OutletError> {
+        let mut id = announce::id_of(&finding, lane.incarnation, lane.assignment.partition);
+        let mutant = self.0.world().mutant;
+        if mutant == Some(Mutant::WallClockInId) {
+            id = Uuid::from_u128(id.as_u128() ^ self.0.wall_ms() as u128);
+        }
+        let version = finding.version;
+        let acknowledgement = self.send(move |world| {
+            *world.anomalies.entry((id, version)).or_default() += 1;
+        });
+        if mutant == Some(Mutant::AcknowledgementNotAwaited) {
+            let (answer, at_once) = oneshot::channel();
+            let _heard = answer.send(Ok(()));
+            return Ok(at_once);
+        }
+        Ok(acknowledgement)
+    }
+}

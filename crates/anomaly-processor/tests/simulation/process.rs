@@ -1,0 +1,452 @@
+//! One simulated process: the shipped intake, lanes, writers and starts, between simulated ports.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anomaly_processor::{
+    intake::{Answer, Intake, Request, Settings, State},
+    metrics::{Memory, Metrics},
+    startup::Starter,
+};
+use futures::FutureExt as _;
+use pipeline::{
+    Assignment, Fence, Limits, NextOffset, Partition,
+    beginning::Start,
+    ports::{Change, Polled, Record, RecordSource, SourceError},
+    writer::{Ended, Writer},
+};
+use service_kit::{lifecycle::Readiness, metrics::Registry};
+use tokio::sync::mpsc;
+
+use crate::{
+    mutants::Mutant,
+    ports::{Link, Outside, Sending},
+    world::News,
+};
+
+/// What the client library keeps for its process.
+#[derive(Default)]
+pub(crate) struct Client {
+    changes: VecDeque<Change>,
+    /// Position of each partition that was given to us; `None` until a lane begins.
+    positions: BTreeMap<i32, Position>,
+    /// Revoked, and not given back yet: the group is not heard before that.
+    revoking: Vec<i32>,
+    releases: VecDeque<Vec<i32>>,
+    /// The life of the topic that is being fetched.
+    topic_id: uuid::Uuid,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Position {
+    next: Option<i64>,
+    paused: bool,
+    told_end: bool,
+}
+
+const FRESH: Position = Position {
+    next: None,
+    paused: true,
+    told_end: false,
+};
+
+#[derive(Clone)]
+pub(crate) struct Source {
+    link: Link,
+    fence: Fence,
+    client: Arc<Mutex<Client>>,
+}
+
+impl Source {
+    fn client(&self) -> MutexGuard<'_, Client> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread that polls is inside a call of the client library.
+    fn is_busy(&self) -> bool {
+        !self.client().releases.is_empty()
+    }
+
+    /// Nobody commits in this moment: a call that takes the lock returns at once.
+    fn is_free(&self) -> bool {
+        self.fence.shut(&[]).now_or_never().is_some()
+    }
+
+    /// Heartbeats, and what the group decides: the client library's own thread and its callbacks.
+    async fn be_a_member(self) {
+        loop {
+            let releasing = self.client().releases.front().cloned();
+            if let Some(partitions) = releasing {
+                let list: Vec<Partition> = partitions.iter().copied().map(Partition).collect();
+                self.fence.shut(&list).await;
+                let mut client = self.client();
+                client.releases.pop_front();
+                client
+                    .revoking
+                    .retain(|partition| !partitions.contains(partition));
+                for partition in &partitions {
+                    client.positions.remove(partition);
+                }
+                drop(client);
+                let member = self.link.member;
+                self.link.world().group.released(member, &partitions);
+                continue;
+            }
+            self.link.handle.sleep(Duration::from_millis(15)).await;
+            if self.client().revoking.is_empty() {
+                let member = self.link.member;
+                let news = self
+                    .link
+                    .world()
+                    .group
+                    .news
+                    .get_mut(&member)
+                    .and_then(VecDeque::pop_front);
+                if let Some(news) = news {
+                    self.hear(news).await;
+                }
+            }
+        }
+    }
+
+    async fn hear(&self, news: News) {
+        match news {
+            News::Assigned(partitions) => {
+                let list: Vec<Partition> = partitions.iter().copied().map(Partition).collect();
+                let assigned = self.fence.admit(&list).await;
+                let mut client = self.client();
+                for partition in partitions {
+                    client.positions.insert(partition, FRESH);
+                }
+                client.changes.push_back(Change::Assigned(assigned));
+            }
+            News::Revoking(partitions) => {
+                let list = partitions.iter().copied().map(Partition).collect();
+                let mut client = self.client();
+                client.revoking = partitions;
+                client.changes.push_back(Change::Revoking(list));
+            }
+            News::Kicked(_) => {
+                let all: Vec<Partition> = self
+                    .client()
+                    .positions
+                    .keys()
+                    .copied()
+                    .map(Partition)
+                    .collect();
+                self.fence.shut(&all).await;
+                let mut client = self.client();
+                client.positions.clear();
+                client.changes.push_back(Change::Lost(all));
+                drop(client);
+                self.link.world().group.join(self.link.member);
+            }
+        }
+    }
+}
+
+impl RecordSource for Source {
+    fn poll(
+        &self,
+        _wait: Duration,
+        most: usize,
+        take: &mut dyn FnMut(Partition, &Record<'_>),
+    ) -> Polled {
+        let now_there = self.link.world().topic_id;
+        let mut client = self.client();
+        if client.topic_id != now_there {
+            client.topic_id = now_there;
+            drop(client);
+            return Polled::Changed("unknown topic".to_owned());
+        }
+        let flowing: Vec<i32> = client
+            .positions
+            .iter()
+            .filter(|(_, position)| !position.paused && position.next.is_some())
+            .map(|(partition, _)| *partition)
+            .collect();
+        if flowing.is_empty() {
+            return Polled::Nothing;
+        }
+        let partition = flowing[self.link.dice(flowing.len())];
+        let Some(position) = client.positions.get_mut(&partition) else {
+            return Polled::Nothing;
+        };
+        let next = position.next.unwrap_or_default() as usize;
+        let some = 1 + self.link.dice(most.min(40));
+        let batch: Vec<_> = {
+            let world = self.link.world();
+            let log = world.log.get(&partition).map_or(&[][..], Vec::as_slice);
+            log.iter().skip(next).take(some).cloned().collect()
+        };
+        position.next = Some((next + batch.len()) as i64);
+        let at_end = batch.is_empty() && !position.told_end;
+        position.told_end = batch.is_empty();
+        drop(client);
+        for (at, produced) in batch.iter().enumerate() {
+            let record = Record {
+                offset: pipeline::Offset::new((next + at) as i64),
+                kafka_time: produced.kafka_time,
+                key: Some(&produced.key),
+                payload: &produced.payload,
+                traceparent: None,
+            };
+            take(Partition(partition), &record);
+        }
+        if at_end {
+            return Polled::End(Partition(partition));
+        }
+        if batch.is_empty() {
+            Polled::Nothing
+        } else {
+            Polled::Records
+        }
+    }
+
+    fn changes(&self) -> VecDeque<Change> {
+        std::mem::take(&mut self.client().changes)
+    }
+
+    fn lags(&self) -> HashMap<Partition, i64> {
+        HashMap::new()
+    }
+
+    fn start_at(&self, partition: Partition, next: NextOffset) -> Result<(), SourceError> {
+        if let Some(position) = self.client().positions.get_mut(&partition.0) {
+            position.next = Some(next.raw());
+            position.paused = false;
+            position.told_end = false;
+        }
+        Ok(())
+    }
+
+    fn pause(&self, partition: Partition) -> Result<(), SourceError> {
+        if let Some(position) = self.client().positions.get_mut(&partition.0) {
+            position.paused = true;
+        }
+        Ok(())
+    }
+
+    fn resume(&self, partition: Partition) -> Result<(), SourceError> {
+        if let Some(position) = self.client().positions.get_mut(&partition.0) {
+            position.paused = false;
+        }
+        Ok(())
+    }
+
+    fn release(&self, partitions: &[Partition]) {
+        let partitions = partitions.iter().map(|partition| partition.0).collect();
+        self.client().releases.push_back(partitions);
+    }
+
+    fn begin_anew(&self, partitions: &[Partition]) -> Vec<Assignment> {
+        let mut client = self.client();
+        for partition in partitions {
+            if let Some(position) = client.positions.get_mut(&partition.0) {
+                *position = FRESH;
+            }
+        }
+        drop(client);
+        self.fence
+            .admit(partitions)
+            .now_or_never()
+            .expect("polled only while nobody commits")
+    }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings {
+        limits: Limits {
+            rows: 24,
+            bytes: 1 << 20,
+            age: Duration::from_millis(300),
+        },
+        in_flight_bytes: 16 << 10,
+        idle_timeout: Duration::from_secs(2),
+        release_within: Duration::from_millis(800),
+        snapshot_every: Duration::from_secs(2),
+    }
+}
+
+pub(crate) fn detection() -> detection::Config {
+    detection::Config {
+        window_ms: 1000,
+        grace_ms: 1000,
+        warm_up_windows: 4,
+        ..detection::Config::default()
+    }
+}
+
+/// Starts a process: it joins the group and works until its group of tasks is killed.
+pub(crate) fn start(link: &Link) {
+    let (requests, asked) = mpsc::unbounded_channel();
+    let (answers, heard) = mpsc::unbounded_channel();
+    let fence = Fence::default();
+    let client = Client {
+        topic_id: link.world().topic_id,
+        ..Client::default()
+    };
+    let source = Source {
+        link: link.clone(),
+        fence: fence.clone(),
+        client: Arc::new(Mutex::new(client)),
+    };
+    link.world().group.join(link.member);
+    let metrics = Metrics::new(&Registry::new());
+    let intake = Intake {
+        source: source.clone(),
+        outlets: Sending(link.clone()),
+        metrics: metrics.clone(),
+        settings: settings(),
+        latch: Readiness::new().latch("kafka"),
+        requests,
+        answers: heard,
+        state: State::default(),
+    };
+    let handle = link.handle.clone();
+    handle.spawn(link.group, source.clone().be_a_member());
+    handle.spawn(link.group, poll(intake, source, link.clone()));
+    let outside = Outside {
+        link: link.clone(),
+        fence,
+    };
+    handle.spawn(
+        link.group,
+        serve(asked, answers, outside, Arc::new(metrics)),
+    );
+}
+
+async fn poll(mut intake: Intake<Source, Sending>, source: Source, link: Link) {
+    let origin = Instant::now();
+    let mut leaving = false;
+    loop {
+        let pause = Duration::from_millis(5 + link.dice(25) as u64);
+        link.handle.sleep(pause).await;
+        if source.is_busy() || !source.is_free() {
+            continue;
+        }
+        let now = origin + link.handle.now();
+        if link.is_leaving() && !leaving {
+            leaving = true;
+            intake.stop(now);
+        }
+        if leaving && intake.is_idle() {
+            let mut world = link.world();
+            world.group.remove(link.member);
+            // What it has not heard yet would have it join again.
+            world.group.news.remove(&link.member);
+            drop(world);
+            link.left();
+            return;
+        }
+        if let Err(error) = intake.step(now, Duration::ZERO) {
+            link.fail(format!("process {} ended: {error}", link.member));
+            return;
+        }
+    }
+}
+
+async fn serve(
+    mut asked: mpsc::UnboundedReceiver<Request>,
+    answers: mpsc::UnboundedSender<Answer>,
+    outside: Outside,
+    metrics: Arc<Metrics>,
+) {
+    let link = outside.link.clone();
+    while let Some(request) = asked.recv().await {
+        let (answers, outside) = (answers.clone(), outside.clone());
+        match request {
+            Request::Start(assignment) => {
+                let job = begin(link.clone(), outside, assignment, answers);
+                link.handle.spawn(link.group, job);
+            }
+            Request::Write { id, resume, work } => {
+                let writer = Writer {
+                    id,
+                    store: Arc::new(outside.clone()),
+                    commits: Arc::new(outside.clone()),
+                    dead_letters: Arc::new(outside.clone()),
+                    clock: Arc::new(outside),
+                    metrics: Arc::clone(&metrics),
+                    resume,
+                    lease: Duration::from_secs(3),
+                };
+                let (finished, mut notes) = mpsc::unbounded_channel();
+                let forward = answers.clone();
+                link.handle.spawn(link.group, async move {
+                    while let Some(note) = notes.recv().await {
+                        let _gone = forward.send(Answer::Finished(note));
+                    }
+                });
+                link.handle.spawn(link.group, async move {
+                    let _gone = match writer.run(work, finished).await {
+                        Ok(()) | Err(Ended::Fenced(_)) => answers.send(Answer::WriterEnded(id)),
+                        Err(ended) => answers.send(Answer::Broken(ended.to_string())),
+                    };
+                });
+            }
+            Request::Ends(partitions) => {
+                let handle = link.handle.clone();
+                let link = link.clone();
+                handle.spawn(link.group, async move {
+                    let ends = link
+                        .call(move |world| {
+                            let length = |partition: &Partition| {
+                                world.log.get(&partition.0).map_or(0, Vec::len) as i64
+                            };
+                            partitions.iter().map(|at| (*at, length(at))).collect()
+                        })
+                        .await;
+                    let now = link.wall_ms();
+                    let _gone = answers.send(Answer::Ends(ends, now));
+                });
+            }
+        }
+    }
+}
+
+async fn begin(
+    link: Link,
+    places: Outside,
+    assignment: Assignment,
+    answers: mpsc::UnboundedSender<Answer>,
+) {
+    let starter = Starter {
+        places,
+        start: Start::Earliest,
+        on_gap: anomaly_processor::options::OnGap::Stop,
+        on_lost_state: anomaly_processor::options::OnLostState::Stop,
+        replay_records: 1_000_000,
+        detection: detection(),
+    };
+    loop {
+        match starter.start(assignment).await {
+            Ok(mut started) => {
+                let mut world = link.world();
+                world.tally.intents_found += u64::from(started.beginning.announced_end.is_some());
+                world.tally.restored += u64::from(started.memory == Memory::Restored);
+                match world.mutant {
+                    Some(Mutant::EndGrownOnRetry) => {
+                        let high = world.log.get(&assignment.partition.0).map_or(0, Vec::len);
+                        let grown = |end: NextOffset| (end.raw() + 5).min(high as i64);
+                        started.beginning.announced_end = started
+                            .beginning
+                            .announced_end
+                            .map(|end| NextOffset::resume_at(pipeline::Offset::new(grown(end))));
+                    }
+                    Some(Mutant::ReplaySkipped) => {
+                        started.beginning.replay_from = started.beginning.take_from;
+                    }
+                    _ => {}
+                }
+                drop(world);
+                let _gone = answers.send(Answer::Started(Box::new(started)));
+                return;
+            }
+            Err(_) => link.handle.sleep(Duration::from_millis(200)).await,
+        }
+    }
+}

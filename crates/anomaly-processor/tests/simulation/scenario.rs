@@ -1,0 +1,442 @@
+//! One run: what a seed makes happen, and what must hold at its end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anomaly_processor::{
+    announce,
+    decode::decode,
+    lane::{Lane, OutletError, Outlets},
+    metrics::Metrics,
+};
+use contracts::dead_letter::Reason;
+use detection::{Finding, PartitionDetectors};
+use pipeline::{
+    Assignment, Epoch, LaneId, NextOffset, Offset, Partition, beginning::Beginning,
+    block::Acknowledgement, ports::Record,
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use service_kit::metrics::Registry;
+use uuid::Uuid;
+
+use crate::{
+    executor::Executor,
+    mutants::Mutant,
+    ports::{Link, incarnation_of},
+    process,
+    world::{PARTITIONS, Produced, Tally, World},
+};
+
+/// Faults and load end here; then everything must come to rest.
+const TROUBLE: Duration = Duration::from_secs(40);
+const REST: Duration = Duration::from_secs(60);
+const SESSION: Duration = Duration::from_secs(3);
+const STEP: Duration = Duration::from_millis(200);
+
+struct Process {
+    link: Link,
+    /// Stopped (SIGSTOP) until then.
+    stopped_until: Option<(Duration, Duration)>,
+}
+
+struct Run {
+    executor: Executor,
+    world: Arc<Mutex<World>>,
+    rng: Arc<Mutex<StdRng>>,
+    /// Decides about faults and load, apart from what the network decides.
+    fate: StdRng,
+    processes: Vec<Process>,
+    last_group: u32,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+/// Runs one seed. `Err` says what does not hold.
+pub(crate) fn run(seed: u64, mutant: Option<Mutant>) -> Result<Tally, String> {
+    let world = World {
+        mutant,
+        topic_id: Uuid::from_u128(u128::from(seed) << 64 | 1),
+        ..World::default()
+    };
+    let mut run = Run {
+        executor: Executor::new(seed),
+        world: Arc::new(Mutex::new(world)),
+        rng: Arc::new(Mutex::new(StdRng::seed_from_u64(seed ^ 0x5eed))),
+        fate: StdRng::seed_from_u64(seed ^ 0xfa7e),
+        processes: Vec::new(),
+        last_group: 0,
+        failure: Arc::new(Mutex::new(None)),
+    };
+    run.start_process();
+    run.start_process();
+    let mut now = Duration::ZERO;
+    while now < TROUBLE {
+        now += STEP;
+        run.produce();
+        run.strike(now);
+        run.watch_sessions(now);
+        run.executor.run_until(now);
+        run.bury();
+    }
+    run.calm();
+    while now < TROUBLE + REST {
+        now += STEP;
+        run.watch_sessions(now);
+        run.executor.run_until(now);
+        run.bury();
+        // Silences are told only after a while.
+        if now > TROUBLE + Duration::from_secs(15) && run.is_complete() {
+            break;
+        }
+    }
+    let failure = run.failure.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(failure) = failure.as_ref() {
+        return Err(failure.clone());
+    }
+    drop(failure);
+    run.check()
+}
+
+impl Run {
+    fn world(&self) -> std::sync::MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_process(&mut self) {
+        self.last_group += 1;
+        let link = Link {
+            world: Arc::clone(&self.world),
+            handle: self.executor.handle.clone(),
+            rng: Arc::clone(&self.rng),
+            group: self.last_group,
+            member: self.last_group,
+            leaving: Arc::new(AtomicBool::new(false)),
+            gone: Arc::new(AtomicBool::new(false)),
+            failure: Arc::clone(&self.failure),
+        };
+        process::start(&link);
+        self.processes.push(Process {
+            link,
+            stopped_until: None,
+        });
+    }
+
+    /// Some services, each with a calm and sometimes a storm; some lines that can't be read.
+    fn produce(&mut self) {
+        // Now and then nobody writes for some seconds.
+        let second = self.executor.handle.now().as_secs();
+        if second % 13 > 9 {
+            return;
+        }
+        let wall = 1_790_000_000_000 + self.executor.handle.now().as_millis() as i64;
+        for partition in 0..PARTITIONS {
+            let lines = self.fate.random_range(0..4);
+            let storm = self.fate.random_range(0..40) == 0;
+            let mut batch = Vec::new();
+            for _ in 0..lines {
+                let service = self.fate.random_range(0..3);
+                let level = if self.fate.random_range(0..60) == 0 {
+                    "ERROR"
+                } else {
+                    "INFO"
+                };
+                batch.push((service, level));
+            }
+            if storm {
+                let service = self.fate.random_range(0..3);
+                batch.extend(std::iter::repeat_n((service, "ERROR"), 14));
+            }
+            let mut world = self.world();
+            let life = incarnation_of(world.topic_id).raw();
+            let mut poisoned = Vec::new();
+            let log = world.log.entry(partition).or_default();
+            for (service, level) in batch {
+                let n = log.len();
+                let payload = if n % 41 == 17 {
+                    format!("{{\"broken\":{n}")
+                } else {
+                    format!("{{\"level\":\"{level}\",\"message\":\"line {n}\"}}")
+                };
+                if n % 97 == 60 {
+                    poisoned.push((life, partition, n as i64));
+                }
+                log.push(Produced {
+                    kafka_time: wall,
+                    key: format!("service-{partition}-{service}").into_bytes(),
+                    payload: payload.into_bytes(),
+                });
+            }
+            world.store.poison.extend(poisoned);
+        }
+    }
+
+    fn strike(&mut self, now: Duration) {
+        let which = self.fate.random_range(0..1000);
+        let victim = self.fate.random_range(0..self.processes.len().max(1));
+        match which {
+            0..12 => self.crash(victim),
+            12..20 => {
+                let long = Duration::from_millis(self.fate.random_range(500..9000));
+                if let Some(process) = self.processes.get_mut(victim)
+                    && process.stopped_until.is_none()
+                {
+                    process.stopped_until = Some((now, now + long));
+                    let group = process.link.group;
+                    self.executor.stop(group);
+                    self.world().tally.stalls += 1;
+                }
+            }
+            20..28 if self.processes.len() < 3 => self.start_process(),
+            28..34 if self.processes.len() > 1 => {
+                self.processes[victim]
+                    .link
+                    .leaving
+                    .store(true, Ordering::Relaxed);
+            }
+            34..40 => self.world().store.dies_at_next_insert = true,
+            40..44 => {
+                self.world().store.is_down = true;
+                let (world, handle) = (Arc::clone(&self.world), self.executor.handle.clone());
+                let long = Duration::from_millis(self.fate.random_range(300..6000));
+                self.executor.handle.spawn(0, async move {
+                    handle.sleep(long).await;
+                    world
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .store
+                        .is_down = false;
+                });
+            }
+            44..46 => {
+                let mut world = self.world();
+                let id = world.topic_id.as_u128() + 1;
+                world.topic_id = Uuid::from_u128(id);
+                world.log.clear();
+                world.group.committed.clear();
+                world.tally.remade_topics += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Processes that have left are over; somebody is always there.
+    fn bury(&mut self) {
+        let left = |process: &Process| process.link.gone.load(Ordering::Relaxed);
+        for process in self.processes.iter().filter(|process| left(process)) {
+            self.executor.kill(process.link.group);
+        }
+        self.processes.retain(|process| !left(process));
+        if self.processes.is_empty() {
+            self.start_process();
+        }
+    }
+
+    /// The coordinator misses its heartbeats only after a while.
+    fn crash(&mut self, victim: usize) {
+        if victim >= self.processes.len() {
+            return;
+        }
+        let process = self.processes.swap_remove(victim);
+        self.executor.kill(process.link.group);
+        self.world().tally.crashes += 1;
+        let (world, handle) = (Arc::clone(&self.world), self.executor.handle.clone());
+        let member = process.link.member;
+        self.executor.handle.spawn(0, async move {
+            handle.sleep(SESSION).await;
+            let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
+            world.group.remove(member);
+        });
+        self.start_process();
+    }
+
+    fn watch_sessions(&mut self, now: Duration) {
+        let mut woken = Vec::new();
+        for process in &mut self.processes {
+            let Some((since, until)) = process.stopped_until else {
+                continue;
+            };
+            let member = process.link.member;
+            let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+            if now >= since + SESSION && world.group.members.contains_key(&member) {
+                world.group.kick(member);
+                world.tally.kicked += 1;
+            }
+            drop(world);
+            if now >= until {
+                process.stopped_until = None;
+                woken.push(process.link.group);
+            }
+        }
+        for group in woken {
+            self.executor.go_on(group);
+        }
+    }
+
+    fn calm(&mut self) {
+        for process in &mut self.processes {
+            process.stopped_until = None;
+            self.executor.go_on(process.link.group);
+        }
+        self.world().store.is_down = false;
+        self.world().store.dies_at_next_insert = false;
+    }
+
+    fn is_complete(&self) -> bool {
+        let world = self.world();
+        (0..PARTITIONS).all(|partition| {
+            let length = world.log.get(&partition).map_or(0, Vec::len) as i64;
+            let committed = world.group.committed.get(&partition);
+            length == 0
+                || committed
+                    .is_some_and(|(next, metadata)| *next == length && metadata.ends_with(':'))
+        })
+    }
+
+    fn check(&self) -> Result<Tally, String> {
+        let world = self.world();
+        let life = incarnation_of(world.topic_id).raw();
+        for (position, copies) in &world.store.rows {
+            if *copies != 1 {
+                return Err(format!("{position:?} is stored {copies} times"));
+            }
+        }
+        for (partition, log) in &world.log {
+            for (offset, produced) in log.iter().enumerate() {
+                let position = (life, *partition, offset as i64);
+                let stored = world.store.rows.contains_key(&position);
+                let aside = world.letters.contains_key(&position);
+                let readable = decode(&produced.payload).is_ok();
+                let expected = readable && !world.store.poison.contains(&position);
+                if stored != expected || aside == expected {
+                    return Err(format!(
+                        "{position:?} of {}: stored {stored}, set aside {aside}, readable {readable}; committed {:?}, {:?}, {:?}",
+                        log.len(),
+                        world.group.committed.get(partition),
+                        world.group,
+                        self.processes
+                            .iter()
+                            .map(|process| (
+                                process.link.member,
+                                process.link.is_leaving(),
+                                process.stopped_until
+                            ))
+                            .collect::<Vec<_>>(),
+                    ));
+                }
+            }
+        }
+        drop(world);
+        if !self.is_complete() {
+            return Err("it did not come to rest with everything committed".to_owned());
+        }
+        self.check_anomalies()
+    }
+
+    /// Against lanes that read the whole topic undisturbed.
+    fn check_anomalies(&self) -> Result<Tally, String> {
+        let world = self.world();
+        let mut by_records = BTreeSet::new();
+        let mut with_silence = BTreeSet::new();
+        let wall = 1_790_000_000_000 + self.executor.handle.now().as_millis() as i64;
+        for (partition, log) in &world.log {
+            let (records, all) = undisturbed(&world, *partition, log, wall);
+            by_records.extend(records);
+            with_silence.extend(all);
+        }
+        let lives: BTreeMap<Uuid, u32> = world
+            .anomalies
+            .keys()
+            .map(|(id, version)| (*id, *version))
+            .collect();
+        for id in &by_records {
+            if !world.anomalies.contains_key(id) {
+                return Err(format!("anomaly {id:?} was never told"));
+            }
+        }
+        // What an earlier life of the topic told is its own.
+        if world.tally.remade_topics == 0 {
+            let known: BTreeSet<Uuid> = with_silence.iter().map(|(id, _)| *id).collect();
+            if let Some(id) = lives.keys().find(|id| !known.contains(id)) {
+                return Err(format!("anomaly {id} was told, and is none"));
+            }
+        }
+        let mut tally = world.tally;
+        tally.anomalies = by_records.len() as u64;
+        tally.records = world.log.values().map(Vec::len).sum::<usize>() as u64;
+        Ok(tally)
+    }
+}
+
+struct Listening(BTreeSet<(Uuid, u32)>);
+
+impl Outlets for Listening {
+    fn dead_letter(
+        &mut self,
+        _lane: &LaneId,
+        _record: &Record<'_>,
+        _reason: Reason,
+        _error: &str,
+    ) -> Result<Acknowledgement, OutletError> {
+        Ok(tokio::sync::oneshot::channel().1)
+    }
+
+    fn announce(
+        &mut self,
+        lane: &LaneId,
+        finding: Finding,
+        _traceparent: Option<&str>,
+    ) -> Result<Acknowledgement, OutletError> {
+        let id = announce::id_of(&finding, lane.incarnation, lane.assignment.partition);
+        self.0.insert((id, finding.version));
+        Ok(tokio::sync::oneshot::channel().1)
+    }
+}
+
+type Told = BTreeSet<(Uuid, u32)>;
+
+/// What the records alone tell, and what they tell with the silence after them.
+fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> (Told, Told) {
+    let id = LaneId {
+        assignment: Assignment {
+            partition: Partition(partition),
+            epoch: Epoch(0),
+        },
+        incarnation: incarnation_of(world.topic_id),
+    };
+    let start = NextOffset::resume_at(Offset::new(0));
+    let beginning = Beginning {
+        replay_from: start,
+        take_from: start,
+        announced_end: None,
+    };
+    let now = Instant::now();
+    let mut lane = Lane::new(
+        id,
+        process::settings().limits,
+        PartitionDetectors::new(process::detection()),
+        beginning,
+        Duration::MAX,
+        now,
+    );
+    let metrics = Metrics::new(&Registry::new());
+    let mut told = Listening(BTreeSet::new());
+    for (offset, produced) in log.iter().enumerate() {
+        let record = Record {
+            offset: Offset::new(offset as i64),
+            kafka_time: produced.kafka_time,
+            key: Some(&produced.key),
+            payload: &produced.payload,
+            traceparent: None,
+        };
+        lane.take(&record, now, &metrics, &mut told)
+            .expect("nothing is sent");
+    }
+    let by_records = told.0.clone();
+    lane.idle(wall, &mut told).expect("nothing is sent");
+    (by_records, told.0)
+}

@@ -1,0 +1,276 @@
+//! The simulated broker and store: what they keep, and what they refuse.
+//!
+//! Faithful where it matters: the broker checks that a committer is a member, not that it owns the
+//! partition; the store writes a token before the rows of its part, and forgets the oldest tokens.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use pipeline::{Mark, Snapshot};
+use uuid::Uuid;
+
+use crate::mutants::Mutant;
+
+pub(crate) const PARTITIONS: i32 = 2;
+/// What the store's deduplication window holds.
+const TOKENS: usize = 60;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Produced {
+    pub(crate) kafka_time: i64,
+    pub(crate) key: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// One life of one partition.
+pub(crate) type Place = (u64, i32);
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) mutant: Option<Mutant>,
+    /// Which life the topic lives.
+    pub(crate) topic_id: Uuid,
+    /// Records by partition, of this life.
+    pub(crate) log: BTreeMap<i32, Vec<Produced>>,
+    pub(crate) group: GroupState,
+    pub(crate) store: StoreState,
+    /// Dead letters by life, partition and offset: how often.
+    pub(crate) letters: BTreeMap<(u64, i32, i64), u32>,
+    /// Published versions of anomalies: id and version, how often.
+    pub(crate) anomalies: BTreeMap<(Uuid, u32), u32>,
+    pub(crate) tally: Tally,
+}
+
+/// What happened, to see that the simulation is hard.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Tally {
+    pub(crate) crashes: u64,
+    pub(crate) stalls: u64,
+    pub(crate) kicked: u64,
+    pub(crate) intents_found: u64,
+    pub(crate) lost_answers: u64,
+    pub(crate) lost_parts: u64,
+    pub(crate) deduplicated: u64,
+    pub(crate) rejected: u64,
+    pub(crate) restored: u64,
+    pub(crate) remade_topics: u64,
+    pub(crate) stale_commits_refused: u64,
+    pub(crate) anomalies: u64,
+    pub(crate) records: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.crashes += other.crashes;
+        self.stalls += other.stalls;
+        self.kicked += other.kicked;
+        self.intents_found += other.intents_found;
+        self.lost_answers += other.lost_answers;
+        self.lost_parts += other.lost_parts;
+        self.deduplicated += other.deduplicated;
+        self.rejected += other.rejected;
+        self.restored += other.restored;
+        self.remade_topics += other.remade_topics;
+        self.stale_commits_refused += other.stale_commits_refused;
+        self.anomalies += other.anomalies;
+        self.records += other.records;
+    }
+}
+
+/// One member of the group, as the coordinator knows it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Told to give these back, and has not yet.
+    pub(crate) revoking: BTreeSet<i32>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct GroupState {
+    pub(crate) members: BTreeMap<u32, Member>,
+    pub(crate) owners: BTreeMap<i32, u32>,
+    pub(crate) committed: BTreeMap<i32, (i64, String)>,
+    /// What each member's client has still to be told.
+    pub(crate) news: BTreeMap<u32, VecDeque<News>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum News {
+    Assigned(Vec<i32>),
+    Revoking(Vec<i32>),
+    /// The member was taken for dead; all of these are somebody else's.
+    Kicked(Vec<i32>),
+}
+
+impl GroupState {
+    fn tell(&mut self, member: u32, news: News) {
+        self.news.entry(member).or_default().push_back(news);
+    }
+
+    pub(crate) fn join(&mut self, member: u32) {
+        self.members.insert(member, Member::default());
+        self.balance();
+    }
+
+    /// It left, or was taken for dead; its partitions are free.
+    pub(crate) fn remove(&mut self, member: u32) -> Vec<i32> {
+        self.members.remove(&member);
+        let freed: Vec<i32> = self
+            .owners
+            .iter()
+            .filter(|(_, owner)| **owner == member)
+            .map(|(partition, _)| *partition)
+            .collect();
+        for partition in &freed {
+            self.owners.remove(partition);
+        }
+        self.balance();
+        freed
+    }
+
+    /// Taken for dead: it hears of it when it asks again.
+    pub(crate) fn kick(&mut self, member: u32) {
+        if self.members.contains_key(&member) {
+            self.news.remove(&member);
+            let freed = self.remove(member);
+            self.tell(member, News::Kicked(freed));
+        }
+    }
+
+    pub(crate) fn released(&mut self, member: u32, partitions: &[i32]) {
+        let Some(state) = self.members.get_mut(&member) else {
+            return;
+        };
+        for partition in partitions {
+            if state.revoking.remove(partition) {
+                self.owners.remove(partition);
+            }
+        }
+        self.balance();
+    }
+
+    /// Partition n belongs to member n modulo the number of members, as soon as its owner lets go.
+    pub(crate) fn balance(&mut self) {
+        let members: Vec<u32> = self.members.keys().copied().collect();
+        if members.is_empty() {
+            return;
+        }
+        for partition in 0..PARTITIONS {
+            let wanted = members[partition as usize % members.len()];
+            match self.owners.get(&partition) {
+                Some(owner) if *owner == wanted => {}
+                Some(owner) => {
+                    let owner = *owner;
+                    if let Some(state) = self.members.get_mut(&owner)
+                        && state.revoking.insert(partition)
+                    {
+                        self.tell(owner, News::Revoking(vec![partition]));
+                    }
+                }
+                None => {
+                    self.owners.insert(partition, wanted);
+                    self.tell(wanted, News::Assigned(vec![partition]));
+                }
+            }
+        }
+    }
+
+    /// Membership is checked, ownership is not.
+    pub(crate) fn commit(
+        &mut self,
+        member: u32,
+        partition: i32,
+        mark: &Mark,
+    ) -> Result<(), String> {
+        if !self.members.contains_key(&member) {
+            return Err("unknown member".to_owned());
+        }
+        self.committed
+            .insert(partition, (mark.next.raw(), mark.metadata()));
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct StoreState {
+    /// Copies of each row.
+    pub(crate) rows: BTreeMap<(u64, i32, i64), u32>,
+    tokens: VecDeque<String>,
+    pub(crate) snapshots: BTreeMap<Place, Vec<Snapshot>>,
+    pub(crate) is_down: bool,
+    /// `kill -9` at the next insert, between the token and the part.
+    pub(crate) dies_at_next_insert: bool,
+    /// Positions that the store rejects.
+    pub(crate) poison: BTreeSet<(u64, i32, i64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inserted {
+    Done,
+    Deduplicated,
+    Rejected,
+    Down,
+    /// It died while it inserted.
+    Died,
+}
+
+impl StoreState {
+    pub(crate) fn insert(
+        &mut self,
+        place: Place,
+        offsets: &[i64],
+        token: Option<String>,
+    ) -> Inserted {
+        if self.is_down {
+            return Inserted::Down;
+        }
+        let at = |offset: &i64| (place.0, place.1, *offset);
+        if offsets
+            .iter()
+            .any(|offset| self.poison.contains(&at(offset)))
+        {
+            return Inserted::Rejected;
+        }
+        if let Some(token) = token {
+            if self.tokens.contains(&token) {
+                return Inserted::Deduplicated;
+            }
+            self.tokens.push_back(token);
+            if self.tokens.len() > TOKENS {
+                self.tokens.pop_front();
+            }
+        }
+        if std::mem::take(&mut self.dies_at_next_insert) {
+            return Inserted::Died;
+        }
+        for offset in offsets {
+            *self.rows.entry(at(offset)).or_default() += 1;
+        }
+        Inserted::Done
+    }
+
+    pub(crate) fn stored(&self, place: Place, first: i64, end: i64) -> BTreeSet<i64> {
+        self.rows
+            .range((place.0, place.1, first)..(place.0, place.1, end))
+            .map(|((_, _, offset), _)| *offset)
+            .collect()
+    }
+
+    pub(crate) fn keep(&mut self, place: Place, snapshot: Snapshot) {
+        self.snapshots.entry(place).or_default().push(snapshot);
+    }
+
+    pub(crate) fn newest_snapshot(&self, place: Place, at_most: i64) -> Option<Snapshot> {
+        self.snapshots
+            .get(&place)?
+            .iter()
+            .filter(|snapshot| snapshot.next.raw() <= at_most)
+            .max_by_key(|snapshot| snapshot.next)
+            .cloned()
+    }
+
+    pub(crate) fn next_offset(&self, place: Place) -> Option<i64> {
+        self.rows
+            .range((place.0, place.1, i64::MIN)..=(place.0, place.1, i64::MAX))
+            .next_back()
+            .map(|((_, _, offset), _)| offset + 1)
+    }
+}

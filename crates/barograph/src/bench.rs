@@ -1,0 +1,64 @@
+//! `barograph bench`: how fast it is and what it costs, each figure beside its peer or its limit.
+//!
+//! Invariants: a figure is measured in the run that prints it, together with what it is held
+//! against; sums that are not exact are an error, never a figure; nothing is left behind.
+
+mod all;
+mod bed;
+mod count;
+mod fanout;
+mod fill;
+mod generator;
+mod growth;
+mod latency;
+mod lines;
+mod output;
+mod pipeline;
+mod process;
+mod spread;
+
+use std::process::ExitCode;
+
+/// Measure it: records per second, cost per record, latency, clients, beside a peer or the limit
+///
+/// Each measurement starts Kafka, ClickHouse and the services on free ports in a temporary
+/// directory and ends them again. Exit code 1: something broke, or a sum was not exact. A target
+/// that was missed is printed, and is no failure.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  barograph bench all                                 everything in a small size, one table
+  barograph bench pipeline                            beside kcat | curl on the same topic
+  barograph bench pipeline --records 10M --runs 1
+  barograph bench pipeline --json - | jq .cpu_ratio_vs_plain_pipe
+  barograph bench latency --rates 10000 --frames 2000
+  barograph bench fanout --connections 18k")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    All(all::Args),
+    Pipeline(pipeline::Args),
+    Generator(generator::Args),
+    Latency(latency::Args),
+    Fanout(fanout::Args),
+    Growth(growth::Args),
+    #[command(hide = true)]
+    Clients(fanout::clients::Args),
+}
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match args.what {
+        What::All(args) => all::run(args).await?,
+        What::Pipeline(args) => pipeline::run(args).await?,
+        What::Generator(args) => generator::run(args).await?,
+        What::Latency(args) => latency::run(args).await?,
+        What::Fanout(args) => fanout::run(args).await?,
+        What::Growth(args) => growth::run(args).await?,
+        What::Clients(args) => fanout::clients::run(args).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

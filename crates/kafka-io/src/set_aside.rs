@@ -1,0 +1,120 @@
+//! Sets a record aside that the store will not take: fetched once more, as it was received.
+//!
+//! Rare and slow on purpose: blocks carry rows, not the bytes they were made of, so that the way of
+//! all other records costs nothing for this one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use contracts::dead_letter::Reason;
+use pipeline::{LaneId, Offset, Partition, block::Acknowledgement, ports::DeadLetters};
+use rdkafka::{
+    Offset as KafkaOffset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use crate::{
+    Connection,
+    dead_letters::{self, DeadLetter},
+    producer::Producer,
+    reader, received,
+};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+pub struct SetAside {
+    pub connection: Connection,
+    pub producer: Arc<Producer>,
+    pub topic: String,
+    pub dead_letter_topic: String,
+}
+
+impl DeadLetters for SetAside {
+    async fn set_aside(&self, id: LaneId, offset: Offset, error: &str) -> Result<(), String> {
+        let partition = id.assignment.partition;
+        let (connection, producer) = (self.connection.clone(), Arc::clone(&self.producer));
+        let (topic, to, error) = (
+            self.topic.clone(),
+            self.dead_letter_topic.clone(),
+            error.to_owned(),
+        );
+        let sending = tokio::task::spawn_blocking(move || {
+            send_again(
+                &connection,
+                &producer,
+                (&topic, partition, offset),
+                &to,
+                &error,
+            )
+        });
+        let acknowledgement = sending.await.map_err(|error| error.to_string())??;
+        acknowledgement
+            .await
+            .map_err(|_| "the producer stopped".to_owned())?
+    }
+}
+
+fn send_again(
+    connection: &Connection,
+    producer: &Producer,
+    (topic, partition, offset): (&str, Partition, Offset),
+    to: &str,
+    error: &str,
+) -> Result<Acknowledgement, String> {
+    let consumer = reader::client(connection).map_err(|error| error.to_string())?;
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(offset.raw()))
+        .and_then(|()| consumer.assign(&list))
+        .map_err(|error| error.to_string())?;
+    let mut letter = DeadLetter {
+        topic,
+        partition,
+        offset,
+        key: None,
+        payload: &[],
+        reason: Reason::RejectedRow,
+        error,
+        traceparent: None,
+    };
+    let Some(message) = fetch(&consumer, offset)? else {
+        let gone = format!("{error}; the record was deleted from {topic} before it was copied");
+        letter.error = &gone;
+        return dead_letters::send(producer, to, &letter).map_err(|error| error.to_string());
+    };
+    let record = received::record(&message);
+    letter.key = record.key;
+    letter.payload = record.payload;
+    letter.traceparent = record.traceparent.map(str::as_bytes);
+    dead_letters::send(producer, to, &letter).map_err(|error| error.to_string())
+}
+
+/// `None`: the topic holds it no more.
+fn fetch(
+    consumer: &BaseConsumer<rdkafka::consumer::DefaultConsumerContext>,
+    offset: Offset,
+) -> Result<Option<rdkafka::message::BorrowedMessage<'_>>, String> {
+    let deadline = Instant::now() + LIMIT;
+    while Instant::now() < deadline {
+        match consumer.poll(Duration::from_millis(200)) {
+            None => {}
+            Some(Ok(message)) => {
+                let found = rdkafka::Message::offset(&message) == offset.raw();
+                return Ok(found.then_some(message));
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) => {
+                    return Ok(None);
+                }
+                _ => return Err(error.to_string()),
+            },
+        }
+    }
+    Err(format!(
+        "the record could not be fetched within {} s",
+        LIMIT.as_secs()
+    ))
+}
