@@ -33,6 +33,8 @@ use flow::Flow;
 const STRIDE: usize = 512;
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
+/// A partition whose end was not reached for longer is behind.
+const BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 /// What the loop asks of the outside.
 pub enum Request {
@@ -103,6 +105,8 @@ pub struct State {
     releasing: Option<(Vec<Partition>, Instant)>,
     /// Writers that have not ended.
     writers: usize,
+    /// Blocks that were closed.
+    blocks: u64,
     /// No broker answers since the last answer.
     unanswered: bool,
     next_tick: Option<Instant>,
@@ -115,6 +119,10 @@ struct Running {
     paused: bool,
     last_record: Instant,
     at_end: bool,
+    /// When its end was last reached.
+    last_end: Instant,
+    /// Which of the intake's blocks its last one was.
+    turn: u64,
 }
 
 impl<S: RecordSource, O: Outlets> Intake<S, O> {
@@ -287,6 +295,8 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             paused: false,
             last_record: now,
             at_end: false,
+            last_end: now,
+            turn: 0,
         };
         self.state.lanes.insert(partition, running);
         Ok(self
@@ -302,7 +312,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             .values()
             .filter(|running| !running.flow.waits());
         let wait = due
-            .filter_map(|running| running.lane.gather().due_in(now))
+            .filter_map(|running| running.lane.gather().due_in(now, running.is_behind(now)))
             .min()
             .unwrap_or(LONGEST_POLL)
             .min(longest);
@@ -316,7 +326,8 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         } = self;
         let polled = source.poll(wait, STRIDE, &mut |partition, record| {
             // Of a partition without a lane: it will be read again from where it begins.
-            let Some(running) = state.lanes.get_mut(&partition) else {
+            let State { lanes, blocks, .. } = &mut *state;
+            let Some(running) = lanes.get_mut(&partition) else {
                 return;
             };
             if outcome.is_err() || running.flow.is_draining() {
@@ -324,28 +335,29 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             }
             running.lane.reach(record.offset);
             if running.lane.gather().is_full() {
-                running.close(now);
+                running.close(now, blocks);
             }
             running.last_record = now;
             running.at_end = false;
             outcome = running.lane.take(record, now, metrics, outlets);
             if running.lane.gather().is_full() {
-                running.close(now);
+                running.close(now, blocks);
                 if running.lane.gather().is_full() && !running.paused {
                     running.paused = source.pause(partition).is_ok();
                 }
             }
         });
         outcome?;
-        self.notice(polled)
+        self.notice(polled, now)
     }
 
-    fn notice(&mut self, polled: Polled) -> Result<(), IntakeError> {
+    fn notice(&mut self, polled: Polled, now: Instant) -> Result<(), IntakeError> {
         match polled {
             Polled::Records | Polled::Nothing => {}
             Polled::End(partition) => {
                 if let Some(running) = self.state.lanes.get_mut(&partition) {
                     running.at_end = true;
+                    running.last_end = now;
                 }
             }
             Polled::Away(reason) => {
@@ -371,10 +383,11 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     }
 
     fn hand_over(&mut self, now: Instant) {
-        for running in self.state.lanes.values_mut() {
+        let State { lanes, blocks, .. } = &mut self.state;
+        for running in lanes.values_mut() {
             running.flow.hand_over();
-            if running.lane.gather().is_due(now) {
-                running.close(now);
+            if running.lane.gather().is_due(now, running.is_behind(now)) {
+                running.close(now, blocks);
             }
         }
     }
@@ -385,15 +398,17 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         let total: usize = self.state.lanes.values().map(bytes).sum();
         self.metrics.in_flight.at(()).set(total as f64);
         let over = total > self.settings.in_flight_bytes;
-        let under = total < self.settings.in_flight_bytes / 2;
+        let under = total < self.settings.in_flight_bytes / 4 * 3;
+        if over {
+            self.close_the_largest(now);
+        }
+        let in_turn = self.in_turn(now);
         let mut paused = 0;
         for (partition, running) in &mut self.state.lanes {
-            if over {
-                // What is still gathered counts too, and leaves only by being stored.
-                running.close(now);
-            }
             let is_stuck = running.flow.waits() && running.lane.gather().is_full();
-            let must = is_stuck || running.flow.is_draining() || (over && !running.is_replaying());
+            let must = is_stuck
+                || running.flow.is_draining()
+                || (!running.is_replaying() && (over || !in_turn.contains(partition)));
             if must && !running.paused {
                 running.paused = self.source.pause(*partition).is_ok();
             } else if running.paused && under && !must {
@@ -402,6 +417,47 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             paused += usize::from(running.paused);
         }
         self.metrics.paused.at(()).set(paused as f64);
+    }
+
+    /// Partitions that may flow. Those that are behind take turns, so that each fills a large block in
+    /// the memory there is: large blocks cost the store less than many small ones.
+    fn in_turn(&self, now: Instant) -> Vec<Partition> {
+        let at_once =
+            (self.settings.in_flight_bytes / (2 * self.settings.limits.bytes).max(1)).max(1);
+        let lanes = self.state.lanes.iter();
+        let (mut behind, mut flowing): (Vec<_>, Vec<_>) =
+            lanes.partition(|(_, running)| running.is_behind(now) && !running.is_replaying());
+        // One that has begun a block finishes it; then whose last block is the longest ago.
+        behind.retain(|(_, running)| !running.flow.waits());
+        behind.sort_by_key(|(partition, running)| {
+            (running.lane.gather().is_empty(), running.turn, **partition)
+        });
+        flowing.extend(behind.into_iter().take(at_once));
+        flowing
+            .into_iter()
+            .map(|(partition, _)| *partition)
+            .collect()
+    }
+
+    /// What is still gathered counts too, and leaves only by being stored: the largest block first,
+    /// one at a time, because large blocks cost the store less than many small ones.
+    fn close_the_largest(&mut self, now: Instant) {
+        let lanes = self.state.lanes.values();
+        let on_its_way: usize = lanes.map(|running| running.flow.bytes()).sum();
+        if on_its_way > self.settings.in_flight_bytes / 2 {
+            return;
+        }
+        let open = |running: &&mut Running| {
+            (
+                running.lane.gather().open_bytes(),
+                running.lane.id().assignment.partition,
+            )
+        };
+        let State { lanes, blocks, .. } = &mut self.state;
+        let closable = lanes.values_mut().filter(|running| !running.flow.waits());
+        if let Some(largest) = closable.max_by_key(open) {
+            largest.close(now, blocks);
+        }
     }
 
     /// Stops reading the partitions and lets their writers finish.
@@ -514,11 +570,15 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
 
 impl Running {
     /// Closes the lane's open block, if the one before has been handed over.
-    fn close(&mut self, now: Instant) {
+    fn close(&mut self, now: Instant, blocks: &mut u64) {
         if self.flow.waits() {
             return;
         }
         let block = self.lane.close().map(Work::Block);
+        if block.is_some() {
+            *blocks += 1;
+            self.turn = *blocks;
+        }
         let snapshot = self.lane.snapshot(now, false);
         self.flow
             .take_over(block.into_iter().chain(snapshot).collect());
@@ -545,6 +605,10 @@ impl Running {
         self.at_end
             && !self.flow.is_draining()
             && now.duration_since(self.last_record) >= settings.idle_timeout
+    }
+
+    fn is_behind(&self, now: Instant) -> bool {
+        now.duration_since(self.last_end) > BEHIND_AFTER
     }
 
     fn is_replaying(&self) -> bool {

@@ -12,6 +12,11 @@ use service_kit::{
     metrics::Registry,
 };
 
+/// Blocks of tens of megabytes come and go, on several threads: the C library's allocator gives their
+/// pages back and takes them again, zeroed, each time.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     if let Some(code) = service_kit::options::answer_help(
         "anomaly-processor",

@@ -77,14 +77,16 @@ service_kit::options! {
         /// restored, per partition.
         processor_replay_records: Bounded<0, 100_000_000> = "500000",
         /// Rows after which a block is stored.
-        batch_rows: Bounded<1, 1_000_000> = "100000",
+        batch_rows: Bounded<1, 1_000_000> = "250000",
         /// Bytes after which a block is stored.
-        batch_bytes: ByteSize<1024, 268_435_456> = "32MiB",
+        batch_bytes: ByteSize<1024, 268_435_456> = "40MiB",
         /// Age after which a block is stored.
         batch_age: Period<10, 60_000> = "500ms",
+        /// The same for a partition that is behind, whose larger blocks cost ClickHouse less.
+        batch_age_behind: Period<10, 60_000> = "5s",
         /// Bytes of records gathered or on their way to the store, over all partitions, above which
         /// reading pauses.
-        inflight_bytes: ByteSize<1_048_576, 4_294_967_296> = "64MiB",
+        inflight_bytes: ByteSize<1_048_576, 4_294_967_296> = "80MiB",
         /// Age of the last proof that a partition is ours above which a block waits for a new one.
         insert_lease: Period<1_000, 300_000> = "30s",
         /// Time in which a revoked partition finishes its blocks before it is given back.
@@ -142,6 +144,7 @@ impl Options {
             rows: self.batch_rows.as_usize(),
             bytes: self.batch_bytes.as_usize(),
             age: self.batch_age.get(),
+            age_behind: self.batch_age_behind.get().max(self.batch_age.get()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickhouse_store::{Client, Target, logs::LogStore, migrate};
+use clickhouse_store::{Client, Target, migrate};
 use kafka_io::{
     Connection,
     consumer::{GroupConsumer, Membership},
@@ -117,12 +117,12 @@ pub async fn run(
     };
     let outside = Outside {
         answers,
-        store: Arc::new(Store {
-            logs: LogStore::new(store.clone()),
-            client: store,
-            detection: options.detection(),
-            largest_snapshot: options.snapshot_max_bytes.as_usize(),
-        }),
+        store: Arc::new(Store::new(
+            store,
+            options.detection(),
+            options.snapshot_max_bytes.as_usize(),
+            options.batch_bytes.as_usize(),
+        )),
         dead_letters: Arc::new(SetAside {
             connection: connection.clone(),
             producer: Arc::clone(&producer),

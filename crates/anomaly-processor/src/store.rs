@@ -1,21 +1,65 @@
 //! ClickHouse, as the writers of the processor see it.
 
+use std::time::Duration;
+
 use clickhouse_store::{Client, LogRows, logs::LogStore, snapshots};
 use pipeline::{
     Block, LaneId, Snapshot,
     ports::{Kind, RowStore, Snapshots, StoreError},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Well below any lease.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 pub struct Store {
-    pub logs: LogStore,
-    pub client: Client,
-    pub detection: detection::Config,
+    logs: LogStore,
+    client: Client,
+    detection: detection::Config,
     /// Bytes; a larger state is not kept.
-    pub largest_snapshot: usize,
+    largest_snapshot: usize,
+    sending: Semaphore,
+    kibibytes: u32,
+}
+
+impl Store {
+    /// `sent_at_once`: bytes of records in blocks that are sent at the same time. A block that is
+    /// sent is in memory twice: many small ones may be, of the large ones one.
+    pub fn new(
+        client: Client,
+        detection: detection::Config,
+        largest_snapshot: usize,
+        sent_at_once: usize,
+    ) -> Self {
+        let kibibytes = u32::try_from(sent_at_once / 1024)
+            .unwrap_or(u32::MAX)
+            .max(1);
+        Self {
+            logs: LogStore::new(client.clone()),
+            client,
+            detection,
+            largest_snapshot,
+            sending: Semaphore::new(kibibytes as usize),
+            kibibytes,
+        }
+    }
+
+    /// Not for ever: who has waited long has to prove again that the partition is still ours.
+    async fn turn(&self, bytes: usize) -> Result<SemaphorePermit<'_>, StoreError> {
+        let wanted = u32::try_from(bytes / 1024).unwrap_or(u32::MAX);
+        let acquiring = self.sending.acquire_many(wanted.clamp(1, self.kibibytes));
+        let turn = tokio::time::timeout(LONGEST_WAIT, acquiring).await;
+        turn.ok().and_then(Result::ok).ok_or_else(|| StoreError {
+            kind: Kind::Transient,
+            uncertain: false,
+            message: "other blocks are still being sent".to_owned(),
+        })
+    }
 }
 
 impl RowStore<LogRows> for Store {
     async fn insert(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+        let _turn = self.turn(block.bytes).await?;
         self.logs.insert(block).await
     }
 
@@ -24,6 +68,7 @@ impl RowStore<LogRows> for Store {
     }
 
     async fn repair(&self, block: &Block<LogRows>, round: u32) -> Result<u64, StoreError> {
+        let _turn = self.turn(block.bytes).await?;
         self.logs.repair(block, round).await
     }
 }

@@ -201,9 +201,9 @@ impl GroupConsumer {
             // At its default of a second, a fast consumer stalls now and then.
             .set("fetch.queue.backoff.ms", "2")
             .set("fetch.wait.max.ms", "50")
-            .set("queued.max.messages.kbytes", "32768")
-            .set("max.partition.fetch.bytes", "4194304")
-            .set("fetch.max.bytes", "33554432")
+            .set("queued.max.messages.kbytes", "8192")
+            .set("max.partition.fetch.bytes", "2097152")
+            .set("fetch.max.bytes", "20000000")
             .set("receive.message.max.bytes", "100000000")
             .set("statistics.interval.ms", "2000");
         if membership.protocol == "classic" {
@@ -212,6 +212,14 @@ impl GroupConsumer {
                 .set(
                     "session.timeout.ms",
                     membership.session_timeout.as_millis().to_string(),
+                )
+                .set(
+                    "max.poll.interval.ms",
+                    membership
+                        .session_timeout
+                        .as_millis()
+                        .max(300_000)
+                        .to_string(),
                 )
                 .set(
                     "heartbeat.interval.ms",
@@ -342,7 +350,9 @@ impl RecordSource for GroupConsumer {
                 .seek(&self.topic, partition.0, offset, Duration::from_secs(1))
         {
             if Instant::now() >= deadline {
-                return Err(SourceError(error.to_string()));
+                return Err(SourceError(format!(
+                    "partition {partition} cannot be read from {next}: {error}"
+                )));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -371,11 +381,36 @@ impl RecordSource for GroupConsumer {
 
     fn begin_anew(&self, partitions: &[Partition]) -> Vec<Assignment> {
         let assignments = block_on(self.inner.context().fence.admit(partitions));
-        if let Err(error) = self.inner.pause(&self.list(partitions)) {
-            // What flows meanwhile is passed over: no lane takes it.
-            tracing::debug!(%error, "partitions could not be paused");
+        if let Err(error) = self.assign_again(partitions) {
+            // The group may have taken them away in this moment; it says so next.
+            tracing::warn!(%error, "partitions could not be assigned again");
         }
         assignments
+    }
+}
+
+impl GroupConsumer {
+    /// Paused, from the beginning. After an offset that does not exist a partition is not fetched any
+    /// more and takes no seek: it has to be assigned again.
+    fn assign_again(&self, partitions: &[Partition]) -> Result<(), KafkaError> {
+        let mut list = self.list(partitions);
+        if is_incremental(&self.inner) {
+            self.inner.incremental_unassign(&list)?;
+            list.set_all_offsets(KafkaOffset::Beginning)?;
+            self.inner.incremental_assign(&list)?;
+            return self.inner.pause(&list);
+        }
+        // The eager protocol knows only whole assignments. What is not in the list stays where it is.
+        let all = self.inner.assignment()?;
+        for mut element in all.elements() {
+            if partitions.contains(&Partition(element.partition())) {
+                element.set_offset(KafkaOffset::Beginning)?;
+            }
+        }
+        list.set_all_offsets(KafkaOffset::Beginning)?;
+        self.inner.unassign()?;
+        self.inner.assign(&all)?;
+        self.inner.pause(&list)
     }
 }
 

@@ -19,15 +19,20 @@ pub struct Limits {
     pub rows: usize,
     /// Of the records as they were received.
     pub bytes: usize,
+    /// Of a partition that is read to its end as it grows.
     pub age: Duration,
+    /// Of a partition that is behind: what is late already gains by larger blocks, which cost the
+    /// store less.
+    pub age_behind: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            rows: 100_000,
-            bytes: 32 << 20,
+            rows: 250_000,
+            bytes: 40 << 20,
             age: Duration::from_millis(500),
+            age_behind: Duration::from_secs(5),
         }
     }
 }
@@ -123,8 +128,8 @@ impl<R: Rows> Gather<R> {
     }
 
     /// Whether the open block should be closed now.
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.due_in(now) == Some(Duration::ZERO) || self.is_full()
+    pub fn is_due(&self, now: Instant, behind: bool) -> bool {
+        self.due_in(now, behind) == Some(Duration::ZERO) || self.is_full()
     }
 
     /// Whether the open block can take no more, and reading must wait for it to be closed.
@@ -137,12 +142,17 @@ impl<R: Rows> Gather<R> {
     }
 
     /// Time until the open block is due by age; `None` where age does not decide.
-    pub fn due_in(&self, now: Instant) -> Option<Duration> {
+    pub fn due_in(&self, now: Instant, behind: bool) -> Option<Duration> {
         if self.announced_end.is_some() {
             return None;
         }
         let age = now.duration_since(self.open.as_ref()?.since);
-        Some(self.limits.age.saturating_sub(age))
+        let most = if behind {
+            self.limits.age_behind
+        } else {
+            self.limits.age
+        };
+        Some(most.saturating_sub(age))
     }
 
     /// The next record is `offset`. If it lies past the range that an earlier owner announced, that

@@ -13,7 +13,6 @@ use opentelemetry::trace::TracerProvider as _;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterFn};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 pub use trace_context::{add_link, current_traceparent, link_parent};
@@ -49,8 +48,10 @@ impl Telemetry {
         let subscriber = tracing_subscriber::registry()
             .with(log_layer(options))
             .with(traces);
+        // Without the bridge from the `log` crate: a line of it that is filtered out would leave its mark
+        // on the thread, and the next line, whatever it says, would be filtered out with it.
         // Already set: somebody who embeds the service logs in their own way.
-        let _ = subscriber.try_init();
+        let _ = tracing::subscriber::set_global_default(subscriber);
         if let Some(error) = failure {
             tracing::warn!(%error, "OTEL_EXPORTER_OTLP_ENDPOINT: traces cannot be sent, going on without");
         }

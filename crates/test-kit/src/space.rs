@@ -24,6 +24,7 @@ pub struct Space {
     pub stack: Arc<Stack>,
     pub logs: String,
     pub anomalies: String,
+    pub dead_letters: String,
     pub group: String,
     pub client: Client,
     pub connection: Connection,
@@ -72,12 +73,12 @@ impl Space {
         partitions: i32,
     ) -> anyhow::Result<Self> {
         let connection = Connection::plain(stack.local().kafka.brokers());
-        let client = stack.client(&format!("test_{}", name.replace('-', "_")))?;
-        let create = format!("CREATE DATABASE IF NOT EXISTS {}", client.database());
-        client.in_database("default").execute(&create, &[]).await?;
+        let logs = format!("{name}-logs");
+        let client = database(&stack, name).await?;
         let space = Self {
-            logs: format!("{name}-logs"),
             anomalies: format!("{name}-anomalies"),
+            dead_letters: dead_letters_of(&logs),
+            logs,
             group: format!("{name}-group"),
             producer: Arc::new(Producer::connect(&connection)?),
             client,
@@ -86,7 +87,25 @@ impl Space {
         };
         let layout = topics::layout(&space.logs, &space.anomalies, partitions, 1);
         topics::ensure(&space.connection, &layout).await?;
-        migrate::apply(&space.client, migrate::ALL).await?;
+        Ok(space)
+    }
+
+    /// Another room for what comes out: the same records and the same group, a database, a topic of
+    /// anomalies and one of dead letters of its own.
+    pub async fn beside(&self, name: &str) -> anyhow::Result<Self> {
+        let outlets = format!("{name}-out");
+        let space = Self {
+            anomalies: format!("{name}-anomalies"),
+            dead_letters: dead_letters_of(&outlets),
+            logs: self.logs.clone(),
+            group: self.group.clone(),
+            producer: Arc::clone(&self.producer),
+            client: database(&self.stack, name).await?,
+            connection: self.connection.clone(),
+            stack: Arc::clone(&self.stack),
+        };
+        let layout = topics::layout(&outlets, &space.anomalies, 1, 1);
+        topics::ensure(&space.connection, &layout).await?;
         Ok(space)
     }
 
@@ -97,6 +116,7 @@ impl Space {
             .named(&format!("{database}-{name}"))
             .env("KAFKA_TOPIC", &self.logs)
             .env("KAFKA_ANOMALIES_TOPIC", &self.anomalies)
+            .env("KAFKA_DEAD_LETTER_TOPIC", &self.dead_letters)
             .env("KAFKA_GROUP_ID", &self.group)
             // A member that was killed is missed soon.
             .env("KAFKA_SESSION_TIMEOUT", "6s")
@@ -153,7 +173,7 @@ impl Space {
     }
 
     pub fn dead_letter_topic(&self) -> String {
-        dead_letters_of(&self.logs)
+        self.dead_letters.clone()
     }
 
     pub async fn counts(&self) -> anyhow::Result<Counts> {
@@ -229,6 +249,15 @@ impl Space {
     pub async fn watch(&self, gateway: &str) -> anyhow::Result<Watcher> {
         Watcher::connect(gateway).await
     }
+}
+
+/// A database with the schema, for the test of this name.
+async fn database(stack: &Stack, name: &str) -> anyhow::Result<Client> {
+    let client = stack.client(&format!("test_{}", name.replace('-', "_")))?;
+    let create = format!("CREATE DATABASE IF NOT EXISTS {}", client.database());
+    client.in_database("default").execute(&create, &[]).await?;
+    migrate::apply(&client, migrate::ALL).await?;
+    Ok(client)
 }
 
 /// Value of a header as text; empty if it is not there.

@@ -263,6 +263,7 @@ pub(crate) fn settings() -> Settings {
             rows: 24,
             bytes: 1 << 20,
             age: Duration::from_millis(300),
+            age_behind: Duration::from_millis(900),
         },
         in_flight_bytes: 16 << 10,
         idle_timeout: Duration::from_secs(2),

@@ -122,6 +122,14 @@ async fn on_bed(bed: &Bed, args: &Args) -> anyhow::Result<Report> {
     source
         .send(Phase::Flood, FLOOD, None, |_| plan::FLOOD.to_owned())
         .await?;
+    // What is steady is measured on its own: the topic is one line, and the flood stands before it.
+    source
+        .send(Phase::Begin, 1, None, |_| plan::EVERYONE.to_owned())
+        .await?;
+    let tally = crowd
+        .until(ARRIVED_WITHIN, |tally| tally.begun >= plan.reading())
+        .await?;
+    undisturbed(&tally, tally.begun, plan.reading())?;
 
     say::note(format_args!(
         "{ANOMALIES_PER_SECOND} anomalies a second for {} clients each, {} s",

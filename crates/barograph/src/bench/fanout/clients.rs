@@ -156,6 +156,7 @@ async fn read(mut socket: Socket, tally: Shared) {
                 tally.broadcast.add(at.saturating_sub(sent));
                 tally.last_broadcast = tally.last_broadcast.max(at);
             }
+            Some((Phase::Begin, _)) => lock(&tally).begun += 1,
             None if text.contains(r#""type":"ping""#) => {}
             Some((Phase::Flood, _)) | None => lock(&tally).disturbed += 1,
         }

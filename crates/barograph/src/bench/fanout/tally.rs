@@ -14,6 +14,8 @@ pub(super) enum Phase {
     Broadcast,
     /// For clients that do not read.
     Flood,
+    /// For every client that reads: the flood is behind them.
+    Begin,
 }
 
 impl Phase {
@@ -22,11 +24,12 @@ impl Phase {
             Self::Group => "group",
             Self::Broadcast => "broadcast",
             Self::Flood => "flood",
+            Self::Begin => "begin",
         }
     }
 
     fn of(text: &str) -> Option<Self> {
-        [Self::Group, Self::Broadcast, Self::Flood]
+        [Self::Group, Self::Broadcast, Self::Flood, Self::Begin]
             .into_iter()
             .find(|phase| phase.as_str() == text)
     }
@@ -91,6 +94,8 @@ impl Ages {
 pub(super) struct Tally {
     pub(super) group: Ages,
     pub(super) broadcast: Ages,
+    /// Clients that the flood is behind.
+    pub(super) begun: u64,
     /// When the last frame of a broadcast came, µs since the epoch.
     pub(super) last_broadcast: u64,
     /// Of clients that read: frames that say that they lag, and connections that ended.
@@ -111,6 +116,7 @@ impl Tally {
     pub(super) fn merge(&mut self, other: &Self) {
         self.group.merge(&other.group);
         self.broadcast.merge(&other.broadcast);
+        self.begun += other.begun;
         self.last_broadcast = self.last_broadcast.max(other.last_broadcast);
         self.disturbed += other.disturbed;
         self.stuck_told += other.stuck_told;

@@ -1,0 +1,330 @@
+//! Whether everything is there once, and the same as if nothing had happened.
+//!
+//! Invariant: nothing is asserted here; what does not hold is noted as a violation, so that the
+//! report shows all of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use contracts::{
+    Anomaly, Timestamp,
+    dead_letter::{SOURCE_OFFSET, SOURCE_PARTITION},
+};
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use test_kit::{Space, header, wait};
+use uuid::Uuid;
+
+use crate::{
+    report::Tally,
+    world::{World, incarnation_of},
+};
+
+type Versions = BTreeMap<(Uuid, u32), Anomaly>;
+
+pub(crate) fn admin(space: &Space) -> anyhow::Result<AdminClient<DefaultClientContext>> {
+    Ok(space.connection.config().create()?)
+}
+
+/// Distinct positions that were dead-lettered.
+async fn dead_lettered(space: &Space) -> anyhow::Result<BTreeSet<(String, String)>> {
+    let letters = space.read(&space.dead_letters).await?;
+    let position = |letter| {
+        (
+            header(letter, SOURCE_PARTITION),
+            header(letter, SOURCE_OFFSET),
+        )
+    };
+    Ok(letters.iter().map(position).collect())
+}
+
+/// Rows of the topic's present life.
+async fn rows_of(space: &Space, incarnation: &str) -> anyhow::Result<u64> {
+    let query = format!("SELECT count() FROM logs WHERE incarnation = '{incarnation}'");
+    space.number(&query).await
+}
+
+/// Waits until every record of the topic is a row or a dead letter; in vain, if some are lost.
+pub(crate) async fn all_arrived(world: &mut World) -> anyhow::Result<()> {
+    let incarnation = incarnation_of(&world.space).await?.to_string();
+    let produced = world.space.records_in(&world.space.logs).await?;
+    let mut sums = (0, 0);
+    let arrived = wait::until("every record has arrived", wait::LONG, async || {
+        world.revive()?;
+        let rows = rows_of(&world.space, &incarnation).await?;
+        // Reading all dead letters is worth it only when they can be what is missing.
+        let letters = world.space.records_in(&world.space.dead_letters).await?;
+        sums = (rows, letters);
+        Ok((rows + letters >= produced).then_some(()))
+    });
+    if arrived.await.is_err() {
+        world.tally.violations.push(format!(
+            "{produced} records, after {} s only {} rows and {} dead letters",
+            wait::LONG.as_secs(),
+            sums.0,
+            sums.1
+        ));
+    }
+    Ok(())
+}
+
+/// produced = rows + dead letters, nothing twice, windows add up.
+pub(crate) async fn records(space: &Space, tally: &mut Tally) -> anyhow::Result<()> {
+    let incarnation = incarnation_of(space).await?.to_string();
+    let produced = space.records_in(&space.logs).await?;
+    let rows = rows_of(space, &incarnation).await?;
+    let letters = dead_lettered(space).await?.len() as u64;
+    let different = space
+        .number(&format!(
+            "SELECT uniqExact(kafka_partition, kafka_offset) FROM logs WHERE incarnation = '{incarnation}'"
+        ))
+        .await?;
+    tally.records += produced;
+    tally.rows += rows;
+    tally.dead_letters += letters;
+    let lost = produced.saturating_sub(different + letters);
+    tally.lost += lost;
+    if different + letters != produced {
+        let holes = holes(space, &incarnation).await?.join("; ");
+        tally.violations.push(format!(
+            "{produced} records, {different} different rows, {letters} dead letters; \
+             holes (partition, from, to): {holes}"
+        ));
+    }
+    // Of every life of the topic.
+    let twice = "SELECT incarnation, kafka_partition, count(), min(kafka_offset), max(kafka_offset) \
+         FROM (SELECT incarnation, kafka_partition, kafka_offset FROM logs \
+         GROUP BY ALL HAVING count() > 1) GROUP BY ALL ORDER BY ALL LIMIT 20";
+    let twice = space.rows(twice).await?;
+    tally.duplicates += rows.saturating_sub(different);
+    if !twice.is_empty() {
+        tally.violations.push(format!(
+            "stored twice (incarnation, partition, how many, first, last): {}",
+            twice.join("; ")
+        ));
+    }
+    let all_rows = space.number("SELECT count() FROM logs").await?;
+    let in_windows = space.number("SELECT sum(records) FROM log_windows").await?;
+    if in_windows != all_rows {
+        tally.violations.push(format!(
+            "{all_rows} rows, but the windows add up to {in_windows}"
+        ));
+    }
+    Ok(())
+}
+
+/// Ranges of ten records or more without a row.
+async fn holes(space: &Space, incarnation: &str) -> anyhow::Result<Vec<String>> {
+    space
+        .rows(&format!(
+            "SELECT kafka_partition, before + 1, kafka_offset - 1 FROM (SELECT kafka_partition, \
+             kafka_offset, lagInFrame(kafka_offset, 1, -1) OVER (PARTITION BY kafka_partition \
+             ORDER BY kafka_offset) AS before FROM logs WHERE incarnation = '{incarnation}') \
+             WHERE kafka_offset - before > 10 ORDER BY ALL LIMIT 20"
+        ))
+        .await
+}
+
+/// Every version once; told again, it must say the same.
+async fn versions(space: &Space, tally: &mut Tally) -> anyhow::Result<Versions> {
+    let incarnation = incarnation_of(space).await?.to_string();
+    let mut versions = Versions::new();
+    for mut anomaly in space.published().await? {
+        if anomaly.evidence.incarnation != incarnation {
+            continue;
+        }
+        anomaly.published_at = Timestamp::from_millis(0);
+        let key = (anomaly.id, anomaly.version);
+        if let Some(earlier) = versions.get(&key) {
+            tally.published_again += 1;
+            if *earlier != anomaly {
+                tally.violations.push(format!(
+                    "version {} of {} was told in two ways: {:?} and {:?}",
+                    key.1, key.0, earlier.title, anomaly.title
+                ));
+            }
+            continue;
+        }
+        versions.insert(key, anomaly);
+    }
+    Ok(versions)
+}
+
+/// Versions count up without gaps, the store has the last ones, and every client saw each once.
+pub(crate) async fn anomalies(world: &mut World) -> anyhow::Result<()> {
+    let told = versions(&world.space, &mut world.tally).await?;
+    world.tally.versions += told.len() as u64;
+    let mut newest = BTreeMap::new();
+    for ((id, version), anomaly) in &told {
+        if *version == 1 {
+            let kinds = &mut world.tally.anomalies;
+            *kinds.entry(anomaly.kind.clone()).or_default() += 1;
+        } else if !told.contains_key(&(*id, version - 1)) {
+            world.tally.violations.push(format!(
+                "{id} has version {version} and not the one before: {:?}",
+                anomaly.title
+            ));
+        }
+        newest.insert(id.to_string(), version.to_string());
+    }
+    let incarnation = incarnation_of(&world.space).await?;
+    let query = format!(
+        "SELECT id, version FROM anomalies FINAL WHERE incarnation = '{incarnation}' ORDER BY id"
+    );
+    let stored: BTreeMap<_, _> = world
+        .space
+        .rows(&query)
+        .await?
+        .iter()
+        .filter_map(|row| row.split_once('\t'))
+        .map(|(id, version)| (id.to_owned(), version.to_owned()))
+        .collect();
+    if stored != newest {
+        world.tally.violations.push(format!(
+            "{} anomalies are stored and {} published, {} of them alike",
+            stored.len(),
+            newest.len(),
+            newest
+                .iter()
+                .filter(|(id, version)| stored.get(*id) == Some(version))
+                .count()
+        ));
+    }
+    clients(world).await
+}
+
+/// All versions of all lives of the topic, each once.
+async fn clients(world: &mut World) -> anyhow::Result<()> {
+    let published: BTreeSet<_> = world
+        .space
+        .published()
+        .await?
+        .iter()
+        .map(|anomaly| (anomaly.id, anomaly.version))
+        .collect();
+    for (number, watcher) in world.watchers.iter().enumerate() {
+        let all = wait::until("a client has everything", wait::LONG, async || {
+            Ok((watcher.frames().len() >= published.len()).then_some(()))
+        });
+        // What is missing is said below.
+        let _all = all.await;
+        let received: Vec<_> = watcher
+            .frames()
+            .iter()
+            .map(|frame| (frame.anomaly.id, frame.anomaly.version))
+            .collect();
+        let different: BTreeSet<_> = received.iter().copied().collect();
+        world.tally.frames += received.len() as u64;
+        world.tally.comebacks += watcher.connections() - 1;
+        if received.len() != different.len() || different != published {
+            world.tally.violations.push(format!(
+                "client {number}: {} frames, {} different, {} of the {} published",
+                received.len(),
+                different.len(),
+                published.intersection(&different).count(),
+                published.len()
+            ));
+        }
+        for trouble in watcher.trouble() {
+            let trouble = format!("client {number} was told {trouble}");
+            world.tally.violations.push(trouble);
+        }
+    }
+    Ok(())
+}
+
+/// The same records once more, without any fault: the same anomalies. Ends the group's offsets.
+pub(crate) async fn undisturbed(world: &mut World, name: &str) -> anyhow::Result<()> {
+    let told = versions(&world.space, &mut Tally::default()).await?;
+    let quiet = world.space.beside(name).await?;
+    forget_group(&quiet).await?;
+    let service = quiet
+        .service("anomaly-processor", "undisturbed")
+        .env("DETECTION_IDLE_TIMEOUT", "1h");
+    let processor = quiet.stack.spawn(service)?;
+    let produced = quiet.records_in(&quiet.logs).await?;
+    wait::until("the undisturbed run is through", wait::LONG, async || {
+        let rows = quiet.number("SELECT count() FROM logs").await?;
+        let letters = quiet.records_in(&quiet.dead_letters).await?;
+        Ok((rows + letters >= produced).then_some(()))
+    })
+    .await
+    .map_err(|error| processor.with_log(error))?;
+    processor.stop().await;
+    let expected = versions(&quiet, &mut Tally::default()).await?;
+    compare(&told, &expected, &mut world.tally);
+    Ok(())
+}
+
+fn compare(told: &Versions, expected: &Versions, tally: &mut Tally) {
+    let ids = |versions: &Versions| -> BTreeSet<Uuid> {
+        versions.keys().map(|(id, _version)| *id).collect()
+    };
+    let (told_ids, expected_ids) = (ids(told), ids(expected));
+    println!(
+        "  {} ids told, {} undisturbed, {} in both",
+        told_ids.len(),
+        expected_ids.len(),
+        told_ids.intersection(&expected_ids).count()
+    );
+    let mut differ = |what: &str, versions: Vec<&Anomaly>| {
+        if versions.is_empty() {
+            return;
+        }
+        let titles: Vec<_> = versions
+            .iter()
+            .take(5)
+            .map(|anomaly| {
+                let evidence = &anomaly.evidence;
+                format!(
+                    "{} v{} of partition {} [{}, {}]: {}",
+                    anomaly.id,
+                    anomaly.version,
+                    evidence.partition,
+                    evidence.first_offset,
+                    evidence.last_offset,
+                    anomaly.title
+                )
+            })
+            .collect();
+        let count = versions.len();
+        tally
+            .violations
+            .push(format!("{count} versions {what}: {}", titles.join("; ")));
+    };
+    let missing_in = |all: &Versions, some: &Versions| -> Vec<(Uuid, u32)> {
+        let missing = all.keys().filter(|key| !some.contains_key(*key));
+        missing.copied().collect()
+    };
+    let untold = missing_in(expected, told);
+    differ(
+        "that an undisturbed run tells were not told",
+        untold.iter().map(|key| &expected[key]).collect(),
+    );
+    let surplus = missing_in(told, expected);
+    differ(
+        "were told that an undisturbed run does not tell",
+        surplus.iter().map(|key| &told[key]).collect(),
+    );
+    let other = told
+        .iter()
+        .filter(|(key, anomaly)| expected.get(*key).is_some_and(|same| same != *anomaly));
+    differ(
+        "say something else than in an undisturbed run",
+        other.map(|(_, anomaly)| anomaly).collect(),
+    );
+}
+
+/// Nobody is a member any more, and nothing of what it committed is left.
+async fn forget_group(space: &Space) -> anyhow::Result<()> {
+    let admin = admin(space)?;
+    let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
+    // A member that was killed is one until its session ends.
+    wait::until("the group can be deleted", wait::LONG, async || {
+        let answers = admin.delete_groups(&[&space.group], &options).await?;
+        Ok(answers.iter().all(Result::is_ok).then_some(()))
+    })
+    .await
+}

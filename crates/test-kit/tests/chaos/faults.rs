@@ -1,0 +1,239 @@
+//! What is done to the parts, under load.
+//!
+//! Invariant: a fault ends with everything healed and the backlog of that moment stored; if that
+//! does not happen in time, the run has failed.
+
+use std::time::Duration;
+
+use rand::{RngExt as _, seq::SliceRandom as _};
+use test_kit::wait;
+
+use crate::{proxy::Trick, world::World};
+
+/// How long a processor sleeps; its session ends after six seconds.
+const LONGER_THAN_THE_SESSION: Duration = Duration::from_secs(8);
+/// Inserts that one trick is played on, per processor.
+const TRICKED: u64 = 6;
+/// A processor without partitions has no inserts to wait for.
+const UNTIL_AN_INSERT_IS_HELD: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// `kill -9` of one processor with an insert in its hands.
+    Kill,
+    /// Of all at once.
+    KillAll,
+    /// SIGSTOP past the session with inserts in its hands; these reach ClickHouse late.
+    Stall,
+    Join,
+    Leave,
+    KafkaKilled,
+    KafkaRestarted,
+    ClickHouseKilled,
+    ConnectionsRefused,
+    RequestsCut,
+    AnswersSwallowed,
+    GatewayKilled,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Kill,
+        Self::KillAll,
+        Self::Stall,
+        Self::Join,
+        Self::Leave,
+        Self::KafkaKilled,
+        Self::KafkaRestarted,
+        Self::ClickHouseKilled,
+        Self::ConnectionsRefused,
+        Self::RequestsCut,
+        Self::AnswersSwallowed,
+        Self::GatewayKilled,
+    ];
+
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Kill => "processor killed",
+            Self::KillAll => "all processors killed at once",
+            Self::Stall => "processor stalled past its session",
+            Self::Join => "processor joined",
+            Self::Leave => "processor left (SIGTERM)",
+            Self::KafkaKilled => "Kafka killed",
+            Self::KafkaRestarted => "Kafka restarted",
+            Self::ClickHouseKilled => "ClickHouse killed",
+            Self::ConnectionsRefused => "connections to ClickHouse refused",
+            Self::RequestsCut => "inserts cut in the middle",
+            Self::AnswersSwallowed => "answers to inserts swallowed",
+            Self::GatewayKilled => "gateway killed",
+        }
+    }
+}
+
+/// Each fault as often as it is named, in an order of the world's own.
+pub(crate) fn shuffled(world: &mut World, faults: &[(Fault, usize)]) -> Vec<Fault> {
+    let mut schedule: Vec<_> = faults
+        .iter()
+        .flat_map(|(fault, times)| std::iter::repeat_n(*fault, *times))
+        .collect();
+    schedule.shuffle(&mut world.rng);
+    schedule
+}
+
+impl World {
+    pub(crate) async fn suffer(&mut self, schedule: &[Fault]) -> anyhow::Result<()> {
+        self.caught_up("the start").await?;
+        for fault in schedule {
+            let begun = tokio::time::Instant::now();
+            self.inflict(*fault).await?;
+            self.caught_up(fault.text()).await?;
+            self.release();
+            *self.tally.faults.entry(fault.text()).or_default() += 1;
+            println!(
+                "  {:5.1} s  {}",
+                begun.elapsed().as_secs_f64(),
+                fault.text()
+            );
+        }
+        Ok(())
+    }
+
+    async fn inflict(&mut self, fault: Fault) -> anyhow::Result<()> {
+        match fault {
+            Fault::Kill => {
+                let victim = self.victim();
+                let trick = self.either_hold();
+                self.hold(&[victim], trick).await;
+                self.members[victim].running.kill_and_restart().await
+            }
+            Fault::KillAll => {
+                let all: Vec<_> = (0..self.members.len()).collect();
+                let trick = self.either_hold();
+                self.hold(&all, trick).await;
+                for member in &self.members {
+                    member.running.child.kill9().await;
+                }
+                for member in &self.members {
+                    member.running.child.start_again()?;
+                }
+                Ok(())
+            }
+            Fault::Stall => self.stall().await,
+            Fault::Join => self.join().await,
+            Fault::Leave => {
+                let victim = self.victim();
+                let ending = self.members[victim].running.stop().await;
+                if !ending.is_success() {
+                    let member = self.members[victim].running.child.name();
+                    let ending = format!("{member}, told to stop, {ending}");
+                    self.tally.ended_by_themselves.push(ending);
+                }
+                if self.members.len() <= 2 {
+                    self.members[victim].running.child.start_again()?;
+                    return Ok(());
+                }
+                let gone = self.members.remove(victim);
+                self.remember(&gone)
+            }
+            Fault::KafkaKilled => {
+                let kafka = &self.space.stack.local().kafka;
+                kafka.child().kill9().await;
+                Ok(kafka.start_again().await?)
+            }
+            Fault::KafkaRestarted => Ok(self.space.stack.local().kafka.restart().await?),
+            Fault::ClickHouseKilled => {
+                let clickhouse = &self.space.stack.local().clickhouse;
+                clickhouse.child().kill9().await;
+                Ok(clickhouse.start_again().await?)
+            }
+            Fault::ConnectionsRefused => {
+                self.members
+                    .iter()
+                    .for_each(|member| member.proxy.set_open(false));
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                self.members
+                    .iter()
+                    .for_each(|member| member.proxy.set_open(true));
+                Ok(())
+            }
+            Fault::RequestsCut => self.trick_inserts(Trick::Cut).await,
+            Fault::AnswersSwallowed => self.trick_inserts(Trick::Swallow).await,
+            Fault::GatewayKilled => {
+                let gateway = self.rng.random_range(0..self.gateways.len());
+                self.gateways[gateway].kill_and_restart().await?;
+                self.gateways[gateway].ready().await
+            }
+        }
+    }
+
+    /// A zombie: asleep until others have its partitions, then its inserts arrive, then it wakes up.
+    async fn stall(&mut self) -> anyhow::Result<()> {
+        let victim = self.victim();
+        let trick = self.either_hold();
+        self.hold(&[victim], trick).await;
+        self.members[victim].running.child.pause();
+        tokio::time::sleep(LONGER_THAN_THE_SESSION).await;
+        let others = self.caught_up("a stall, before its end").await;
+        self.members[victim].proxy.let_go();
+        self.members[victim].running.child.resume();
+        others
+    }
+
+    /// Whether ClickHouse has the insert when its sender is struck, or gets it later.
+    fn either_hold(&mut self) -> Trick {
+        if self.rng.random_bool(0.5) {
+            Trick::HoldAnswer
+        } else {
+            Trick::HoldRequest
+        }
+    }
+
+    /// Until each of them has an insert under way that gets no answer; every further one has none
+    /// either.
+    async fn hold(&mut self, members: &[usize], trick: Trick) {
+        let before: Vec<_> = members
+            .iter()
+            .map(|member| self.members[*member].proxy.played(trick))
+            .collect();
+        for member in members {
+            self.members[*member].proxy.arm(trick, u64::MAX);
+        }
+        let held = wait::until("inserts are held", UNTIL_AN_INSERT_IS_HELD, async || {
+            let all = members
+                .iter()
+                .zip(&before)
+                .all(|(member, before)| self.members[*member].proxy.played(trick) >= before + 2);
+            Ok(all.then_some(()))
+        });
+        // Less than that is a fault, too.
+        let _less = held.await;
+        for member in members {
+            self.members[*member].proxy.disarm();
+        }
+    }
+
+    async fn trick_inserts(&mut self, trick: Trick) -> anyhow::Result<()> {
+        let played = |world: &Self| -> u64 {
+            let proxies = world.members.iter();
+            proxies.map(|member| member.proxy.played(trick)).sum()
+        };
+        let before = played(self);
+        for member in &self.members {
+            member.proxy.arm(trick, TRICKED);
+        }
+        wait::until("inserts are tricked", wait::LONG, async || {
+            self.revive()?;
+            Ok((played(self) >= before + 2 * TRICKED).then_some(()))
+        })
+        .await
+        .map_err(|error| self.with_logs(error))
+    }
+
+    /// Nothing is held or tricked any more.
+    fn release(&mut self) {
+        for member in &self.members {
+            member.proxy.disarm();
+            member.proxy.let_go();
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What was done, what came of it, and whether it was hard enough.
+
+use std::{collections::BTreeMap, path::Path};
+
+/// Of one case, or of all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    pub(crate) records: u64,
+    pub(crate) rows: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) dead_letters: u64,
+    /// Distinct ids by kind.
+    pub(crate) anomalies: BTreeMap<String, u64>,
+    /// Distinct versions of these, and how often one was published again.
+    pub(crate) versions: u64,
+    pub(crate) published_again: u64,
+    /// Frames that clients received, and how often a client came back.
+    pub(crate) frames: u64,
+    pub(crate) comebacks: u64,
+    /// Inserts that the proxies played a trick on.
+    pub(crate) tricks: BTreeMap<&'static str, u64>,
+    /// Where the detectors' memory came from when a partition began.
+    pub(crate) memories: BTreeMap<String, u64>,
+    /// Blocks announced by an earlier owner and found on assignment.
+    pub(crate) intents_found: u64,
+    /// Inserts of unknown outcome settled by a count: all rows there, or not.
+    pub(crate) settled_there: u64,
+    pub(crate) settled_missing: u64,
+    /// Endings nobody asked for.
+    pub(crate) ended_by_themselves: Vec<String>,
+    /// What must not be.
+    pub(crate) violations: Vec<String>,
+}
+
+/// What one full run must have brought about at the least.
+pub(crate) struct Minima {
+    pub(crate) intents_found: u64,
+    pub(crate) settled: u64,
+    pub(crate) stalls: u64,
+    pub(crate) of_every_kind: u64,
+}
+
+pub(crate) const FULL: Minima = Minima {
+    intents_found: 20,
+    settled: 20,
+    stalls: 5,
+    of_every_kind: 100,
+};
+pub(crate) const SHORT: Minima = Minima {
+    intents_found: 1,
+    settled: 1,
+    stalls: 1,
+    of_every_kind: 1,
+};
+
+const KINDS: [&str; 4] = ["error_burst", "error_rate_spike", "rate_spike", "rate_drop"];
+
+/// Value of a field of a log line, which has no space in it.
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (_, value) = line.split_once(name)?;
+    value.split(' ').next().map(|value| value.trim_matches('"'))
+}
+
+impl Tally {
+    /// Reads the log of a processor's lives. Metrics would not do: `kill -9` takes them along.
+    pub(crate) fn hear(&mut self, log: &Path) -> anyhow::Result<()> {
+        // A log that has grown too large was moved aside once.
+        let older = log.with_extension("log.old");
+        let older = if older.is_file() {
+            std::fs::read_to_string(older)?
+        } else {
+            String::new()
+        };
+        let newer = std::fs::read_to_string(log)?;
+        for line in older.lines().chain(newer.lines()) {
+            if line.contains("partition begins") {
+                self.intents_found += u64::from(line.contains("announced=true"));
+                if let Some(memory) = field(line, "memory=") {
+                    *self.memories.entry(memory.to_owned()).or_default() += 1;
+                }
+            }
+            if line.contains("block settled by count") {
+                if line.contains("already_there=true") {
+                    self.settled_there += 1;
+                } else {
+                    self.settled_missing += 1;
+                }
+            }
+            if line.contains("panicked at") {
+                self.violations
+                    .push(format!("a processor panicked: {line}"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        for (fault, times) in other.faults {
+            *self.faults.entry(fault).or_default() += times;
+        }
+        for (trick, times) in other.tricks {
+            *self.tricks.entry(trick).or_default() += times;
+        }
+        for (memory, times) in other.memories {
+            *self.memories.entry(memory).or_default() += times;
+        }
+        for (kind, count) in other.anomalies {
+            *self.anomalies.entry(kind).or_default() += count;
+        }
+        self.records += other.records;
+        self.rows += other.rows;
+        self.lost += other.lost;
+        self.duplicates += other.duplicates;
+        self.dead_letters += other.dead_letters;
+        self.versions += other.versions;
+        self.published_again += other.published_again;
+        self.frames += other.frames;
+        self.comebacks += other.comebacks;
+        self.intents_found += other.intents_found;
+        self.settled_there += other.settled_there;
+        self.settled_missing += other.settled_missing;
+        self.ended_by_themselves.extend(other.ended_by_themselves);
+        self.violations.extend(other.violations);
+    }
+
+    pub(crate) fn print(&self, title: &str) {
+        println!("\n{title}");
+        for (fault, times) in &self.faults {
+            println!("  {times:>9}  {fault}");
+        }
+        for (trick, times) in &self.tricks {
+            println!("  {times:>9}  {trick}");
+        }
+        for (what, count) in [
+            ("records produced", self.records),
+            ("rows", self.rows),
+            ("records dead-lettered", self.dead_letters),
+            ("records lost", self.lost),
+            ("rows too many", self.duplicates),
+            ("versions of anomalies", self.versions),
+            ("versions published again", self.published_again),
+            ("frames at WebSocket clients", self.frames),
+            ("times a client came back", self.comebacks),
+            ("open intents found on assignment", self.intents_found),
+            ("inserts settled by count, all there", self.settled_there),
+            ("inserts settled by count, not there", self.settled_missing),
+            (
+                "processors that ended by themselves",
+                self.ended_by_themselves.len() as u64,
+            ),
+        ] {
+            println!("  {count:>9}  {what}");
+        }
+        for (memory, times) in &self.memories {
+            println!("  {times:>9}  partitions begun with memory {memory}");
+        }
+        for (kind, count) in &self.anomalies {
+            println!("  {count:>9}  anomalies {kind}");
+        }
+        for ending in &self.ended_by_themselves {
+            println!("  ended by itself: {ending}");
+        }
+        for violation in &self.violations {
+            println!("  VIOLATION: {violation}");
+        }
+    }
+
+    /// What is missing for the run to have been hard enough.
+    pub(crate) fn below(&self, minima: &Minima, stall: &str) -> Vec<String> {
+        let stalls = self.faults.get(stall).copied().unwrap_or_default();
+        let settled = self.settled_there + self.settled_missing;
+        let mut asked = vec![
+            (
+                "open intents found",
+                self.intents_found,
+                minima.intents_found,
+            ),
+            ("inserts settled by count", settled, minima.settled),
+            ("stalls", stalls, minima.stalls),
+        ];
+        for kind in KINDS {
+            let count = self.anomalies.get(kind).copied().unwrap_or_default();
+            asked.push((kind, count, minima.of_every_kind));
+        }
+        asked
+            .into_iter()
+            .filter(|(_, count, least)| count < least)
+            .map(|(what, count, least)| format!("{what}: {count}, wanted {least}"))
+            .collect()
+    }
+}
