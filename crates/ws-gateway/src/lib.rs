@@ -2,6 +2,7 @@
 //!
 //! One task reads the topic into one bounded log ([`log`]); a client is an index into that log and a
 //! filter ([`session`]), so that a thousand clients cost a thousand indexes and one copy of each frame.
+//! Of these, an anomaly wakes only those whose filter it matches.
 //!
 //! Invariants: a client that comes back with its last cursor misses nothing and gets nothing twice,
 //! or is told how much is gone; a client that does not read is told what it missed, and costs the

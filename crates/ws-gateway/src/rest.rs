@@ -12,10 +12,9 @@ use contracts::{State as EpisodeState, websocket::Filter};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::log::Entry;
+use crate::log::{Entry, Matcher};
 use crate::query::Query;
 use crate::refusal::Refusal;
-use crate::session::Matcher;
 
 const MOST_PER_PAGE: u32 = 1000;
 /// Episodes looked at in one go, so that nobody holds the log for long.

@@ -13,7 +13,6 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use contracts::websocket::ServerFrame;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -21,7 +20,7 @@ use crate::clients::Client;
 use crate::metrics::Transport;
 use crate::query::Query;
 use crate::refusal::Refusal;
-use crate::session::{Frame, Next, Session, request};
+use crate::session::{Follower, Frame, Next, request};
 
 const KNOWN: [&str; 5] = ["services", "kinds", "min_severity", "text", "since"];
 
@@ -45,19 +44,13 @@ pub async fn stream(
         .clients
         .admit(Transport::Sse)
         .ok_or_else(Refusal::full)?;
-    let mut session = Session::new(app.queue);
-    let changes = app.log.changes();
-    let first = {
-        let log = app.log.read();
-        let mut first = VecDeque::from([Session::hello(&log)]);
-        first.extend(session.subscribe(filter, since, &log));
-        first
-    };
+    let mut session = Follower::new(Arc::clone(&app.log), app.queue);
+    let mut first = VecDeque::from([session.hello()]);
+    first.extend(session.subscribe(filter, since));
     let ping_at = Instant::now() + app.timing.ping_every;
     let events = Events {
         session,
         first,
-        changes,
         ping_at,
         app,
         _client: client,
@@ -76,9 +69,8 @@ pub async fn stream(
 }
 
 struct Events {
-    session: Session,
+    session: Follower,
     first: VecDeque<ServerFrame>,
-    changes: watch::Receiver<()>,
     ping_at: Instant,
     app: Arc<App>,
     _client: Client,
@@ -93,14 +85,14 @@ impl Events {
             }
             let next = match self.first.pop_front() {
                 Some(frame) => Next::Frame(Frame::Other(frame)),
-                None => self.session.pull(&self.app.log.read()),
+                None => self.session.pull(),
             };
             match next {
                 Next::Frame(frame) => return Some(self.event(frame)),
                 Next::Busy => tokio::task::yield_now().await,
                 Next::Idle => tokio::select! {
                     () = self.app.tasks.stopping() => return None,
-                    _ = self.changes.changed() => {}
+                    () = self.session.heard() => {}
                     () = tokio::time::sleep_until(self.ping_at) => return Some(self.heartbeat()),
                 },
             }
@@ -129,7 +121,7 @@ impl Events {
 
     fn heartbeat(&mut self) -> Bytes {
         self.ping_at = Instant::now() + self.app.timing.ping_every;
-        match self.session.cursor(&self.app.log.read()) {
+        match self.session.cursor() {
             Some(cursor) => format!(": ping\nid: {cursor}\n\n").into(),
             None => Bytes::from_static(b": ping\n\n"),
         }

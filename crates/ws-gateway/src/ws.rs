@@ -24,12 +24,15 @@ use crate::clients::Client;
 use crate::metrics::Transport;
 use crate::origin::may_connect;
 use crate::refusal::Refusal;
-use crate::session::{BadRequest, Frame, Next, Request, Session, request};
+use crate::session::{BadRequest, Follower, Frame, Next, Request, request};
 
 /// Largest frame that a client may send.
 const MOST_FROM_CLIENT: usize = 64 * 1024;
 /// Bad frames after which the connection is closed.
 const MOST_ERRORS: u32 = 16;
+/// Frames up to so many bytes together go out in one packet: a ping and its twin, first answers.
+/// Beyond that, only what does not fit into the socket waits.
+const SMALL: usize = 512;
 /// Answers that may wait; beyond that nothing more is read from the client.
 const MOST_ANSWERS: usize = 8;
 
@@ -60,8 +63,7 @@ pub async fn upgrade(
     Ok(upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(1024)
-        // Each frame goes out at once; a frame that does not fit into the socket is all that waits.
-        .write_buffer_size(0)
+        .write_buffer_size(SMALL)
         .max_message_size(MOST_FROM_CLIENT)
         .max_frame_size(MOST_FROM_CLIENT)
         .on_upgrade(move |socket| Connection::new(socket, app, client).run()))
@@ -71,9 +73,9 @@ struct Connection {
     socket: WebSocket,
     app: Arc<App>,
     client: Client,
-    session: Session,
+    session: Follower,
     answers: VecDeque<ServerFrame>,
-    /// The session has nothing until the log changes.
+    /// The session has nothing until it hears of something.
     is_idle: bool,
     /// The socket did not take everything; when it does, the other side has read.
     is_blocked: bool,
@@ -86,7 +88,6 @@ struct Connection {
 enum Event {
     Received(Option<Result<Message, axum::Error>>),
     Writable(Result<(), axum::Error>),
-    Changed,
     Tick,
     Stopping,
 }
@@ -108,7 +109,7 @@ impl Connection {
             .mul_f64((client.number % 64) as f64 / 128.0);
         let ping_at = now + app.timing.ping_every - spread;
         Self {
-            session: Session::new(app.queue),
+            session: Follower::new(Arc::clone(&app.log), app.queue),
             answers: VecDeque::new(),
             is_idle: true,
             is_blocked: false,
@@ -123,30 +124,26 @@ impl Connection {
     }
 
     async fn run(mut self) {
-        let hello = Session::hello(&self.app.log.read());
-        self.answers.push_back(hello);
+        self.answers.push_back(self.session.hello());
         let app = Arc::clone(&self.app);
-        let mut changes = app.log.changes();
+        let mut timer = pin!(tokio::time::sleep_until(self.tick_at()));
         let mut stopping = pin!(app.tasks.stopping());
         let end = loop {
-            let wake_at = self.ping_at.min(self.heard + app.timing.silent_for);
-            let is_idle = self.is_idle;
             let event = tokio::select! {
                 biased;
                 () = &mut stopping => Event::Stopping,
-                () = tokio::time::sleep_until(wake_at) => Event::Tick,
+                () = &mut timer => Event::Tick,
                 event = poll_fn(|context| self.poll_socket(context)) => event,
-                _ = changes.changed(), if is_idle => Event::Changed,
             };
             let step = match event {
                 Event::Received(message) => self.receive(message),
                 Event::Writable(Ok(())) => self.send_next().await,
                 Event::Writable(Err(_broken)) => Err(End::Gone),
-                Event::Changed => {
-                    self.is_idle = false;
-                    Ok(())
+                Event::Tick => {
+                    let step = self.tick();
+                    timer.as_mut().reset(self.tick_at());
+                    step
                 }
-                Event::Tick => self.tick(),
                 Event::Stopping => Err(End::Close(GOING_AWAY, "going away")),
             };
             if let Err(end) = step {
@@ -166,6 +163,7 @@ impl Connection {
         {
             return Poll::Ready(Event::Received(message));
         }
+        self.is_idle = self.is_idle && self.session.poll_heard(context).is_pending();
         let mut socket = std::pin::Pin::new(&mut self.socket);
         if self.answers.is_empty() && self.is_idle {
             // Pushes out what the socket did not take at first.
@@ -186,13 +184,12 @@ impl Connection {
     async fn send_next(&mut self) -> Result<(), End> {
         if std::mem::take(&mut self.is_ping_due) {
             self.feed(Message::Ping(bytes::Bytes::new()))?;
-            let ping = self.session.ping(&self.app.log.read());
-            self.answers.push_back(ping);
+            self.answers.push_back(self.session.ping());
             return Ok(());
         }
         let next = match self.answers.pop_front() {
             Some(answer) => Next::Frame(Frame::Other(answer)),
-            None => self.session.pull(&self.app.log.read()),
+            None => self.session.pull(),
         };
         match next {
             Next::Frame(frame) => {
@@ -228,7 +225,7 @@ impl Connection {
         match answer {
             Ok(Request::Pong) => {}
             Ok(Request::Subscribe { filter, since }) => {
-                let frames = self.session.subscribe(filter, since, &self.app.log.read());
+                let frames = self.session.subscribe(filter, since);
                 self.answers.extend(frames);
                 self.is_idle = false;
             }
@@ -246,6 +243,11 @@ impl Connection {
         Ok(())
     }
 
+    fn tick_at(&self) -> Instant {
+        self.ping_at.min(self.heard + self.app.timing.silent_for)
+    }
+
+    /// It may be early: what was heard since puts the end off.
     fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if now >= self.heard + self.app.timing.silent_for {

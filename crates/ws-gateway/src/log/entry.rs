@@ -48,6 +48,11 @@ impl Facts {
             haystack,
         }
     }
+
+    /// Those that filters ask for, some perhaps twice.
+    pub(super) fn all_services(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.service).chain(&self.services)
+    }
 }
 
 #[derive(Debug)]

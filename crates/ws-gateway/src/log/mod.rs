@@ -5,6 +5,8 @@
 
 mod entry;
 mod episodes;
+mod listeners;
+mod matcher;
 mod plan;
 mod seen;
 mod shared;
@@ -16,8 +18,9 @@ use contracts::{Anomaly, Cursor};
 use uuid::Uuid;
 
 pub use entry::{Entry, Facts};
+pub use matcher::Matcher;
 pub use plan::Plan;
-pub use shared::SharedLog;
+pub use shared::{Listener, SharedLog};
 
 use episodes::Episodes;
 use seen::Seen;

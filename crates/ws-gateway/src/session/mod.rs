@@ -6,20 +6,17 @@
 //! Invariants: every matching entry from the subscription on is handed out exactly once and in order,
 //! or counted by `lagged` or `gone`; the cursor never passes an entry that was not.
 
-mod matcher;
+mod follower;
 pub mod request;
 
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
-use contracts::{
-    Cursor,
-    websocket::{Filter, ServerFrame},
-};
+use contracts::{Cursor, websocket::ServerFrame};
 
-use crate::log::{Entry, Log, covers, union};
+use crate::log::{Entry, Log, Matcher, covers, union};
 
-pub use matcher::Matcher;
+pub use follower::Follower;
 pub use request::{BadRequest, Request};
 
 /// Entries looked at in one go, so that nobody holds the log for long.
@@ -57,7 +54,7 @@ pub struct Session {
 
 #[derive(Debug)]
 struct Place {
-    matcher: Matcher,
+    matcher: Arc<Matcher>,
     /// Of the log, when this place was taken.
     life: u64,
     /// Everything before it was handed out, or is covered by the cursor, or does not match.
@@ -96,7 +93,7 @@ impl Session {
     /// Begins, or begins anew. The answer: `gone` if there is a gap, then `subscribed`.
     pub fn subscribe(
         &mut self,
-        filter: Filter,
+        matcher: Arc<Matcher>,
         since: Option<Cursor>,
         log: &Log,
     ) -> Vec<ServerFrame> {
@@ -123,7 +120,7 @@ impl Session {
         };
         let end = log.end();
         self.place = Some(Place {
-            matcher: Matcher::new(filter),
+            matcher,
             life: log.life(),
             index,
             ahead,
@@ -150,6 +147,20 @@ impl Session {
     pub fn ping(&self, log: &Log) -> ServerFrame {
         let cursor = self.cursor(log).map(|cursor| cursor.to_string());
         ServerFrame::Ping { cursor }
+    }
+
+    /// Goes on to this place: somebody else has looked at what lies before, and nothing matches.
+    pub fn pass(&mut self, index: u64, log: &Log) {
+        if let Some(place) = &mut self.place
+            && place.life == log.life()
+            && place.index < index
+        {
+            place.index = index;
+            // Of what was evicted it is not known how far it reached.
+            if index >= log.base() {
+                place.reach(log.next_at(index));
+            }
+        }
     }
 
     /// What comes next. Call it when the client can be written to, not before.
@@ -254,16 +265,20 @@ impl Place {
             .is_some_and(|next| entry.offset < *next)
     }
 
+    /// Keeps the client's whole cursor, until everybody's says as much.
+    fn reach(&mut self, next: &[i64]) {
+        self.ahead = self
+            .ahead
+            .take()
+            .filter(|ahead| !covers(next, ahead))
+            .map(|ahead| union(&ahead, next));
+    }
+
     fn scan(&mut self, log: &Log) -> Next {
         for entry in log.from(self.index).take(SCAN) {
             self.index += 1;
             let has = self.has(entry);
-            // The client's whole cursor, until everybody's says as much.
-            self.ahead = self
-                .ahead
-                .take()
-                .filter(|ahead| !covers(&entry.next, ahead))
-                .map(|ahead| union(&ahead, &entry.next));
+            self.reach(&entry.next);
             if has || !self.matcher.matches(&entry.facts) {
                 continue;
             }

@@ -1,4 +1,4 @@
-use contracts::Severity;
+use contracts::{Severity, websocket::Filter};
 use proptest::prelude::*;
 
 use super::*;
@@ -131,7 +131,7 @@ fn entries_that_do_not_match_do_not_count_against_the_queue() {
         version: 1,
         severity: 3,
     });
-    let next = world.session.pull(&world.log);
+    let next = world.session.pull();
     assert!(
         matches!(next, Next::Frame(Frame::Anomaly { .. })),
         "{next:?}"
@@ -139,17 +139,44 @@ fn entries_that_do_not_match_do_not_count_against_the_queue() {
 }
 
 #[test]
+fn who_listens_lacks_nothing_when_more_goes_by_than_is_kept_and_nothing_of_it_matches() {
+    let mut world = World::new(Severity::Critical, &[]);
+    assert!(!world.read_one());
+    let kept = KEEP as u32;
+    for number in 0..kept * 3 {
+        world.take(&Step::Publish {
+            partition: 0,
+            id: (number % kept) as u8,
+            version: number / kept + 1,
+            severity: 0,
+        });
+    }
+    assert!(!world.read_one(), "nobody is woken for it");
+    let everything = world.log.read().cursor();
+    assert_eq!(world.session.cursor(), Some(everything));
+    world.take(&Step::Publish {
+        partition: 0,
+        id: 0,
+        version: 9,
+        severity: 3,
+    });
+    assert!(world.read_one());
+    assert_eq!(world.received, [(0, i64::from(kept) * 3)]);
+    assert!(world.excused.is_empty());
+}
+
+#[test]
 fn a_slow_client_is_told_how_many_wait_and_where_to_resume() {
     let mut world = World::new(Severity::Low, &[]);
     assert!(!world.read_one());
     publish(&mut world, QUEUE + 1);
-    let next = world.session.pull(&world.log);
+    let next = world.session.pull();
     let Next::Frame(Frame::Other(ServerFrame::Lagged { missed, cursor })) = next else {
         panic!("{next:?}");
     };
     assert_eq!((missed, cursor.as_str()), (5, "1.abc.0.0"));
     assert!(
-        matches!(world.session.pull(&world.log), Next::Idle),
+        matches!(world.session.pull(), Next::Idle),
         "on from the newest"
     );
 }
@@ -158,20 +185,18 @@ fn a_slow_client_is_told_how_many_wait_and_where_to_resume() {
 fn another_topic_is_told_as_gone_to_who_listens_and_to_who_comes_back() {
     let mut world = World::new(Severity::Low, &[]);
     let old = world.cursor.clone();
-    world.log.begin(0xdef, &[0; PARTITIONS]);
+    world.log.change(|log| log.begin(0xdef, &[0; PARTITIONS]));
     publish(&mut world, 1);
-    let frame = world.session.pull(&world.log);
+    let frame = world.session.pull();
     assert!(matches!(
         frame,
         Next::Frame(Frame::Other(ServerFrame::Gone { missed: None }))
     ));
     assert!(matches!(
-        world.session.pull(&world.log),
+        world.session.pull(),
         Next::Frame(Frame::Anomaly { .. })
     ));
-    let answer = world
-        .session
-        .subscribe(Filter::default(), Some(old), &world.log);
+    let answer = world.session.subscribe(Filter::default(), Some(old));
     let [
         ServerFrame::Gone { missed: None },
         ServerFrame::Subscribed { cursor },

@@ -1,11 +1,12 @@
 //! A topic, a gateway that may start again, and a client: the model that the session is held against.
 
-use contracts::Severity;
+use contracts::{Severity, websocket::Filter};
+use futures::FutureExt;
 use proptest::prelude::*;
 
 use super::super::*;
 use crate::anomalies::anomaly;
-use crate::log::{Bounds, Plan, Record};
+use crate::log::{Bounds, Plan, Record, SharedLog};
 
 pub(super) const PARTITIONS: usize = 2;
 pub(super) const KEEP: usize = 12;
@@ -49,8 +50,10 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A topic, a gateway that reads it, and a client that wants all of it from its first subscription.
 pub(super) struct World {
     pub(super) topic: Vec<Vec<(u8, u32, Severity)>>,
-    pub(super) log: Log,
-    pub(super) session: Session,
+    pub(super) log: Arc<SharedLog>,
+    pub(super) session: Follower,
+    /// As a connection does: nothing is pulled until the session hears of something.
+    is_idle: bool,
     pub(super) least: Severity,
     pub(super) cursor: Cursor,
     pub(super) began_at: Vec<i64>,
@@ -59,17 +62,23 @@ pub(super) struct World {
     pub(super) excused: Vec<(usize, i64, i64)>,
 }
 
+fn empty_log(keep_from: &[i64]) -> Arc<SharedLog> {
+    let log = SharedLog::new(Bounds {
+        entries: KEEP,
+        bytes: usize::MAX,
+    });
+    log.change(|log| log.begin(TOPIC, keep_from));
+    Arc::new(log)
+}
+
 impl World {
     pub(super) fn new(least: Severity, before: &[Step]) -> Self {
-        let mut log = Log::new(Bounds {
-            entries: KEEP,
-            bytes: usize::MAX,
-        });
-        log.begin(TOPIC, &[0; PARTITIONS]);
+        let log = empty_log(&[0; PARTITIONS]);
         let mut world = Self {
             topic: vec![Vec::new(); PARTITIONS],
+            session: Follower::new(Arc::clone(&log), QUEUE),
+            is_idle: false,
             log,
-            session: Session::new(QUEUE),
             least,
             cursor: Cursor {
                 topic: TOPIC,
@@ -94,13 +103,14 @@ impl World {
         let (id, version, severity) = self.topic[partition][offset];
         let mut subject = anomaly((partition as u128) << 8 | u128::from(id), version);
         subject.severity = severity;
-        self.log.append(&Record {
+        let record = Record {
             partition,
             offset: offset as i64,
             anomaly: &subject,
             document: "{}",
             traceparent: None,
-        });
+        };
+        self.log.change(|log| log.append(&record));
     }
 
     pub(super) fn subscribe(&mut self, since: Option<Cursor>) {
@@ -109,11 +119,12 @@ impl World {
             ..Filter::default()
         };
         let had = since.clone();
-        for frame in self.session.subscribe(filter, since, &self.log) {
+        self.is_idle = false;
+        for frame in self.session.subscribe(filter, since) {
             match frame {
                 ServerFrame::Gone { missed } => {
                     let had = had.clone().unwrap();
-                    let floor = self.log.floor().to_vec();
+                    let floor = self.log.read().floor().to_vec();
                     let gap = self.excuse(&had.next, &floor);
                     assert_eq!(missed, Some(gap), "gone says how many offsets");
                 }
@@ -135,8 +146,15 @@ impl World {
     }
 
     pub(super) fn read_one(&mut self) -> bool {
-        match self.session.pull(&self.log) {
-            Next::Idle => return false,
+        if self.is_idle && self.session.heard().now_or_never().is_none() {
+            return false;
+        }
+        self.is_idle = false;
+        match self.session.pull() {
+            Next::Idle => {
+                self.is_idle = true;
+                return false;
+            }
             Next::Busy => {}
             Next::Frame(Frame::Anomaly {
                 entry,
@@ -156,20 +174,22 @@ impl World {
             }
             Next::Frame(Frame::Other(ServerFrame::Lagged { missed, cursor })) => {
                 let resume: Cursor = cursor.parse().unwrap();
-                let waiting = self.log.from(0).filter(|entry| {
+                let log = self.log.read();
+                let waiting = log.from(0).filter(|entry| {
                     entry.offset >= resume.next[entry.partition]
                         && entry.facts.severity >= self.least
                 });
                 let waiting = waiting.count() as u64;
-                if covers(&self.cursor.next, self.log.floor()) {
+                if covers(&self.cursor.next, log.floor()) {
                     assert_eq!(
                         missed, waiting,
                         "nothing was evicted: lagged says how many match"
                     );
                 }
+                drop(log);
                 assert!(missed >= waiting);
                 let had = self.cursor.next.clone();
-                let floor = self.log.floor().to_vec();
+                let floor = self.log.read().floor().to_vec();
                 self.excuse(&had, &floor);
                 self.subscribe(Some(resume));
             }
@@ -199,11 +219,11 @@ impl World {
             Step::Ping => {
                 if let ServerFrame::Ping {
                     cursor: Some(cursor),
-                } = self.session.ping(&self.log)
+                } = self.session.ping()
                 {
                     let cursor: Cursor = cursor.parse().unwrap();
                     // What was evicted before it was read is told by the next frame.
-                    if covers(&self.cursor.next, self.log.floor()) {
+                    if covers(&self.cursor.next, self.log.read().floor()) {
                         self.cursor = cursor;
                     }
                 }
@@ -217,7 +237,7 @@ impl World {
     }
 
     pub(super) fn reconnect(&mut self) {
-        self.session = Session::new(QUEUE);
+        self.session = Follower::new(Arc::clone(&self.log), QUEUE);
         self.subscribe(Some(self.cursor.clone()));
     }
 
@@ -225,11 +245,7 @@ impl World {
         let plan = |records: &Vec<_>| Plan::of(0, records.len() as i64, KEEP);
         let plans: Vec<Plan> = self.topic.iter().map(plan).collect();
         let keep_from: Vec<i64> = plans.iter().map(|plan| plan.keep_from).collect();
-        self.log = Log::new(Bounds {
-            entries: KEEP,
-            bytes: usize::MAX,
-        });
-        self.log.begin(TOPIC, &keep_from);
+        self.log = empty_log(&keep_from);
         let mut at: Vec<usize> = plans.iter().map(|plan| plan.read_from as usize).collect();
         for turn in order.iter().cycle() {
             let wanted = usize::from(*turn);
