@@ -15,6 +15,7 @@ RUN npm run build
 FROM debian:bookworm-slim AS manifests
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY crates crates
 RUN find crates -type f ! -name Cargo.toml \
         ! -path 'crates/*/src/main.rs' ! -path 'crates/*/src/lib.rs' \

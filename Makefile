@@ -6,6 +6,8 @@ BIN := target/release
 CARGO ?= cargo
 # For `make up` and `make demo`, e.g. make demo ARGS='--rate 20000'.
 ARGS ?=
+SEEDS ?=
+SEED ?=
 
 .PHONY: help
 help: ## Show this help
@@ -63,9 +65,21 @@ fmt: ## Format everything
 	$(CARGO) fmt --all
 	cd dashboard && npm run format
 
+.PHONY: chaos
+chaos: build ## Faults of every kind on real parts under load, with an account (about six minutes)
+	CHAOS=full $(CARGO) test --release -p test-kit --test chaos -- --nocapture --test-threads=1
+
+.PHONY: simulate
+simulate: ## The pipeline in a seeded simulation, e.g. make simulate SEEDS=100000 or SEED=7
+	SIMULATION_SEEDS=$(SEEDS) SIMULATION_SEED=$(SEED) $(CARGO) test --release -p anomaly-processor --test simulation -- --nocapture
+
 .PHONY: bench
-bench: build ## Criterion benchmarks of the hot path
-	$(CARGO) bench -p anomaly-processor --bench hot_path $(ARGS)
+bench: build ## Everything that is measured, beside its peer, and the targets (about ten minutes)
+	$(BIN)/barograph bench all $(ARGS)
+
+.PHONY: bench-micro
+bench-micro: ## Criterion benchmarks of the hot path
+	$(CARGO) bench -p anomaly-processor -p detection -p clickhouse-store --benches $(ARGS)
 
 # --- Single services, against the Kafka and ClickHouse of the environment ------------------------
 

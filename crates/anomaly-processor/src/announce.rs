@@ -16,7 +16,7 @@ use kafka_io::producer::{Outgoing, Producer};
 use pipeline::{
     Assignment, Incarnation, Partition, backoff::Backoff, block::Acknowledgement, ports,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
@@ -34,17 +34,33 @@ pub struct Place<'a> {
     pub assignment: Assignment,
 }
 
-/// Publishes and stores anomalies.
-#[derive(Clone)]
+/// An anomaly on its way to ClickHouse, and who waits for it.
+type Waiting = (Anomaly, oneshot::Sender<Result<(), String>>);
+
+/// Publishes anomalies, and has them stored.
 pub struct Announcer {
     pub producer: Arc<Producer>,
-    pub store: Client,
     pub topic: Arc<str>,
     pub runtime: tokio::runtime::Handle,
     pub metrics: Metrics,
+    keeping: mpsc::UnboundedSender<Waiting>,
 }
 
 impl Announcer {
+    /// Its own task stores what is announced, one insert at a time, as long as it lives.
+    pub fn new(producer: Arc<Producer>, store: Client, topic: &str, metrics: Metrics) -> Self {
+        let runtime = tokio::runtime::Handle::current();
+        let (keeping, kept) = mpsc::unbounded_channel();
+        runtime.spawn(keep(store, kept));
+        Self {
+            producer,
+            topic: topic.into(),
+            runtime,
+            metrics,
+            keeping,
+        }
+    }
+
     /// Never blocks on the network.
     pub fn announce(
         &self,
@@ -83,12 +99,13 @@ impl Announcer {
             })
             .map_err(|error| failed(&error))?;
         let (answer, acknowledgement) = oneshot::channel();
-        let store = self.store.clone();
+        let (stored, storing) = oneshot::channel();
+        // Without the task that stores, nobody answers, and that is an error where it is awaited.
+        let _stopped = self.keeping.send((anomaly, stored));
         self.runtime.spawn(async move {
-            let stored = keep_storing(&store, &anomaly).await;
-            let published = published
-                .await
-                .unwrap_or_else(|_| Err("the producer stopped".to_owned()));
+            let stopped = |_| Err("the processor is stopping".to_owned());
+            let stored = storing.await.unwrap_or_else(stopped);
+            let published = published.await.unwrap_or_else(stopped);
             // Nobody has to listen: a partition that went away is somebody else's to finish.
             let _unheard = answer.send(stored.and(published));
         });
@@ -96,19 +113,38 @@ impl Announcer {
     }
 }
 
-async fn keep_storing(store: &Client, anomaly: &Anomaly) -> Result<(), String> {
+/// Anomalies of one insert: a storm is stored in some inserts, not in thousands at once.
+const MOST_AT_ONCE: usize = 500;
+
+async fn keep(store: Client, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
+    let mut batch = Vec::new();
+    while waiting.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
+        let (anomalies, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+        let outcome = keep_storing(&store, &anomalies).await;
+        for answer in answers {
+            let _unheard = answer.send(outcome.clone());
+        }
+    }
+}
+
+async fn keep_storing(store: &Client, batch: &[Anomaly]) -> Result<(), String> {
     let mut backoff = Backoff::new(
         Duration::from_millis(200),
         Duration::from_secs(10),
-        anomaly.id.as_u64_pair().1,
+        batch.len() as u64,
     );
     loop {
-        match anomalies::store(store, anomaly).await {
+        match anomalies::store(store, batch).await {
             Ok(()) => return Ok(()),
             Err(error) if error.kind() == ports::Kind::Transient => {
                 tokio::time::sleep(backoff.delay()).await;
             }
-            Err(error) => return Err(format!("anomaly {} cannot be stored: {error}", anomaly.id)),
+            Err(error) => {
+                return Err(format!(
+                    "{} anomalies cannot be stored: {error}",
+                    batch.len()
+                ));
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod lane;
 pub mod metrics;
 pub mod options;
 pub mod outlets;
+mod prerequisites;
 pub mod run;
 pub mod startup;
 pub mod store;

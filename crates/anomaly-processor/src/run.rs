@@ -6,14 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clickhouse_store::{Client, Target, migrate};
+use clickhouse_store::{Client, Target};
 use kafka_io::{
     Connection,
     consumer::{GroupConsumer, Membership},
     producer::Producer,
-    reader,
     set_aside::SetAside,
-    topic_id, topics,
+    topic_id,
 };
 use pipeline::{Incarnation, LaneId, NextOffset, Partition, Work, backoff::Backoff, writer};
 use service_kit::lifecycle::{Exit, HasExit, Latch, Tasks};
@@ -26,6 +25,7 @@ use crate::{
     metrics::Metrics,
     options::Options,
     outlets::Doors,
+    prerequisites::{wait_for_both, watch_clickhouse},
     startup::{KafkaAndClickHouse, Starter},
     store::Store,
 };
@@ -80,13 +80,12 @@ pub async fn run(
         source: consumer.clone(),
         outlets: Doors {
             producer: Arc::clone(&producer),
-            announcer: Announcer {
-                producer: Arc::clone(&producer),
-                store: store.clone(),
-                topic: options.kafka_anomalies_topic.as_str().into(),
-                runtime: tokio::runtime::Handle::current(),
-                metrics: metrics.clone(),
-            },
+            announcer: Announcer::new(
+                Arc::clone(&producer),
+                store.clone(),
+                options.kafka_anomalies_topic.as_str(),
+                metrics.clone(),
+            ),
             dead_letter_topic: options.dead_letter_topic(),
             topic: topic.clone(),
             metrics: metrics.clone(),
@@ -338,110 +337,6 @@ async fn watch_topic(
         if let Ok(Ok(id)) = asked.await {
             // The intake may have ended.
             let _gone = answers.send(Answer::Life(Incarnation::of(id, &group)));
-        }
-    }
-}
-
-/// Says what is missing, once per change, until ClickHouse has the schema and Kafka the topics.
-async fn wait_for_both(
-    options: &Options,
-    store: &Client,
-    connection: &Connection,
-    latches: &Latches,
-) -> Result<(), RunError> {
-    let needed = vec![
-        options.kafka.kafka_topic.as_str().to_owned(),
-        options.dead_letter_topic(),
-        options.kafka_anomalies_topic.as_str().to_owned(),
-    ];
-    let (mut said_store, mut said_kafka) = (String::new(), String::new());
-    let say = |latch: &Latch, said: &mut String, missing: &str| {
-        if *said != missing {
-            tracing::warn!("waiting: {missing}");
-            missing.clone_into(said);
-        }
-        latch.set_unready(missing);
-    };
-    loop {
-        let store_missing = schema_missing(store).await;
-        match &store_missing {
-            Some(missing) => say(&latches.clickhouse, &mut said_store, missing),
-            None => latches.clickhouse.set_ready(),
-        }
-        let kafka_missing = topics_missing(connection, needed.clone()).await;
-        match &kafka_missing {
-            Some(missing) => say(&latches.kafka, &mut said_kafka, missing),
-            // Ready only once partitions are assigned.
-            None => latches.kafka.set_unready("joining the group"),
-        }
-        if store_missing.is_none() && kafka_missing.is_none() {
-            return Ok(());
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
-}
-
-async fn schema_missing(store: &Client) -> Option<String> {
-    if let Err(error) = store.ping().await {
-        return Some(error.to_string());
-    }
-    match migrate::status(store, migrate::ALL).await {
-        Ok(status) if status.pending.is_empty() => None,
-        Ok(status) => Some(format!(
-            "database {} lacks {}: run `barograph migrate`",
-            store.database(),
-            status.pending.join(", ")
-        )),
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-async fn topics_missing(connection: &Connection, needed: Vec<String>) -> Option<String> {
-    let connection = connection.clone();
-    let looked = tokio::task::spawn_blocking(move || {
-        let client = match reader::client(&connection) {
-            Ok(client) => client,
-            Err(error) => return Some(error.to_string()),
-        };
-        for topic in needed {
-            match topics::partitions(&client, &topic, Duration::from_secs(3)) {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    return Some(format!(
-                        "kafka topic {topic} does not exist at {}",
-                        connection.brokers
-                    ));
-                }
-                Err(_) => {
-                    return Some(format!("no kafka broker answers at {}", connection.brokers));
-                }
-            }
-        }
-        None
-    });
-    looked.await.unwrap_or_else(|error| Some(error.to_string()))
-}
-
-/// Keeps the latch true to whether ClickHouse answers.
-async fn watch_clickhouse(store: Client, latch: Latch, tasks: Tasks) -> Result<(), RunError> {
-    let mut up = true;
-    loop {
-        tokio::select! {
-            () = tasks.stopping() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
-        }
-        match store.ping().await {
-            Ok(()) if !up => {
-                up = true;
-                tracing::info!("clickhouse answers again");
-                latch.set_ready();
-            }
-            Err(error) if up => {
-                up = false;
-                tracing::warn!(%error, "clickhouse does not answer; what is read waits for it");
-                latch.set_unready(error.to_string());
-            }
-            Ok(()) | Err(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use contracts::Anomaly;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::{Client, Error, logs::insert_settings};
 
@@ -71,18 +72,26 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Inserts one version; the same version again changes nothing.
-pub async fn store(client: &Client, anomaly: &Anomaly) -> Result<(), Error> {
-    let row = serde_json::to_vec(&Row::of(anomaly)?)
-        .map_err(|error| Error::Unexpected(error.to_string()))?;
-    let token = format!("{}-{}", anomaly.id, anomaly.version);
-    let mut settings = insert_settings("1", &token).to_vec();
+/// Inserts versions as one block; the same ones again change nothing.
+pub async fn store(client: &Client, anomalies: &[Anomaly]) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    let mut hash = Sha256::new();
+    for anomaly in anomalies {
+        serde_json::to_writer(&mut rows, &Row::of(anomaly)?)
+            .map_err(|error| Error::Unexpected(error.to_string()))?;
+        rows.push(b'\n');
+        hash.update(anomaly.id.as_bytes());
+        hash.update(anomaly.version.to_le_bytes());
+    }
+    let token = format!("anomalies-{:02x?}", &hash.finalize()[..16]);
+    let count = anomalies.len().to_string();
+    let mut settings = insert_settings(&count, &token).to_vec();
     settings.push(("date_time_input_format", "best_effort"));
     client
         .insert(
             "INSERT INTO anomalies FORMAT JSONEachRow",
             &settings,
-            row.into(),
+            rows.into(),
         )
         .await
 }

@@ -12,8 +12,10 @@ mod absence;
 mod anomalies;
 mod crashes;
 mod isolation;
+mod memory;
 mod migrations;
 mod records;
+mod rejections;
 mod repairs;
 mod stops;
 

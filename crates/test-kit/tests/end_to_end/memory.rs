@@ -1,0 +1,66 @@
+//! What the detectors know survives a restart, and where it can't, that is counted and said.
+
+use anyhow::Context as _;
+use test_kit::{Running, Space, wait};
+
+use crate::{crashes::load, stack};
+
+const RECORDS: u64 = 5000;
+
+/// How often partitions began in this way, in this life of the processor.
+async fn began(processor: &Running, source: &str) -> anyhow::Result<u64> {
+    let (_, page) = processor.get("/metrics").await?;
+    let name = format!("barograph_detector_starts_total{{source=\"{source}\"}} ");
+    let line = page.lines().find_map(|line| line.strip_prefix(&name));
+    Ok(line.context(name.clone())?.parse()?)
+}
+
+async fn comes_to(processor: &Running, source: &str, count: u64) -> anyhow::Result<()> {
+    let what = format!("{count} partitions began as {source}");
+    let begun = wait::until(&what, wait::LONG, async || {
+        let now = began(processor, source).await.unwrap_or_default();
+        Ok((now >= count).then_some(()))
+    });
+    begun.await.map_err(|error| processor.with_log(error))
+}
+
+async fn snapshots(space: &Space) -> anyhow::Result<u64> {
+    space.number("SELECT count() FROM detector_snapshots").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn detectors_go_on_from_their_snapshot_and_say_when_they_cannot() -> anyhow::Result<()> {
+    let space = stack().await?.space_of("remembered", 1).await?;
+    space.produce(load(RECORDS)).await?;
+    let processor = space.processor("processor")?;
+    comes_to(&processor, "whole", 1).await?;
+    space.all_arrived(&processor).await?;
+    assert!(processor.stop().await.is_success());
+    assert!(
+        snapshots(&space).await? > 0,
+        "an orderly end keeps a snapshot"
+    );
+
+    processor.child.start_again()?;
+    comes_to(&processor, "restored", 1).await?;
+    assert!(processor.stop().await.is_success());
+
+    // The newest one is damaged: the one before it serves, and the damage is counted.
+    let damaged = "INSERT INTO detector_snapshots (incarnation, kafka_partition, slot, next_offset, compatibility, format, state) \
+        SELECT incarnation, kafka_partition, (slot + 1) % 8, next_offset, compatibility, format, 'damaged' \
+        FROM detector_snapshots ORDER BY next_offset DESC LIMIT 1";
+    space.client.execute(damaged, &[]).await?;
+    processor.child.start_again()?;
+    comes_to(&processor, "snapshot_unreadable", 1).await?;
+    assert!(processor.stop().await.is_success());
+
+    // None is left: they learn anew, from the whole topic as long as it holds everything.
+    space
+        .client
+        .execute("TRUNCATE TABLE detector_snapshots", &[])
+        .await?;
+    processor.child.start_again()?;
+    comes_to(&processor, "whole", 1).await?;
+    assert!(processor.stop().await.is_success());
+    Ok(())
+}
