@@ -6,7 +6,7 @@
 //! time for that is over. Everything it knows of time is handed in.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
@@ -26,15 +26,16 @@ use crate::{
 };
 
 mod flow;
+mod pressure;
+mod running;
 
 use flow::Flow;
+use running::Running;
 
 /// Records between two looks at everything else.
 const STRIDE: usize = 512;
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
-/// A partition whose end was not reached for longer is behind.
-const BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 /// What the loop asks of the outside.
 pub enum Request {
@@ -111,18 +112,6 @@ pub struct State {
     unanswered: bool,
     next_tick: Option<Instant>,
     stopping: bool,
-}
-
-struct Running {
-    lane: Lane,
-    flow: Flow,
-    paused: bool,
-    last_record: Instant,
-    at_end: bool,
-    /// When its end was last reached.
-    last_end: Instant,
-    /// Which of the intake's blocks its last one was.
-    turn: u64,
 }
 
 impl<S: RecordSource, O: Outlets> Intake<S, O> {
@@ -338,7 +327,10 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 running.close(now, blocks);
             }
             running.last_record = now;
-            running.at_end = false;
+            if running.at_end {
+                running.at_end = false;
+                running.last_end = now;
+            }
             outcome = running.lane.take(record, now, metrics, outlets);
             if running.lane.gather().is_full() {
                 running.close(now, blocks);
@@ -389,74 +381,6 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             if running.lane.gather().is_due(now, running.is_behind(now)) {
                 running.close(now, blocks);
             }
-        }
-    }
-
-    /// Pauses what is too far ahead of the store, and lets it flow again when the store has caught up.
-    fn hold_back(&mut self, now: Instant) {
-        let bytes = |running: &Running| running.flow.bytes() + running.lane.gather().open_bytes();
-        let total: usize = self.state.lanes.values().map(bytes).sum();
-        self.metrics.in_flight.at(()).set(total as f64);
-        let over = total > self.settings.in_flight_bytes;
-        let under = total < self.settings.in_flight_bytes / 4 * 3;
-        if over {
-            self.close_the_largest(now);
-        }
-        let in_turn = self.in_turn(now);
-        let mut paused = 0;
-        for (partition, running) in &mut self.state.lanes {
-            let is_stuck = running.flow.waits() && running.lane.gather().is_full();
-            let must = is_stuck
-                || running.flow.is_draining()
-                || (!running.is_replaying() && (over || !in_turn.contains(partition)));
-            if must && !running.paused {
-                running.paused = self.source.pause(*partition).is_ok();
-            } else if running.paused && under && !must {
-                running.paused = self.source.resume(*partition).is_err();
-            }
-            paused += usize::from(running.paused);
-        }
-        self.metrics.paused.at(()).set(paused as f64);
-    }
-
-    /// Partitions that may flow. Those that are behind take turns, so that each fills a large block in
-    /// the memory there is: large blocks cost the store less than many small ones.
-    fn in_turn(&self, now: Instant) -> Vec<Partition> {
-        let at_once =
-            (self.settings.in_flight_bytes / (2 * self.settings.limits.bytes).max(1)).max(1);
-        let lanes = self.state.lanes.iter();
-        let (mut behind, mut flowing): (Vec<_>, Vec<_>) =
-            lanes.partition(|(_, running)| running.is_behind(now) && !running.is_replaying());
-        // One that has begun a block finishes it; then whose last block is the longest ago.
-        behind.retain(|(_, running)| !running.flow.waits());
-        behind.sort_by_key(|(partition, running)| {
-            (running.lane.gather().is_empty(), running.turn, **partition)
-        });
-        flowing.extend(behind.into_iter().take(at_once));
-        flowing
-            .into_iter()
-            .map(|(partition, _)| *partition)
-            .collect()
-    }
-
-    /// What is still gathered counts too, and leaves only by being stored: the largest block first,
-    /// one at a time, because large blocks cost the store less than many small ones.
-    fn close_the_largest(&mut self, now: Instant) {
-        let lanes = self.state.lanes.values();
-        let on_its_way: usize = lanes.map(|running| running.flow.bytes()).sum();
-        if on_its_way > self.settings.in_flight_bytes / 2 {
-            return;
-        }
-        let open = |running: &&mut Running| {
-            (
-                running.lane.gather().open_bytes(),
-                running.lane.id().assignment.partition,
-            )
-        };
-        let State { lanes, blocks, .. } = &mut self.state;
-        let closable = lanes.values_mut().filter(|running| !running.flow.waits());
-        if let Some(largest) = closable.max_by_key(open) {
-            largest.close(now, blocks);
         }
     }
 
@@ -565,53 +489,5 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     fn ask(&self, request: Request) {
         // The other side lives until this loop has ended.
         let _gone = self.requests.send(request);
-    }
-}
-
-impl Running {
-    /// Closes the lane's open block, if the one before has been handed over.
-    fn close(&mut self, now: Instant, blocks: &mut u64) {
-        if self.flow.waits() {
-            return;
-        }
-        let block = self.lane.close().map(Work::Block);
-        if block.is_some() {
-            *blocks += 1;
-            self.turn = *blocks;
-        }
-        let snapshot = self.lane.snapshot(now, false);
-        self.flow
-            .take_over(block.into_iter().chain(snapshot).collect());
-    }
-
-    /// One more step towards the end of a lane that is drained.
-    fn finish(&mut self, now: Instant) {
-        self.flow.hand_over();
-        if self.flow.waits() || self.flow.is_closed() {
-            return;
-        }
-        // A block that an earlier owner announced and that is not whole yet is left to the next one.
-        let block = self.lane.close().map(Work::Block);
-        let snapshot = self.lane.snapshot(now, true);
-        let last: VecDeque<_> = block.into_iter().chain(snapshot).collect();
-        if last.is_empty() {
-            self.flow.close();
-        } else {
-            self.flow.take_over(last);
-        }
-    }
-
-    fn is_silent(&self, now: Instant, settings: &Settings) -> bool {
-        self.at_end
-            && !self.flow.is_draining()
-            && now.duration_since(self.last_record) >= settings.idle_timeout
-    }
-
-    fn is_behind(&self, now: Instant) -> bool {
-        now.duration_since(self.last_end) > BEHIND_AFTER
-    }
-
-    fn is_replaying(&self) -> bool {
-        !self.lane.gather().has_caught_up()
     }
 }

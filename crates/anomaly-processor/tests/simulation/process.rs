@@ -265,7 +265,7 @@ pub(crate) fn settings() -> Settings {
             age: Duration::from_millis(300),
             age_behind: Duration::from_millis(900),
         },
-        in_flight_bytes: 16 << 10,
+        in_flight_bytes: 900,
         idle_timeout: Duration::from_secs(2),
         release_within: Duration::from_millis(800),
         snapshot_every: Duration::from_secs(2),
