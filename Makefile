@@ -34,7 +34,7 @@ doctor: build ## What is missing or wrong, and what to do about it
 # --- Build and check ---------------------------------------------------------------------------
 
 .PHONY: deps
-deps: ## Install what a bare Debian machine lacks (compilers, Java, Maven, Node, Chromium, kcat)
+deps: ## Install what a bare Debian machine lacks (compilers, Java, Maven, Node, Chromium, kcat, valgrind)
 	scripts/install-deps.sh
 
 .PHONY: dashboard

@@ -20,6 +20,7 @@ need mvn maven
 need python3 python3
 need chromium chromium
 need kcat kcat
+need valgrind valgrind
 # A virtual environment is made for one interop test; the module comes in a package of its own.
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 

@@ -6,7 +6,7 @@
 //! time for that is over. Everything it knows of time is handed in.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -59,7 +59,7 @@ pub enum Answer {
     /// A writer ended in a way that nothing here can mend.
     Broken(String),
     /// Next offset that each partition will give, and the time of the answer in ms since the epoch.
-    Ends(HashMap<Partition, i64>, i64),
+    Ends(BTreeMap<Partition, i64>, i64),
     /// The topic has this life now.
     Life(pipeline::Incarnation),
 }
@@ -99,9 +99,9 @@ pub struct Intake<S, O> {
 /// What the loop remembers between two steps.
 #[derive(Default)]
 pub struct State {
-    lanes: HashMap<Partition, Running>,
+    lanes: BTreeMap<Partition, Running>,
     /// Assignments whose start is under way.
-    starting: HashMap<Partition, Assignment>,
+    starting: BTreeMap<Partition, Assignment>,
     /// Partitions that are to be given back, and until when.
     releasing: Option<(Vec<Partition>, Instant)>,
     /// Writers that have not ended.
@@ -467,7 +467,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
 
     fn ends_are(
         &mut self,
-        ends: &HashMap<Partition, i64>,
+        ends: &BTreeMap<Partition, i64>,
         at_ms: i64,
         now: Instant,
     ) -> Result<(), IntakeError> {

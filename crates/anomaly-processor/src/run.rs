@@ -1,7 +1,7 @@
 //! Puts the processor together and runs it until it is told to stop.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -310,7 +310,7 @@ fn ask_ends(
     partitions: &[Partition],
     answers: &mpsc::UnboundedSender<Answer>,
 ) {
-    let mut ends = HashMap::new();
+    let mut ends = BTreeMap::new();
     for partition in partitions {
         match consumer.watermarks(*partition, Duration::from_millis(500)) {
             Ok((_, high)) => drop(ends.insert(*partition, high)),

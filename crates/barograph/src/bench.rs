@@ -16,6 +16,7 @@ mod output;
 mod pipeline;
 mod process;
 mod spread;
+mod stages;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ enum What {
     Latency(latency::Args),
     Fanout(fanout::Args),
     Growth(growth::Args),
+    Stages(stages::Args),
     #[command(hide = true)]
     Clients(fanout::clients::Args),
 }
@@ -58,6 +60,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Latency(args) => latency::run(args).await?,
         What::Fanout(args) => fanout::run(args).await?,
         What::Growth(args) => growth::run(args).await?,
+        What::Stages(args) => stages::run(args).await?,
         What::Clients(args) => fanout::clients::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -31,7 +31,8 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             } else if running.paused && !must && (under || may) {
                 running.paused = self.source.resume(*partition).is_err();
             }
-            paused += usize::from(running.paused);
+            // Those that wait for their turn are not held back by the store.
+            paused += usize::from(running.paused && (is_stuck || over));
         }
         self.metrics.paused.at(()).set(paused as f64);
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     fanout, generator, growth, latency,
     output::{self, Common, Figure, Report as _},
-    pipeline,
+    pipeline, stages,
 };
 use crate::say;
 
@@ -29,6 +29,7 @@ struct Report {
     latency: latency::Report,
     fanout: fanout::Report,
     growth: growth::Report,
+    stages: stages::Report,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
@@ -70,12 +71,20 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     })
     .await?;
     told(&growth);
+    let stages = stages::measure(&stages::Args {
+        records: 500_000,
+        runs: 1,
+        common: common(),
+    })
+    .await?;
+    told(&stages);
     let figures = [
         pipeline.figures(),
         generator.figures(),
         latency.figures(),
         fanout.figures(),
         growth.figures(),
+        stages.figures(),
     ];
     args.common.tell(&Report {
         seconds: begun.elapsed().as_secs_f64(),
@@ -85,6 +94,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         latency,
         fanout,
         growth,
+        stages,
     })
 }
 

@@ -1,0 +1,385 @@
+//! The stages, each over the same records, and the peers of two of them.
+//!
+//! Invariant: a round is the work on all records once; nothing else is in its time.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use anomaly_processor::{
+    decode::{Line, decode},
+    lane::{Lane, OutletError, Outlets},
+    metrics::Metrics,
+};
+use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource};
+use contracts::{Timestamp, dead_letter::Reason};
+use detection::{Finding, Observation, PartitionDetectors, time::EventTime};
+use pipeline::{
+    Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
+    beginning::Beginning, block::Acknowledgement, gather::Gather, ports::Record,
+};
+use serde::Serialize;
+use service_kit::metrics::Registry;
+
+use crate::Failure;
+
+pub(crate) const INCARNATION: &str = "0123456789abcdef";
+/// Until the detectors judge every service by everything they have.
+const WARM_UP_ROUNDS: i64 = 30;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Decode,
+    /// Peer of [`Self::Decode`]: `serde_json` into its own tree.
+    DecodePeer,
+    /// `PartitionDetectors::observe`, warmed up, event time going on from round to round.
+    Detect,
+    /// `Gather` and `LogRows::push`, a block per round.
+    Gather,
+    /// `LogRows::encode`.
+    Encode,
+    /// Peer of [`Self::Gather`] and [`Self::Encode`] together: lines of JSONEachRow.
+    EncodePeer,
+    /// `Lane::take`: decode, detect with new detectors, gather, and what lies between.
+    Lane,
+}
+
+const STAGES: [(&str, Stage); 7] = [
+    ("decode", Stage::Decode),
+    ("decode-peer", Stage::DecodePeer),
+    ("detect", Stage::Detect),
+    ("gather", Stage::Gather),
+    ("encode", Stage::Encode),
+    ("encode-peer", Stage::EncodePeer),
+    ("lane", Stage::Lane),
+];
+
+impl Stage {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let found = STAGES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, stage)| *stage)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        let found = STAGES.iter().find(|(_, known)| *known == self);
+        found.map_or("", |(name, _)| name)
+    }
+
+    pub(crate) fn names() -> String {
+        STAGES.map(|(name, _)| name).join(", ")
+    }
+
+    /// Nanoseconds per record by that clock of nanoseconds, of each round.
+    pub(crate) fn run(self, inputs: &Inputs<'_>, rounds: u32, clock: impl Fn() -> u64) -> Vec<f64> {
+        let count = inputs.len() as f64;
+        let timed = |work: &mut dyn FnMut()| {
+            let times = (0..rounds).map(|_| {
+                let begun = clock();
+                work();
+                (clock() - begun) as f64 / count
+            });
+            times.collect()
+        };
+        match self {
+            Self::Decode => timed(&mut || {
+                for input in &inputs.0 {
+                    let _ = black_box(decode(black_box(input.payload)));
+                }
+            }),
+            Self::DecodePeer => timed(&mut || {
+                for input in &inputs.0 {
+                    let payload = black_box(input.payload);
+                    let _ = black_box(serde_json::from_slice::<serde_json::Value>(payload));
+                }
+            }),
+            Self::Detect => {
+                let mut detecting = Detecting::new(inputs);
+                for _ in 0..WARM_UP_ROUNDS {
+                    detecting.round();
+                }
+                timed(&mut || detecting.round())
+            }
+            Self::Gather => timed(&mut || {
+                black_box(inputs.gathered());
+            }),
+            Self::Encode => {
+                let rows = inputs.gathered();
+                timed(&mut || {
+                    black_box(black_box(&rows).encode(INCARNATION, 0));
+                })
+            }
+            Self::EncodePeer => timed(&mut || {
+                black_box(inputs.json_each_row());
+            }),
+            Self::Lane => {
+                let metrics = Metrics::new(&Registry::new());
+                timed(&mut || {
+                    black_box(inputs.through_a_lane(&metrics));
+                })
+            }
+        }
+    }
+}
+
+/// A record as a stage finds it: as bytes, and decoded.
+struct Input<'a> {
+    payload: &'a [u8],
+    line: Line<'a>,
+    /// Of the record itself, ms.
+    time: i64,
+}
+
+pub(crate) struct Inputs<'a>(Vec<Input<'a>>);
+
+impl<'a> Inputs<'a> {
+    /// `path`: where the text is from, for errors.
+    pub(crate) fn of(path: &str, text: &'a str) -> Result<Self, Failure> {
+        let inputs = text.lines().zip(1..).map(|(payload, number)| {
+            let refuse = |why: &str| Failure::Record {
+                path: path.to_owned(),
+                line: number,
+                why: why.to_owned(),
+            };
+            let payload = payload.as_bytes();
+            let line = decode(payload).map_err(|unreadable| refuse(&unreadable.error))?;
+            let time = line.timestamp.ok_or_else(|| refuse("no timestamp"))?;
+            Ok(Input {
+                payload,
+                line,
+                time,
+            })
+        });
+        Ok(Self(inputs.collect::<Result<_, Failure>>()?))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them in one block.
+    pub(crate) fn gathered(&self) -> LogRows {
+        let now = Instant::now();
+        let mut gather = Gather::new(lane_id(), Limits::default(), beginning());
+        for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
+            gather.see(offset);
+            let open = gather.open(offset, now, || LogRows::of_day(input.time));
+            open.bytes += input.payload.len();
+            open.rows.push(&input.row(offset.raw()), input.attributes());
+        }
+        gather.close().map(|block| block.rows).unwrap_or_default()
+    }
+
+    /// The same rows, as text.
+    pub(crate) fn json_each_row(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let first = self.0.first().map_or(0, |input| input.time);
+        let day = Timestamp::from_millis(first).to_string();
+        let day = day.split('T').next().unwrap_or_default();
+        for (offset, input) in (0..).zip(&self.0) {
+            // A vector takes everything, and names are strings.
+            let _ = serde_json::to_writer(&mut out, &JsonRow::of(input, offset, day));
+            out.push(b'\n');
+        }
+        out
+    }
+
+    fn through_a_lane(&self, metrics: &Metrics) -> Option<pipeline::Block<LogRows>> {
+        let now = Instant::now();
+        let detectors = PartitionDetectors::new(detection::Config::default());
+        let never = Duration::MAX;
+        let limits = Limits::default();
+        let mut lane = Lane::new(lane_id(), limits, detectors, beginning(), never, now);
+        for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
+            let record = Record {
+                offset,
+                kafka_time: input.time,
+                key: Some(input.line.service.as_bytes()),
+                payload: input.payload,
+                traceparent: None,
+            };
+            // The outlets below never refuse.
+            let _ = lane.take(&record, now, metrics, &mut Closed);
+        }
+        lane.close()
+    }
+}
+
+impl Input<'_> {
+    fn row(&self, kafka_offset: i64) -> LogRow<'_> {
+        let line = &self.line;
+        LogRow {
+            timestamp: self.time,
+            timestamp_source: TimestampSource::Record,
+            service: &line.service,
+            level: line.level,
+            is_error: line.is_error(),
+            message: &line.message,
+            host: &line.host,
+            trace_id: &line.trace_id,
+            span_id: &line.span_id,
+            latency_ms: line.latency_ms,
+            status: line.status,
+            client_ip: &line.client_ip,
+            user: &line.user,
+            late: false,
+            kafka_timestamp: self.time,
+            kafka_offset,
+        }
+    }
+
+    fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.line.attributes.iter();
+        pairs.map(|(name, value)| (&**name, &**value))
+    }
+}
+
+/// Detectors that see the same records again and again, later each time.
+struct Detecting<'a> {
+    inputs: &'a Inputs<'a>,
+    detectors: PartitionDetectors,
+    findings: Vec<Finding>,
+    rounds: i64,
+    /// Event time of one round, ms.
+    span: i64,
+}
+
+impl<'a> Detecting<'a> {
+    fn new(inputs: &'a Inputs<'a>) -> Self {
+        let times = || inputs.0.iter().map(|input| input.time);
+        let span = times().max().unwrap_or(0) - times().min().unwrap_or(0) + 1;
+        Self {
+            inputs,
+            detectors: PartitionDetectors::new(detection::Config::default()),
+            findings: Vec::new(),
+            rounds: 0,
+            span,
+        }
+    }
+
+    fn round(&mut self) {
+        let later = self.rounds * self.span;
+        let first = self.rounds * self.inputs.len() as i64;
+        for (offset, input) in (first..).zip(&self.inputs.0) {
+            let line = &input.line;
+            let time = input.time + later;
+            let observation = Observation {
+                service: &line.service,
+                time: EventTime(time),
+                kafka_time: time,
+                offset,
+                is_error: line.is_error(),
+                level: line.level as u8,
+                message: &line.message,
+                trace_id: &line.trace_id,
+            };
+            black_box(self.detectors.observe(&observation, &mut self.findings));
+            self.findings.clear();
+        }
+        self.rounds += 1;
+    }
+}
+
+/// What goes into `logs`, as a sender of JSON would write it.
+#[derive(Serialize)]
+struct JsonRow<'a> {
+    timestamp: i64,
+    timestamp_source: i8,
+    service: &'a str,
+    level: u8,
+    is_error: bool,
+    message: &'a str,
+    host: &'a str,
+    trace_id: &'a str,
+    span_id: &'a str,
+    latency_ms: Option<f64>,
+    status: u16,
+    client_ip: &'a str,
+    user: &'a str,
+    attributes: Attributes<'a>,
+    late: bool,
+    kafka_timestamp: i64,
+    incarnation: &'static str,
+    kafka_partition: i32,
+    kafka_offset: i64,
+    block_day: &'a str,
+}
+
+impl<'a> JsonRow<'a> {
+    fn of(input: &'a Input<'a>, offset: i64, block_day: &'a str) -> Self {
+        let row = input.row(offset);
+        Self {
+            timestamp: row.timestamp,
+            timestamp_source: row.timestamp_source as i8,
+            service: row.service,
+            level: row.level as u8,
+            is_error: row.is_error,
+            message: row.message,
+            host: row.host,
+            trace_id: row.trace_id,
+            span_id: row.span_id,
+            latency_ms: row.latency_ms,
+            status: row.status,
+            client_ip: row.client_ip,
+            user: row.user,
+            attributes: Attributes(input),
+            late: row.late,
+            kafka_timestamp: row.kafka_timestamp,
+            incarnation: INCARNATION,
+            kafka_partition: 0,
+            kafka_offset: row.kafka_offset,
+            block_day,
+        }
+    }
+}
+
+struct Attributes<'a>(&'a Input<'a>);
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.attributes())
+    }
+}
+
+/// Nobody listens: an outlet's cost is not a stage's.
+struct Closed;
+
+impl Outlets for Closed {
+    fn dead_letter(
+        &mut self,
+        _: &LaneId,
+        _: &Record<'_>,
+        _: Reason,
+        _: &str,
+    ) -> Result<Acknowledgement, OutletError> {
+        Ok(tokio::sync::oneshot::channel().1)
+    }
+
+    fn announce(
+        &mut self,
+        _: &LaneId,
+        _: Finding,
+        _: Option<&str>,
+    ) -> Result<Acknowledgement, OutletError> {
+        Ok(tokio::sync::oneshot::channel().1)
+    }
+}
+
+fn lane_id() -> LaneId {
+    LaneId {
+        assignment: Assignment {
+            partition: Partition(0),
+            epoch: Epoch(1),
+        },
+        incarnation: Incarnation::of(uuid::Uuid::from_u128(1), "processor-stages"),
+    }
+}
+
+fn beginning() -> Beginning {
+    let first = NextOffset::resume_at(Offset::new(0));
+    Beginning {
+        replay_from: first,
+        take_from: first,
+        announced_end: None,
+    }
+}

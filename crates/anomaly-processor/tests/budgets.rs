@@ -1,0 +1,82 @@
+//! What every stage of the hot path may cost, in instructions per record, counted by callgrind.
+//!
+//! Instructions do not depend on how busy the machine is, so that a change that makes a stage dearer
+//! is seen wherever the tests run. Nothing but valgrind has to be there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use contracts::Timestamp;
+
+// The records that the benchmarks are about. It also has what only they call.
+#[allow(dead_code, reason = "a part of it is enough here")]
+#[path = "../../barograph/src/bench/lines.rs"]
+mod lines;
+
+/// Stage, and the most it may cost: what was measured on x86-64 when the budget was set, and a tenth.
+const BUDGETS: [(&str, u32); 5] = [
+    ("decode", 4_700),
+    ("detect", 390),
+    ("gather", 1_150),
+    ("encode", 910),
+    ("lane", 6_560),
+];
+
+const RECORDS: usize = 4_000;
+/// One partition's services and records per second of event time: ten seconds, a window, a round.
+const SERVICES: usize = 12;
+const RATE: u64 = 400;
+
+#[test]
+fn no_stage_costs_more_instructions_than_its_budget() {
+    let records = write_records();
+    let mut over = Vec::new();
+    for (stage, budget) in BUDGETS {
+        let reached = instructions(stage, &records);
+        if reached > f64::from(budget) {
+            over.push(format!(
+                "{stage} costs {reached:.0} instructions per record, and its budget is {budget}"
+            ));
+        }
+    }
+    assert!(
+        over.is_empty(),
+        "{}\nif that is worth it, set the budget in BUDGETS to what was measured and a tenth, and say why \
+         (they are budgets of `cargo test --release`)",
+        over.join("\n")
+    );
+}
+
+fn instructions(stage: &str, records: &Path) -> f64 {
+    let output = Command::new(env!("CARGO_BIN_EXE_processor-stages"))
+        .args(["instructions", stage])
+        .arg(records)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stage}: {said}");
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    answer["instructions"].as_f64().unwrap()
+}
+
+fn write_records() -> PathBuf {
+    let begin = Timestamp::parse("2026-11-20T12:00:00Z").unwrap();
+    let mut lines = lines::Lines::new(1, SERVICES, begin, RATE);
+    let (mut line, mut all) = (String::new(), String::new());
+    for _ in 0..RECORDS {
+        lines.write(&mut line);
+        all.push_str(&line);
+        all.push('\n');
+    }
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("budgets.jsonl");
+    fs::write(&path, all).unwrap();
+    path
+}
