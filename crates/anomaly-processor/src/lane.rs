@@ -148,6 +148,12 @@ impl Lane {
         metrics: &Metrics,
         outlets: &mut O,
     ) -> Result<(), OutletError> {
+        let hole = self.gather.hole_before(record.offset);
+        if hole > 0 {
+            metrics.skipped.inc_by(hole);
+            let id = self.gather.id();
+            tracing::debug!(partition = %id.assignment.partition, next = %self.gather.next(), offset = %record.offset, "offsets did not come");
+        }
         let replaying = match self.gather.see(record.offset) {
             gather::Seen::Again => return Ok(()),
             gather::Seen::Replay => true,

@@ -172,6 +172,11 @@ pub const GAPS: Counter = Counter::new(
     Unit::Records,
     "Records that were deleted from the topic before they were read.",
 );
+pub const SKIPPED: Counter = Counter::new(
+    "barograph_offsets_skipped_total",
+    Unit::Records,
+    "Offsets that Kafka did not deliver: transaction markers, records compacted away.",
+);
 pub const PAUSED: Gauge = Gauge::new(
     "barograph_partitions_paused",
     Unit::Partitions,
@@ -202,6 +207,7 @@ pub struct Metrics {
     pub services: Family<prometheus::Gauge>,
     pub evicted: Counters,
     pub gaps: Counters,
+    pub skipped: Counters,
     pub paused: Gauges,
 }
 
@@ -230,6 +236,7 @@ impl Metrics {
             services: registry.gauge_family(&SERVICES),
             evicted: registry.counter(&EVICTED),
             gaps: registry.counter(&GAPS),
+            skipped: registry.counter(&SKIPPED),
             paused: registry.gauge(&PAUSED),
         }
     }

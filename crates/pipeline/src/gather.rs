@@ -89,6 +89,12 @@ impl<R: Rows> Gather<R> {
         self.next
     }
 
+    /// Offsets between the newest record and `offset` that did not come: transaction markers, records
+    /// that were compacted away.
+    pub fn hole_before(&self, offset: Offset) -> u64 {
+        (offset.raw() - self.next.raw()).max(0).cast_unsigned()
+    }
+
     /// The record at `offset` has come.
     pub fn see(&mut self, offset: Offset) -> Seen {
         if offset < self.next.offset() {

@@ -403,8 +403,13 @@ impl Outlets for Sending {
             id = Uuid::from_u128(id.as_u128() ^ self.0.wall_ms() as u128);
         }
         let version = finding.version;
+        let said = format!("{finding:?}");
         let acknowledgement = self.send(move |world| {
-            *world.anomalies.entry((id, version)).or_default() += 1;
+            world
+                .anomalies
+                .entry((id, version))
+                .or_default()
+                .insert(said);
         });
         if mutant == Some(Mutant::AcknowledgementNotAwaited) {
             let (answer, at_once) = oneshot::channel();

@@ -340,8 +340,8 @@ impl Run {
     /// Against lanes that read the whole topic undisturbed.
     fn check_anomalies(&self) -> Result<Tally, String> {
         let world = self.world();
-        let mut by_records = BTreeSet::new();
-        let mut with_silence = BTreeSet::new();
+        let mut by_records = Told::new();
+        let mut with_silence = Told::new();
         let wall = 1_790_000_000_000 + self.executor.handle.now().as_millis() as i64;
         for (partition, log) in &world.log {
             let (records, all) = undisturbed(&world, *partition, log, wall);
@@ -353,14 +353,19 @@ impl Run {
             .keys()
             .map(|(id, version)| (*id, *version))
             .collect();
-        for id in &by_records {
-            if !world.anomalies.contains_key(id) {
+        for (id, said) in &by_records {
+            let Some(told) = world.anomalies.get(id) else {
                 return Err(format!("anomaly {id:?} was never told"));
+            };
+            if told.iter().any(|told| told != said) {
+                return Err(format!(
+                    "anomaly {id:?} was told as {told:#?} and is {said}"
+                ));
             }
         }
         // What an earlier life of the topic told is its own.
         if world.tally.remade_topics == 0 {
-            let known: BTreeSet<Uuid> = with_silence.iter().map(|(id, _)| *id).collect();
+            let known: BTreeSet<Uuid> = with_silence.keys().map(|(id, _)| *id).collect();
             if let Some(id) = lives.keys().find(|id| !known.contains(id)) {
                 return Err(format!("anomaly {id} was told, and is none"));
             }
@@ -372,7 +377,7 @@ impl Run {
     }
 }
 
-struct Listening(BTreeSet<(Uuid, u32)>);
+struct Listening(Told);
 
 impl Outlets for Listening {
     fn dead_letter(
@@ -392,12 +397,14 @@ impl Outlets for Listening {
         _traceparent: Option<&str>,
     ) -> Result<Acknowledgement, OutletError> {
         let id = announce::id_of(&finding, lane.incarnation, lane.assignment.partition);
-        self.0.insert((id, finding.version));
+        let said = format!("{finding:?}");
+        self.0.insert((id, finding.version), said);
         Ok(tokio::sync::oneshot::channel().1)
     }
 }
 
-type Told = BTreeSet<(Uuid, u32)>;
+/// What is said of each version of each anomaly.
+type Told = BTreeMap<(Uuid, u32), String>;
 
 /// What the records alone tell, and what they tell with the silence after them.
 fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> (Told, Told) {
@@ -424,7 +431,7 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> (T
         now,
     );
     let metrics = Metrics::new(&Registry::new());
-    let mut told = Listening(BTreeSet::new());
+    let mut told = Listening(Told::new());
     for (offset, produced) in log.iter().enumerate() {
         let record = Record {
             offset: Offset::new(offset as i64),

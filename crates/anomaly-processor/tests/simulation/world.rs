@@ -35,8 +35,8 @@ pub(crate) struct World {
     pub(crate) store: StoreState,
     /// Dead letters by life, partition and offset: how often.
     pub(crate) letters: BTreeMap<(u64, i32, i64), u32>,
-    /// Published versions of anomalies: id and version, how often.
-    pub(crate) anomalies: BTreeMap<(Uuid, u32), u32>,
+    /// Published versions of anomalies: id and version, and everything different that was said.
+    pub(crate) anomalies: BTreeMap<(Uuid, u32), BTreeSet<String>>,
     pub(crate) tally: Tally,
 }
 

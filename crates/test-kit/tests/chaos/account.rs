@@ -315,6 +315,29 @@ fn compare(told: &Versions, expected: &Versions, tally: &mut Tally) {
         "say something else than in an undisturbed run",
         other.map(|(_, anomaly)| anomaly).collect(),
     );
+    for (key, anomaly) in told {
+        if let Some(same) = expected.get(key).filter(|same| *same != anomaly) {
+            tally.violations.push(difference(anomaly, same));
+            break;
+        }
+    }
+}
+
+/// The fields in which they differ.
+fn difference(told: &Anomaly, undisturbed: &Anomaly) -> String {
+    let fields = |anomaly: &Anomaly| serde_json::to_value(anomaly).unwrap_or_default();
+    let (told, undisturbed) = (fields(told), fields(undisturbed));
+    let names = told.as_object().into_iter().flat_map(|map| map.keys());
+    let different = names.filter(|name| told[*name] != undisturbed[*name]);
+    different
+        .map(|name| {
+            format!(
+                "{name}: {} where undisturbed {}",
+                told[name], undisturbed[name]
+            )
+        })
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Nobody is a member any more, and nothing of what it committed is left.

@@ -75,6 +75,10 @@ impl Tally {
         };
         let newer = std::fs::read_to_string(log)?;
         for line in older.lines().chain(newer.lines()) {
+            if line.contains("offsets did not come") {
+                self.violations
+                    .push(format!("a topic without holes has one: {line}"));
+            }
             if line.contains("partition begins") {
                 self.intents_found += u64::from(line.contains("announced=true"));
                 if let Some(memory) = field(line, "memory=") {

@@ -139,6 +139,10 @@ impl World {
             .env("BATCH_AGE", "100ms")
             // A restart in the middle has a state to come back to.
             .env("SNAPSHOT_INTERVAL", "2s")
+            .env(
+                "LOG_LEVEL",
+                "info,anomaly_processor::lane=debug,librdkafka=off,rdkafka=off",
+            )
             // Simulated time must not be overtaken by the clock.
             .env("DETECTION_IDLE_TIMEOUT", "1h");
         let service = self
