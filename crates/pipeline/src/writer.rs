@@ -6,6 +6,7 @@
 //! - a block whose insert had no clear answer is counted before anything else happens;
 //! - nothing is sent to the store when the last proof that the partition is ours is older than the
 //!   lease;
+//! - a state of the detectors is kept only by who has just proved to own the partition;
 //! - the writer ends as soon as it is fenced, and commits nothing afterwards.
 
 use std::{sync::Arc, time::Duration};
@@ -116,6 +117,10 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
                 }
                 Work::Snapshot(snapshot, mut acknowledgements) => {
                     self.acknowledged(&mut acknowledgements).await?;
+                    // Also a proof that the partition is ours: whoever has lost it without knowing may
+                    // have missed records that nobody will miss in the store.
+                    self.commit(done, None).await?;
+                    committed = done;
                     let bytes = snapshot.state.len();
                     let kept = self.store.keep(self.id, snapshot).await;
                     if let Err(error) = &kept {
