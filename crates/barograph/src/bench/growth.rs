@@ -173,9 +173,11 @@ impl output::Report for Report {
 
     fn figures(&self) -> Vec<Figure> {
         vec![
-            Figure::without_target(
+            Figure::below(
                 "CPU per record, 10,000 services over 10",
-                hundredths(self.cpu_ratio),
+                self.cpu_ratio,
+                1.3,
+                hundredths,
             ),
             Figure::below(
                 "processor's memory with 10,000 services, MiB",

@@ -152,7 +152,7 @@ impl output::Report for Report {
 
     fn figures(&self) -> Vec<Figure> {
         vec![
-            Figure::without_target("records/s", grouped(self.records_per_second)),
+            Figure::above("records/s", self.records_per_second, 250_000.0, grouped),
             Figure::below(
                 "CPU per record over the plain pipe's",
                 self.cpu_ratio_vs_plain_pipe,
