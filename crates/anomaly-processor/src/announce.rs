@@ -13,9 +13,7 @@ use contracts::{
 };
 use detection::{Finding, Kind, Phase};
 use kafka_io::producer::{Outgoing, Producer};
-use pipeline::{
-    Assignment, Incarnation, Partition, backoff::Backoff, block::Acknowledgement, ports,
-};
+use pipeline::{Incarnation, LaneId, Partition, backoff::Backoff, block::Acknowledgement, ports};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -25,14 +23,6 @@ use crate::{
 };
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x3f0a_8d1c_52b7_5e64_9a0e_71c2_d4b8_6f15);
-
-/// Where a finding was made.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    pub topic: &'a str,
-    pub incarnation: Incarnation,
-    pub assignment: Assignment,
-}
 
 /// An anomaly on its way to ClickHouse, and who waits for it.
 type Waiting = (Anomaly, oneshot::Sender<Result<(), String>>);
@@ -61,11 +51,12 @@ impl Announcer {
         }
     }
 
-    /// Never blocks on the network.
+    /// What was found in this lane of `topic`. Never blocks on the network.
     pub fn announce(
         &self,
         finding: Finding,
-        place: Place<'_>,
+        topic: &str,
+        lane: LaneId,
         traceparent: Option<&str>,
     ) -> Result<Acknowledgement, OutletError> {
         if finding.phase == Phase::Opened {
@@ -80,7 +71,7 @@ impl Announcer {
         // The anomaly belongs to the trace of the record that crossed the line.
         let context = service_kit::telemetry::current_traceparent()
             .or_else(|| traceparent.map(str::to_owned));
-        let anomaly = anomaly_of(finding, place, now(), context);
+        let anomaly = anomaly_of(finding, topic, lane, now(), context);
         let failed =
             |error: &dyn std::fmt::Display| OutletError(format!("anomaly {}: {error}", anomaly.id));
         let payload = serde_json::to_vec(&anomaly).map_err(|error| failed(&error))?;
@@ -198,16 +189,17 @@ fn severity_of(finding: &Finding) -> Severity {
 
 fn anomaly_of(
     finding: Finding,
-    place: Place<'_>,
+    topic: &str,
+    lane: LaneId,
     published_at: Timestamp,
     traceparent: Option<String>,
 ) -> Anomaly {
     let series = series_of(&finding);
     let time = |moment: detection::EventTime| Timestamp::from_millis(moment.0);
-    let partition = place.assignment.partition.0;
+    let partition = lane.assignment.partition.0;
     Anomaly {
         schema_version: SCHEMA_VERSION,
-        id: id_of(&finding, place.incarnation, place.assignment.partition),
+        id: id_of(&finding, lane.incarnation, lane.assignment.partition),
         version: finding.version,
         state: match finding.phase {
             Phase::Opened => State::Opened,
@@ -262,8 +254,8 @@ fn anomaly_of(
             })
             .collect(),
         evidence: Evidence {
-            topic: place.topic.to_owned(),
-            incarnation: place.incarnation.to_string(),
+            topic: topic.to_owned(),
+            incarnation: lane.incarnation.to_string(),
             partition,
             first_offset: finding.offsets.0,
             last_offset: finding.offsets.1,

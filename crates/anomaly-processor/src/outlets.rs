@@ -11,7 +11,7 @@ use kafka_io::{
 use pipeline::{LaneId, block::Acknowledgement, ports::Record};
 
 use crate::{
-    announce::{Announcer, Place},
+    announce::Announcer,
     lane::{OutletError, Outlets},
     metrics::{Ending, Metrics, Why},
 };
@@ -55,12 +55,8 @@ impl Outlets for Doors {
         finding: Finding,
         traceparent: Option<&str>,
     ) -> Result<Acknowledgement, OutletError> {
-        let place = Place {
-            topic: &self.topic,
-            incarnation: lane.incarnation,
-            assignment: lane.assignment,
-        };
-        self.announcer.announce(finding, place, traceparent)
+        self.announcer
+            .announce(finding, &self.topic, *lane, traceparent)
     }
 }
 

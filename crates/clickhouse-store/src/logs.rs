@@ -19,8 +19,8 @@ pub struct LogStore {
     client: Client,
 }
 
-/// Settings of every insert whose rows are counted on.
-pub(crate) fn insert_settings<'a>(rows: &'a str, token: &'a str) -> [(&'a str, &'a str); 10] {
+/// Settings of every insert whose rows are counted on: `rows` in one server block, known by `token`.
+pub fn insert_settings<'a>(rows: &'a str, token: &'a str) -> [(&'a str, &'a str); 10] {
     [
         ("insert_deduplication_token", token),
         ("insert_deduplicate", "1"),

@@ -6,7 +6,7 @@
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, bail};
-use clickhouse_store::Client;
+use clickhouse_store::{Client, logs::insert_settings};
 
 use super::driver::Driver;
 use crate::bench::{
@@ -113,18 +113,7 @@ impl<'a> Inserting<'a> {
         };
         let rows = self.rows.to_string();
         let token = format!("stages-{}", self.inserted);
-        let settings = [
-            ("insert_deduplication_token", token.as_str()),
-            ("insert_deduplicate", "1"),
-            ("deduplicate_blocks_in_dependent_materialized_views", "1"),
-            ("async_insert", "0"),
-            ("wait_end_of_query", "1"),
-            ("max_insert_threads", "1"),
-            ("max_insert_block_size", &rows),
-            ("min_insert_block_size_rows", &rows),
-            ("min_insert_block_size_bytes", "0"),
-            ("max_partitions_per_insert_block", "0"),
-        ];
+        let settings = insert_settings(&rows, &token);
         let body = body.clone().into();
         self.client.insert(statement, &settings, body).await?;
         self.inserted += 1;
