@@ -1,0 +1,317 @@
+//! What a token is that is more than a plain word: digits, dots, slashes, colons in it.
+//!
+//! Invariant: the answer depends on the token's bytes alone. A split is at a byte inside the token, so
+//! that taking tokens apart comes to an end.
+
+use memchr::{memchr, memchr_iter, memmem, memrchr};
+
+use crate::{
+    bytes::{
+        AT, COLON, DASH, DIGIT, DOT, LETTER, NOT_HEX, PUNCTUATION, SLASH, UNDERSCORE, UPPER, WIDE,
+        classes_of, is_letter,
+    },
+    token::Kind,
+    vocabulary::{ends_fault, is_domain, is_package_root, is_source, is_unit},
+};
+
+/// Hexadecimal digits without a letter beyond `f` are a number from this length on.
+const HEX_BYTES: usize = 6;
+/// Digits that end a word, as in `ssh2`: so few may be part of its name.
+const NAME_DIGITS: usize = 2;
+/// Letters that name what the digits behind them number.
+const STEM_LETTERS: usize = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Atom {
+    Word,
+    /// Always shown as a parameter.
+    Parameter(Kind),
+    /// A parameter that is shown as it is as long as it is always the same.
+    Value(Kind),
+    /// The first so many bytes name it; the digits behind them vary. `plain`: few digits, shown as
+    /// long as they are the same.
+    Stem {
+        letters: usize,
+        plain: bool,
+    },
+    /// Two tokens with marks between them, from `before` to `after`.
+    Split {
+        before: usize,
+        after: usize,
+    },
+}
+
+/// `token`: not empty, without white space and delimiters; it neither begins nor ends with
+/// punctuation (but for the beginning of a path, and a sign). `classes`: of its bytes.
+pub(crate) fn classify(token: &[u8], classes: u16) -> Atom {
+    let slashes = SLASH | PUNCTUATION;
+    if classes & slashes != 0
+        && let Some(kind) = place(token)
+    {
+        return Atom::Parameter(kind);
+    }
+    if classes & DIGIT == 0 {
+        without_digits(token, classes)
+    } else {
+        with_digits(token, classes)
+    }
+}
+
+pub(crate) fn begins_path(token: &[u8]) -> bool {
+    token.len() > 1
+        && [&b"/"[..], b"./", b"../", b"~/"]
+            .iter()
+            .any(|root| token.starts_with(root))
+}
+
+/// The name of a constant: `SCREEN_ON`.
+pub(crate) fn is_symbol(word: &[u8]) -> bool {
+    word.len() >= 3 && classes_of(word) & !(UPPER | UNDERSCORE | DIGIT | NOT_HEX) == 0
+}
+
+/// A path, a URL, or an address behind a slash as Java prints it.
+fn place(token: &[u8]) -> Option<Kind> {
+    if begins_path(token) {
+        let is_address = classes_of(token) & !(SLASH | DIGIT | DOT | COLON) == 0;
+        return Some(if is_address {
+            Kind::Address
+        } else {
+            Kind::Path
+        });
+    }
+    // C:\Windows
+    if is_letter(token[0]) && token[1..].starts_with(b":\\") {
+        return Some(Kind::Path);
+    }
+    let scheme = memmem::find(token, b"://")?;
+    let is_scheme = scheme > 0 && classes_of(&token[..scheme]) & !(LETTER | NOT_HEX | DIGIT) == 0;
+    is_scheme.then_some(Kind::Url)
+}
+
+fn without_digits(token: &[u8], classes: u16) -> Atom {
+    if classes & AT != 0 {
+        return email(token).unwrap_or(Atom::Word);
+    }
+    if classes & COLON != 0 && memmem::find(token, b"::").is_none() {
+        return split(token, b":");
+    }
+    if classes & DOT == 0 {
+        return Atom::Word;
+    }
+    if memmem::find(token, b"..").is_some() {
+        return split(token, b"..");
+    }
+    dotted(token, classes)
+}
+
+/// A name with dots in it, and no digits.
+fn dotted(token: &[u8], classes: u16) -> Atom {
+    if classes & PUNCTUATION != 0 && memchr(b'$', token).is_none() {
+        return Atom::Word;
+    }
+    let (first, last) = ends(token);
+    let dots = memchr_iter(b'.', token).count();
+    let lower = classes & (UPPER | SLASH | UNDERSCORE) == 0;
+    let is_package = is_package_root(first) && dots >= 2;
+    if lower && !is_package && (is_domain(last) || dots >= 2 && last.len() == 2) {
+        return Atom::Parameter(Kind::Address);
+    }
+    // The class of an error, and a constant, say what happened: they are no parameters.
+    if dots < 2 || is_symbol(last) || ends_fault(last) {
+        return Atom::Word;
+    }
+    Atom::Value(Kind::Name)
+}
+
+fn with_digits(token: &[u8], classes: u16) -> Atom {
+    if classes & COLON != 0 {
+        return with_colon(token);
+    }
+    if classes & DASH != 0 && is_uuid(token) {
+        return Atom::Parameter(Kind::Uuid);
+    }
+    if token[0].is_ascii_digit() {
+        return Atom::Parameter(number(token, classes));
+    }
+    if matches!(token, [b'-' | b'+', b'0'..=b'9', ..]) {
+        return Atom::Parameter(Kind::Number);
+    }
+    if classes & AT != 0 {
+        return email(token).unwrap_or_else(|| split(token, b"@"));
+    }
+    if memchr(b'#', token).is_some() {
+        return split(token, b"#");
+    }
+    if classes & SLASH != 0 {
+        return if memchr_iter(b'/', token).count() == 1 {
+            split(token, b"/")
+        } else {
+            Atom::Parameter(Kind::Path)
+        };
+    }
+    if classes & DOT != 0 {
+        return dotted_with_digits(token, classes);
+    }
+    stem(token, classes)
+}
+
+/// Begins with a digit.
+fn number(token: &[u8], classes: u16) -> Kind {
+    if classes & !(DIGIT | DOT) == 0 {
+        let is_address = memchr_iter(b'.', token).count() == 3;
+        return if is_address {
+            Kind::Address
+        } else {
+            Kind::Number
+        };
+    }
+    if token.starts_with(b"0x") || is_hex(token, classes) {
+        return Kind::Hex;
+    }
+    let is_amount = |byte: &&u8| byte.is_ascii_digit() || **byte == b'.';
+    let unit = &token[token.iter().take_while(is_amount).count()..];
+    if is_unit(unit) || unit == b"%" {
+        return Kind::Quantity;
+    }
+    Kind::Identifier
+}
+
+fn with_colon(token: &[u8]) -> Atom {
+    let colons = memchr_iter(b':', token).count();
+    let numeric = classes_of(token) & !(DIGIT | COLON | DOT) == 0;
+    let hexadecimal = token
+        .iter()
+        .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
+    if hexadecimal && (colons >= 2 || token[0].is_ascii_digit()) {
+        let is_time = numeric && colons <= 2 && memchr_iter(b'.', token).count() <= 1;
+        return Atom::Parameter(if is_time { Kind::Time } else { Kind::Address });
+    }
+    if let Some(colon) = memrchr(b':', token)
+        && is_port(&token[colon + 1..])
+        && is_host(&token[..colon])
+    {
+        return Atom::Parameter(Kind::Address);
+    }
+    // 2026-11-21T17:00:00+01:00
+    if matches!(
+        token,
+        [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b'-', ..]
+    ) {
+        return Atom::Parameter(Kind::Time);
+    }
+    split(token, b":")
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    (1..=5).contains(&digits.len()) && classes_of(digits) == DIGIT
+}
+
+/// What may stand before a port: names with dots, but no file of source code.
+fn is_host(name: &[u8]) -> bool {
+    let classes = classes_of(name);
+    if classes & (COLON | SLASH) != 0 {
+        return false;
+    }
+    let (_, last) = ends(name);
+    let is_country = last.len() == 2 && classes_of(last) & !(LETTER | NOT_HEX) == 0;
+    match memchr_iter(b'.', name).count() {
+        0 => name == b"localhost",
+        1 => is_domain(last) || is_country && classes & UPPER == 0 && !is_source(last),
+        _ => true,
+    }
+}
+
+fn dotted_with_digits(token: &[u8], classes: u16) -> Atom {
+    if memmem::find(token, b"..").is_some() {
+        return split(token, b"..");
+    }
+    let (first, last) = ends(token);
+    // core.2275
+    let is_named = first.len() >= 2 && classes_of(first) & DIGIT == 0;
+    if is_named && first.len() + 1 + last.len() == token.len() && last[0].is_ascii_digit() {
+        return split(token, b".");
+    }
+    if is_package_root(first) {
+        return Atom::Value(Kind::Name);
+    }
+    let is_host = classes & UPPER == 0 && (is_domain(last) || last.len() == 2);
+    Atom::Parameter(if is_host {
+        Kind::Address
+    } else {
+        Kind::Identifier
+    })
+}
+
+/// Letters with digits among them, at most joined by `_` and `-`; begins with a letter or a mark.
+fn stem(token: &[u8], classes: u16) -> Atom {
+    if is_hex(token, classes) {
+        return Atom::Parameter(Kind::Hex);
+    }
+    let before = token.iter().take_while(|b| !b.is_ascii_digit()).count();
+    let digits = token[before..]
+        .iter()
+        .take_while(|b| b.is_ascii_digit())
+        .count();
+    let rest = &token[before + digits..];
+    // A sign belongs to the number: `blk_-1608`.
+    let letters = before - usize::from(before > 1 && token[before - 1] == b'-');
+    if rest.is_empty() {
+        return Atom::Stem {
+            letters,
+            plain: digits <= NAME_DIGITS,
+        };
+    }
+    if digits <= NAME_DIGITS && classes_of(rest) & DIGIT == 0 && is_letter(token[0]) {
+        return Atom::Word;
+    }
+    if token[..letters].iter().filter(|b| is_letter(**b)).count() >= STEM_LETTERS {
+        return Atom::Stem {
+            letters,
+            plain: false,
+        };
+    }
+    Atom::Parameter(Kind::Identifier)
+}
+
+/// Digits and letters up to `f`; longer ones also with dashes between.
+fn is_hex(token: &[u8], classes: u16) -> bool {
+    let others = NOT_HEX | WIDE | UNDERSCORE | PUNCTUATION | DOT;
+    classes & others == 0
+        && (classes & DASH == 0 && token.len() >= HEX_BYTES || token.len() >= 2 * HEX_BYTES)
+}
+
+/// Hexadecimal digits in groups of 8, 4, 4, 4 and 12.
+fn is_uuid(token: &[u8]) -> bool {
+    token.len() == 36
+        && token.iter().enumerate().all(|(n, byte)| match n {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn email(token: &[u8]) -> Option<Atom> {
+    let at = memchr(b'@', token)?;
+    (at > 0 && memchr(b'.', &token[at..]).is_some()).then_some(Atom::Parameter(Kind::Email))
+}
+
+/// What is before the first dot, and behind the last.
+fn ends(token: &[u8]) -> (&[u8], &[u8]) {
+    let first = memchr(b'.', token).unwrap_or(token.len());
+    let last = memrchr(b'.', token).map_or(0, |dot| dot + 1);
+    (&token[..first], &token[last..])
+}
+
+/// Splits where this is first, and the run of its first byte that begins there.
+fn split(token: &[u8], mark: &[u8]) -> Atom {
+    let Some(before) = memmem::find(token, mark) else {
+        return Atom::Word;
+    };
+    let run = token[before..]
+        .iter()
+        .take_while(|b| **b == mark[0])
+        .count();
+    Atom::Split {
+        before,
+        after: before + run,
+    }
+}

@@ -1,0 +1,294 @@
+//! How it is found out that a word is a parameter.
+//!
+//! Two forms are *neighbours* if they differ in one word only; the key with that word opened is what
+//! all of them share. When enough different words have been seen there, or when lines have a
+//! parameter there, the opened key becomes a *pattern*, and the templates of the neighbours one.
+//!
+//! Invariants: evidence only grows, and what follows from it is a union, so that the order of the
+//! lines does not matter; a pattern is known to `shapes` before a line is looked up by it; the id of
+//! joined templates is the least of their patterns' keys.
+
+use hashbrown::{HashSet, hash_map::Entry};
+
+use crate::{
+    hash,
+    miner::{ByKey, Merge, Miner, TemplateId},
+    scan::Form,
+    token::{PARAMETER, Token, What},
+    vocabulary::{announces_name, is_grammar},
+};
+
+/// So many different words where a name is announced are names.
+const ANNOUNCED: usize = 3;
+const ANYWHERE: usize = 8;
+/// The first word of a line tells what it is about more often than not.
+const LEADING: usize = 32;
+/// Words can be opened in the first places only: a mask has so many bits.
+const PLACES: usize = 64;
+/// Patterns of one shape that are tried for a line.
+const MASKS: usize = 16;
+/// Forms of a template that are told apart: beyond them, a pattern takes lines in without a trace.
+const FORMS: usize = 64;
+/// Bounds of what is kept, per template allowed.
+const KEYS_PER_TEMPLATE: usize = 4;
+const EVIDENCE_PER_TEMPLATE: usize = 16;
+
+/// Which places patterns have open, by the shape of lines.
+#[derive(Debug, Default)]
+pub(crate) struct Shapes(pub(crate) ByKey<Vec<u64>>);
+
+impl Shapes {
+    fn add(&mut self, shape: u64, mask: u64) {
+        let masks = self.0.entry(shape).or_default();
+        if masks.len() < MASKS && !masks.contains(&mask) {
+            masks.push(mask);
+            masks.sort_unstable();
+        }
+    }
+
+    pub(crate) fn keep(&mut self, shapes: impl Iterator<Item = u64>) {
+        let live: HashSet<u64> = shapes.collect();
+        self.0.retain(|shape, _| live.contains(shape));
+    }
+}
+
+/// What was seen in the place of a word, by the key that has the place open.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence(pub(crate) ByKey<Words>);
+
+impl Evidence {
+    pub(crate) fn forget(&mut self, is_known: impl Fn(u64) -> bool) {
+        self.0.retain(|_, words| {
+            words.seen.retain(|(_, form)| is_known(*form));
+            !words.seen.is_empty()
+        });
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// The hash of each word, and the key of a form that has it.
+    pub(crate) seen: Vec<(u64, u64)>,
+    /// How many make a parameter of the place.
+    pub(crate) enough: usize,
+    /// The places that are open.
+    pub(crate) mask: u64,
+    /// A parameter in this place is evidence enough.
+    pub(crate) yields: bool,
+}
+
+/// A form, or a pattern: a form with places open.
+#[derive(Clone, Copy)]
+struct Opened {
+    key: u64,
+    shape: u64,
+    mask: u64,
+}
+
+impl Miner {
+    /// The template of a pattern that a line of an unknown form matches.
+    pub(crate) fn by_pattern(&self, form: Form) -> Option<u32> {
+        let tokens = &self.scanner.tokens;
+        self.shapes.0.get(&form.shape)?.iter().find_map(|mask| {
+            let mut key = form.key;
+            let mut rest = *mask;
+            while rest != 0 {
+                let place = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                if let Some(token) = tokens.get(place).filter(|t| t.is_word()) {
+                    key = opened(key, place, token);
+                }
+            }
+            self.index.get(&key).copied()
+        })
+    }
+
+    /// A new form of a known template: evidence too, as long as there is room for it.
+    pub(crate) fn learn_form(&mut self, line: &[u8], form: Form, slot: u32) -> u32 {
+        let room = self.index.len() < KEYS_PER_TEMPLATE * self.limits.templates;
+        if let Some(Some(template)) = self.slots.get_mut(slot as usize)
+            && room
+            && template.keys.len() < FORMS
+        {
+            template.keys.push(form.key);
+            self.index.insert(form.key, slot);
+            self.gather_evidence(line, form);
+        }
+        self.index.get(&form.key).copied().unwrap_or(slot)
+    }
+
+    /// Of the form of the line that was scanned last, which `index` knows already.
+    pub(crate) fn gather_evidence(&mut self, line: &[u8], form: Form) {
+        let Form { key, shape } = form;
+        // Lines that have a word where this one has a parameter.
+        if let Some(words) = self.evidence.0.get(&key)
+            && words.yields
+        {
+            self.become_pattern(
+                Opened {
+                    key,
+                    shape,
+                    mask: words.mask,
+                },
+                key,
+            );
+        }
+        let tokens = std::mem::take(&mut self.scanner.tokens);
+        self.look_for_neighbours(
+            line,
+            &tokens,
+            Opened {
+                key,
+                shape,
+                mask: 0,
+            },
+        );
+        self.scanner.tokens = tokens;
+    }
+
+    fn look_for_neighbours(&mut self, line: &[u8], tokens: &[Token], form: Opened) {
+        let places = || tokens.iter().enumerate().take(PLACES);
+        let is_fixed = |place: usize, token: &Token| token.is_word() && form.mask >> place & 1 == 0;
+        let words = places()
+            .filter(|(place, token)| is_fixed(*place, token))
+            .count();
+        if words < 2 {
+            return;
+        }
+        for (place, token) in places() {
+            if !is_fixed(place, token) || is_grammar(token.text(line)) {
+                continue;
+            }
+            let announced = is_announced(line, &tokens[..place]);
+            let leading = !tokens[..place].iter().any(Token::is_word);
+            let yields = announced || !leading && words > 2;
+            let pattern = Opened {
+                key: opened(form.key, place, token),
+                shape: form.shape,
+                mask: form.mask | 1 << place,
+            };
+            if yields && self.index.contains_key(&pattern.key) {
+                self.become_pattern(pattern, form.key);
+                continue;
+            }
+            let room = EVIDENCE_PER_TEMPLATE * self.limits.templates;
+            let room = self.evidence.0.len() < room;
+            let words = match self.evidence.0.entry(pattern.key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) if room => new.insert(Words {
+                    seen: Vec::new(),
+                    enough: match (announced, leading) {
+                        (true, _) => ANNOUNCED,
+                        (_, true) => LEADING,
+                        _ => ANYWHERE,
+                    },
+                    mask: pattern.mask,
+                    yields,
+                }),
+                Entry::Vacant(_) => continue,
+            };
+            if !words.seen.iter().any(|(word, _)| *word == token.hash) {
+                words.seen.push((token.hash, form.key));
+            }
+            if words.seen.len() >= words.enough {
+                self.become_pattern(pattern, form.key);
+                self.look_for_neighbours(line, tokens, pattern);
+            }
+        }
+    }
+
+    /// Joins the templates that have something in the opened place. `form`: the key of one of them.
+    fn become_pattern(&mut self, pattern: Opened, form: u64) {
+        self.shapes.add(pattern.shape, pattern.mask);
+        let Some(mut slot) = self.index.get(&form).copied() else {
+            return;
+        };
+        if let Some(words) = self.evidence.0.remove(&pattern.key) {
+            for (_, other) in words.seen {
+                slot = self.unite(slot, other);
+            }
+        }
+        slot = self.unite(slot, pattern.key);
+        let known = self.index.insert(pattern.key, slot).is_some();
+        if let Some(Some(template)) = self.slots.get_mut(slot as usize) {
+            if !known {
+                template.keys.push(pattern.key);
+            }
+            let least = if template.is_pattern {
+                template.id.min(pattern.key)
+            } else {
+                pattern.key
+            };
+            template.is_pattern = true;
+            template.rename(least);
+            if !std::mem::replace(&mut template.is_news, true) {
+                self.news.push(slot);
+            }
+            let into = TemplateId(least);
+            let untold = template.untold().iter().filter(|id| **id != least);
+            self.merges.extend(untold.map(|id| Merge {
+                from: TemplateId(*id),
+                into,
+            }));
+        }
+    }
+
+    /// Makes one template of that in `slot` and that which `key` leads to.
+    fn unite(&mut self, slot: u32, key: u64) -> u32 {
+        let Some(other) = self.index.get(&key).copied().filter(|other| *other != slot) else {
+            return slot;
+        };
+        let keys = |slot: u32| match self.slots.get(slot as usize) {
+            Some(Some(template)) => template.keys.len(),
+            _ => 0,
+        };
+        let (stays, goes) = if keys(slot) >= keys(other) {
+            (slot, other)
+        } else {
+            (other, slot)
+        };
+        let Some(gone) = self.slots.get_mut(goes as usize).and_then(Option::take) else {
+            return stays;
+        };
+        self.free.push(goes);
+        for key in &gone.keys {
+            self.index.insert(*key, stays);
+        }
+        if let Some(Some(template)) = self.slots.get_mut(stays as usize) {
+            let was_news = template.is_news;
+            template.former.push(gone.id);
+            if gone.is_pattern {
+                let least = if template.is_pattern {
+                    template.id.min(gone.id)
+                } else {
+                    gone.id
+                };
+                template.rename(least);
+                template.is_pattern = true;
+            }
+            template.join(gone);
+            if !was_news {
+                self.news.push(stays);
+            }
+        }
+        stays
+    }
+}
+
+/// Whether a name comes after these tokens.
+fn is_announced(line: &[u8], before: &[Token]) -> bool {
+    let names = |word: &Token| word.what == What::Word && announces_name(word.text(line));
+    match before {
+        [.., mark] if mark.hash == hash::of_one(b'=') => true,
+        [.., word, mark] if mark.hash == hash::of_one(b':') => names(word),
+        [.., word] => names(word),
+        [] => false,
+    }
+}
+
+/// The key with a parameter in the place of this word.
+fn opened(key: u64, place: usize, word: &Token) -> u64 {
+    let spaced = u64::from(word.spaced);
+    key.wrapping_sub(hash::at(place, word.hash ^ spaced))
+        .wrapping_add(hash::at(place, PARAMETER ^ spaced))
+}

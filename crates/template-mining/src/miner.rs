@@ -1,0 +1,284 @@
+//! The miner: which template a line is of.
+//!
+//! Invariants: a line is counted once, for the template that it is given; `index` leads every key of
+//! every template to its slot and nowhere else; past the limits the least recently used go, and are
+//! counted.
+
+use std::hash::{BuildHasherDefault, Hasher};
+
+use hashbrown::HashMap;
+
+use crate::{
+    merging::{Evidence, Shapes},
+    scan::{Form, Scanner},
+    template::Template,
+    token::Parameter,
+};
+
+/// What a miner keeps and looks at, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Templates, at least 16. When there are more, the least recently used eighth is forgotten.
+    pub templates: usize,
+    /// Tokens of a line; the rest of a longer line is one parameter.
+    pub tokens: usize,
+    /// Bytes of a line; the rest of a longer line is one parameter.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            templates: 20_000,
+            tokens: 192,
+            bytes: 4096,
+        }
+    }
+}
+
+/// Names a template: the hash of the form of its lines, or of the pattern that joins their forms. The
+/// same in every process for the same lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TemplateId(pub u64);
+
+/// Lines that were given the first id belong to the second one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Merge {
+    pub from: TemplateId,
+    pub into: TemplateId,
+}
+
+/// A template's text, `<*>` for each parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    pub id: TemplateId,
+    pub text: String,
+    /// How many places of it are parameters. It only grows: of two texts for one id, that with more
+    /// is of more lines.
+    pub open_places: usize,
+}
+
+/// What is known now that was not when it was last asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    pub templates: Vec<Described>,
+    pub merges: Vec<Merge>,
+}
+
+/// A template among the others.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a>(&'a Template);
+
+impl View<'_> {
+    pub fn id(&self) -> TemplateId {
+        TemplateId(self.0.id)
+    }
+
+    /// Lines, since the template was first seen or last forgotten.
+    pub fn count(&self) -> u64 {
+        self.0.count
+    }
+
+    pub fn describe(&self) -> Described {
+        Described {
+            id: self.id(),
+            text: self.0.text(),
+            open_places: self.0.open_places(),
+        }
+    }
+}
+
+/// Keys are hashes already.
+#[derive(Default)]
+pub(crate) struct Keyed(u64);
+
+impl Hasher for Keyed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = crate::hash::of(bytes);
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
+pub(crate) type ByKey<V> = HashMap<u64, V, BuildHasherDefault<Keyed>>;
+
+/// Finds the templates of lines, one line after the other.
+pub struct Miner {
+    pub(crate) limits: Limits,
+    pub(crate) scanner: Scanner,
+    pub(crate) index: ByKey<u32>,
+    pub(crate) slots: Vec<Option<Template>>,
+    pub(crate) free: Vec<u32>,
+    pub(crate) shapes: Shapes,
+    pub(crate) evidence: Evidence,
+    /// Slots of templates that are news.
+    pub(crate) news: Vec<u32>,
+    pub(crate) merges: Vec<Merge>,
+    pub(crate) lines: u64,
+    pub(crate) evicted: u64,
+    pub(crate) evicted_lines: u64,
+}
+
+impl Miner {
+    pub fn new(limits: Limits) -> Self {
+        let limits = Limits {
+            templates: limits.templates.max(16),
+            ..limits
+        };
+        Self {
+            limits,
+            scanner: Scanner::new(limits.bytes, limits.tokens),
+            index: ByKey::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            shapes: Shapes::default(),
+            evidence: Evidence::default(),
+            news: Vec::new(),
+            merges: Vec::new(),
+            lines: 0,
+            evicted: 0,
+            evicted_lines: 0,
+        }
+    }
+
+    /// The template of a line, as far as is known now: a later [`Merge`] may give it another id.
+    /// Any bytes are a line; it may have line breaks in it.
+    pub fn observe(&mut self, line: &[u8]) -> TemplateId {
+        self.lines += 1;
+        let form = self.scanner.scan(line);
+        let slot = match self.index.get(&form.key) {
+            Some(slot) => *slot,
+            None => self.place(line, form),
+        };
+        let Some(Some(template)) = self.slots.get_mut(slot as usize) else {
+            // `index` leads to templates only.
+            return TemplateId(form.key);
+        };
+        template.count += 1;
+        template.touched = self.lines;
+        if template.is_changed_by(&self.scanner.tokens) {
+            let told = template.is_news;
+            template.take_in(&self.scanner.tokens);
+            if template.is_news && !told {
+                self.news.push(slot);
+            }
+        }
+        TemplateId(template.id)
+    }
+
+    /// The parameters of the line that was last observed, in their order.
+    pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        self.scanner.tokens.iter().filter_map(|token| {
+            Some(Parameter {
+                bytes: token.start as usize..token.end as usize,
+                kind: token.kind()?,
+            })
+        })
+    }
+
+    /// What is new since this was last called: texts in the order in which they became news, merges
+    /// in the order in which they were found.
+    pub fn take_changes(&mut self) -> Changes {
+        let mut templates = Vec::new();
+        for slot in std::mem::take(&mut self.news) {
+            if let Some(Some(template)) = self.slots.get_mut(slot as usize)
+                && std::mem::take(&mut template.is_news)
+            {
+                templates.push(View(template).describe());
+            }
+        }
+        Changes {
+            templates,
+            merges: std::mem::take(&mut self.merges),
+        }
+    }
+
+    /// The templates that are kept, in no order.
+    pub fn templates(&self) -> impl Iterator<Item = View<'_>> {
+        self.slots.iter().flatten().map(View)
+    }
+
+    /// How many templates are kept.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lines observed: the sum of the counts of [`templates`](Self::templates) and
+    /// [`evicted_lines`](Self::evicted_lines).
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// Templates forgotten because there were too many.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Lines of templates that were forgotten.
+    pub fn evicted_lines(&self) -> u64 {
+        self.evicted_lines
+    }
+
+    /// A slot for a line of an unknown form.
+    fn place(&mut self, line: &[u8], form: Form) -> u32 {
+        if let Some(slot) = self.by_pattern(form) {
+            return self.learn_form(line, form, slot);
+        }
+        self.scanner.with_texts = true;
+        self.scanner.scan(line);
+        self.scanner.with_texts = false;
+        if self.len() >= self.limits.templates {
+            self.evict();
+        }
+        let template = Template::new(
+            form.key,
+            form.shape,
+            &self.scanner.tokens,
+            &self.scanner.texts,
+        );
+        let slot = if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = Some(template);
+            slot
+        } else {
+            self.slots.push(Some(template));
+            (self.slots.len() - 1) as u32
+        };
+        self.news.push(slot);
+        self.index.insert(form.key, slot);
+        self.gather_evidence(line, form);
+        self.index.get(&form.key).copied().unwrap_or(slot)
+    }
+
+    /// Forgets the eighth of the templates that was not used for longest.
+    fn evict(&mut self) {
+        let mut touched: Vec<_> = self.slots.iter().flatten().map(|t| t.touched).collect();
+        let goes = touched.len() / 8;
+        let (_, last, _) = touched.select_nth_unstable(goes);
+        let last = *last;
+        for (slot, kept) in self.slots.iter_mut().enumerate() {
+            if let Some(template) = kept.take_if(|t| t.touched < last) {
+                self.evicted += 1;
+                self.evicted_lines += template.count;
+                for key in &template.keys {
+                    self.index.remove(key);
+                }
+                self.free.push(slot as u32);
+            }
+        }
+        self.news
+            .retain(|slot| self.slots.get(*slot as usize).is_some_and(Option::is_some));
+        self.evidence.forget(|key| self.index.contains_key(&key));
+        let patterns = self.slots.iter().flatten().filter(|t| t.is_pattern);
+        self.shapes.keep(patterns.map(|t| t.shape));
+    }
+}

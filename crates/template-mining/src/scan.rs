@@ -1,0 +1,439 @@
+//! One pass over a line: its tokens, and the keys that its form goes by.
+//!
+//! Invariants: the answer is a function of the line and the limits alone; time is linear in the bytes
+//! looked at; once the vectors have grown, nothing is allocated unless texts are asked for.
+
+use crate::{
+    atom::{self, Atom, is_symbol},
+    bytes::{
+        COLON, DASH, DELIMITER, DIGIT, DOT, END, LOWER, NOT_HEX, PLAIN, PUNCTUATION, SPACE,
+        UNDERSCORE, UPPER, class, classes_of, is_alphanumeric, is_letter,
+    },
+    clock, hash,
+    token::{Kind, PARAMETER, Token, What},
+    trace,
+    vocabulary::{is_literal, is_unit},
+};
+
+/// Sets the letters of a word with digits apart from the same letters as a word.
+const STEM: u64 = 0xc2b2_ae3d_27d4_eb4f;
+/// So many asterisks stand for a value.
+const REDACTED: usize = 4;
+/// How far back a line that is cut is cut to the end of a word.
+const CUT_BYTES: usize = 256;
+
+pub(crate) struct Scanner {
+    pub(crate) tokens: Vec<Token>,
+    /// Only when asked for: what a template shows for the token of the same number.
+    pub(crate) texts: Vec<String>,
+    pub(crate) with_texts: bool,
+    max_bytes: usize,
+    max_tokens: usize,
+}
+
+/// What a line goes by: sums over its tokens, so that a word can be exchanged for a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) key: u64,
+    /// The key as if every word were a parameter.
+    pub(crate) shape: u64,
+}
+
+/// A run of bytes, and whether white space stands before it.
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) spaced: bool,
+}
+
+impl Scanner {
+    pub(crate) fn new(max_bytes: usize, max_tokens: usize) -> Self {
+        Self {
+            tokens: Vec::new(),
+            texts: Vec::new(),
+            with_texts: false,
+            max_bytes,
+            max_tokens,
+        }
+    }
+
+    pub(crate) fn scan(&mut self, line: &[u8]) -> Form {
+        self.tokens.clear();
+        self.texts.clear();
+        let (line, mut cut) = head(line, self.max_bytes);
+        let mut at = 0;
+        let mut spaced = false;
+        while let Some(byte) = line.get(at) {
+            let first = class(*byte);
+            if first & SPACE != 0 {
+                spaced = true;
+                if *byte == b'\n'
+                    && let Some(end) = trace::frames(line, at)
+                {
+                    self.parameter(
+                        line,
+                        Span {
+                            start: at + 1,
+                            end,
+                            spaced,
+                        },
+                        Kind::Frames,
+                        true,
+                    );
+                    at = end;
+                } else {
+                    at += 1;
+                }
+                continue;
+            }
+            if self.tokens.len() >= self.max_tokens {
+                cut = true;
+                break;
+            }
+            if first & DELIMITER != 0 {
+                at = self.delimiter(line, at, spaced);
+            } else {
+                at = self.run(line, at, first, spaced);
+            }
+            spaced = false;
+        }
+        if cut {
+            let rest = Span {
+                start: at,
+                end: line.len(),
+                spaced,
+            };
+            self.parameter(line, rest, Kind::Rest, true);
+        }
+        self.form()
+    }
+
+    /// Bytes up to the next white space or delimiter; where reading goes on.
+    fn run(&mut self, line: &[u8], start: usize, first: u16, spaced: bool) -> usize {
+        let (mut before, mut last) = (0, first);
+        let mut end = start + 1;
+        while let Some(byte) = line.get(end) {
+            let next = class(*byte);
+            if next & END != 0 {
+                // An apostrophe inside a word belongs to it.
+                let inside = *byte == b'\''
+                    && is_letter(line[end - 1])
+                    && line.get(end + 1).is_some_and(|b| is_letter(*b));
+                if !inside {
+                    break;
+                }
+            }
+            before |= last;
+            last = next & !END;
+            end += 1;
+        }
+        // An arrow between two values is none of theirs.
+        if last & DASH != 0 && end - start > 1 && line.get(end) == Some(&b'>') {
+            end -= 1;
+            last = 0;
+        }
+        let span = Span { start, end, spaced };
+        let classes = before | last;
+        if classes & !PLAIN == 0 {
+            return self.word(line, span, classes);
+        }
+        if classes == DIGIT {
+            return self.number(line, span);
+        }
+        // The usual end of a phrase, without the detour.
+        if before & !PLAIN == 0 && last & (COLON | DOT) != 0 && end - start > 1 {
+            let stop = self.word(
+                line,
+                Span {
+                    end: end - 1,
+                    ..span
+                },
+                before,
+            );
+            if stop < end {
+                self.mark(
+                    line,
+                    Span {
+                        start: end - 1,
+                        end,
+                        spaced: false,
+                    },
+                );
+            }
+            return stop.max(end);
+        }
+        let span = if line.get(end) == Some(&b'=') {
+            Span {
+                end: query(line, start, end),
+                ..span
+            }
+        } else {
+            span
+        };
+        self.mixed(line, span);
+        span.end
+    }
+
+    /// A word, unless it stands for a value; where reading goes on.
+    fn word(&mut self, line: &[u8], span: Span, classes: u16) -> usize {
+        let word = &line[span.start..span.end];
+        if word.len() <= 9 {
+            if is_literal(word) {
+                self.parameter(line, span, Kind::Literal, true);
+                return span.end;
+            }
+            if classes & UPPER != 0
+                && word.len() >= 3
+                && let Some(end) = clock::date(line, span.start, span.end, self.follows_number())
+            {
+                self.parameter(line, Span { end, ..span }, Kind::Time, true);
+                return end;
+            }
+        }
+        if word.len() <= 12 && self.follows_number() && is_unit(word) {
+            self.make_quantity(line, span.end);
+        } else if classes & (NOT_HEX | UNDERSCORE | DASH) == 0 && word.len() >= 8 {
+            self.parameter(line, span, Kind::Hex, true);
+        } else {
+            let symbol = classes & (LOWER | UNDERSCORE) == UNDERSCORE && is_symbol(word);
+            self.word_or_value(line, span, symbol);
+        }
+        span.end
+    }
+
+    fn word_or_value(&mut self, line: &[u8], span: Span, symbol: bool) {
+        if !symbol && self.in_place_of_value(line, span) {
+            self.parameter(line, span, Kind::Word, false);
+        } else {
+            self.push(
+                line,
+                span,
+                hash::of(&line[span.start..span.end]),
+                What::Word,
+            );
+        }
+    }
+
+    fn number(&mut self, line: &[u8], span: Span) -> usize {
+        let mut end = span.end;
+        // Thousands: 1,234,567
+        let mut most = span.start + 3;
+        while end <= most
+            && line.get(end) == Some(&b',')
+            && line
+                .get(end + 1..end + 4)
+                .is_some_and(|group| classes_of(group) == DIGIT)
+            && !line.get(end + 4).is_some_and(|b| is_alphanumeric(*b))
+        {
+            end += 4;
+            most = end;
+        }
+        self.parameter(line, Span { end, ..span }, Kind::Number, true);
+        end
+    }
+
+    /// A run with more in it than a word or a number: marks around it, and what is between.
+    fn mixed(&mut self, line: &[u8], span: Span) {
+        let Span { start, end, spaced } = span;
+        let run = &line[start..end];
+        let marks = COLON | DOT | PUNCTUATION;
+        let lead = if atom::begins_path(run) {
+            0
+        } else {
+            run.iter().take_while(|b| class(**b) & marks != 0).count()
+        };
+        if lead == run.len() {
+            // `****`: a value that somebody is not to see.
+            if run.len() >= REDACTED && run.iter().all(|b| *b == b'*') {
+                self.parameter(line, span, Kind::Literal, true);
+            } else {
+                self.mark(line, span);
+            }
+            return;
+        }
+        let tail = run
+            .iter()
+            .rev()
+            .take_while(|b| class(**b) & marks != 0 && **b != b'%')
+            .count();
+        // A plus sign belongs to its number.
+        let signed = lead > 0 && run[lead - 1] == b'+' && run[lead].is_ascii_digit();
+        let from = start + lead - usize::from(signed);
+        let to = end - tail;
+        if from > start {
+            self.mark(
+                line,
+                Span {
+                    start,
+                    end: from,
+                    spaced,
+                },
+            );
+        }
+        self.atoms(
+            line,
+            Span {
+                start: from,
+                end: to,
+                spaced: spaced && from == start,
+            },
+        );
+        if tail > 0 {
+            self.mark(
+                line,
+                Span {
+                    start: to,
+                    end,
+                    spaced: false,
+                },
+            );
+        }
+    }
+
+    fn atoms(&mut self, line: &[u8], mut span: Span) {
+        while span.start < span.end {
+            let token = &line[span.start..span.end];
+            let classes = classes_of(token);
+            if classes & !PLAIN == 0 {
+                self.word(line, span, classes);
+                return;
+            }
+            match atom::classify(token, classes) {
+                Atom::Word => self.word_or_value(line, span, is_symbol(token)),
+                Atom::Parameter(kind) => self.parameter(line, span, kind, true),
+                Atom::Value(kind) => self.parameter(line, span, kind, false),
+                Atom::Stem { letters, plain } => {
+                    if self.in_place_of_value(line, span) {
+                        self.parameter(line, span, Kind::Identifier, !plain);
+                    } else {
+                        let hash = hash::mix(hash::of(&token[..letters]), STEM);
+                        self.push(line, span, hash, What::Stem(Kind::Identifier));
+                        if !plain {
+                            self.mask();
+                        }
+                        self.fold_list();
+                    }
+                }
+                Atom::Split { before, after } => {
+                    let mark = Span {
+                        start: span.start + before,
+                        end: span.start + after,
+                        spaced: span.spaced && before == 0,
+                    };
+                    self.atoms(
+                        line,
+                        Span {
+                            end: mark.start,
+                            ..span
+                        },
+                    );
+                    self.mark(line, mark);
+                    span = Span {
+                        start: mark.end,
+                        end: span.end,
+                        spaced: false,
+                    };
+                    continue;
+                }
+            }
+            return;
+        }
+    }
+
+    pub(crate) fn mark(&mut self, line: &[u8], span: Span) {
+        self.push(
+            line,
+            span,
+            hash::of(&line[span.start..span.end]),
+            What::Mark,
+        );
+    }
+
+    /// `varies`: shown as a parameter even if it is always the same.
+    pub(crate) fn parameter(&mut self, line: &[u8], span: Span, kind: Kind, varies: bool) {
+        self.push(line, span, PARAMETER, What::Parameter(kind));
+        if varies {
+            self.mask();
+        }
+        self.fold_list();
+    }
+
+    pub(crate) fn push(&mut self, line: &[u8], span: Span, hash: u64, what: What) {
+        let text = &line[span.start..span.end];
+        let masked = if what == What::Word || what == What::Mark {
+            hash
+        } else {
+            hash::of(text)
+        };
+        self.tokens.push(Token {
+            start: span.start as u32,
+            end: span.end as u32,
+            hash,
+            masked,
+            what,
+            spaced: span.spaced,
+        });
+        if self.with_texts {
+            self.texts.push(String::from_utf8_lossy(text).into_owned());
+        }
+    }
+
+    /// The last token is shown as `<*>` whatever it is.
+    fn mask(&mut self) {
+        if let Some(token) = self.tokens.last_mut() {
+            token.masked = PARAMETER;
+        }
+        if let Some(text) = self.texts.last_mut() {
+            "<*>".clone_into(text);
+        }
+    }
+
+    /// Right behind `=`; or behind `= `, if it is no key itself.
+    fn in_place_of_value(&self, line: &[u8], span: Span) -> bool {
+        self.tokens.last().is_some_and(|mark| {
+            mark.hash == hash::of_one(b'=') && (!span.spaced || line.get(span.end) != Some(&b'='))
+        })
+    }
+
+    fn form(&self) -> Form {
+        let (mut key, mut shape) = (0_u64, 0_u64);
+        for (place, token) in self.tokens.iter().enumerate() {
+            let spaced = u64::from(token.spaced);
+            let part = hash::at(place, token.hash ^ spaced);
+            key = key.wrapping_add(part);
+            shape = shape.wrapping_add(if token.is_word() {
+                hash::at(place, PARAMETER ^ spaced)
+            } else {
+                part
+            });
+        }
+        Form { key, shape }
+    }
+}
+
+/// `/search?q` up to `=`: where the rest of the query ends, if it is one.
+fn query(line: &[u8], start: usize, end: usize) -> usize {
+    let run = &line[start..end];
+    let place = atom::begins_path(run) || run.windows(3).any(|w| w == b"://");
+    if !place || !run.contains(&b'?') {
+        return end;
+    }
+    let is_part =
+        |byte: &u8| class(*byte) & END == 0 || matches!(byte, b'=' | b',' | b';' | b'[' | b']');
+    end + line[end..].iter().take_while(|byte| is_part(byte)).count()
+}
+
+/// As much of a line as is looked at, to the end of a word, and whether that is less than all.
+fn head(line: &[u8], max_bytes: usize) -> (&[u8], bool) {
+    if line.len() <= max_bytes {
+        return (line, false);
+    }
+    let head = &line[..max_bytes];
+    let back = head
+        .iter()
+        .rev()
+        .take(CUT_BYTES)
+        .position(u8::is_ascii_whitespace);
+    (&head[..max_bytes - back.unwrap_or(0)], true)
+}

@@ -1,0 +1,158 @@
+//! What holds for any lines, in any order, on any number of miners.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use template_mining::{Limits, Merge, Miner, TemplateId};
+
+/// Lines as programs print them, some with names of which there are few or many.
+fn line() -> impl Strategy<Value = String> {
+    let name = select(
+        "alice bob carol dave erin frank grace heidi ivan judy mallory niaj olivia peggy rupert sybil trent"
+            .split(' ')
+            .collect::<Vec<_>>(),
+    );
+    let state = select(vec!["open", "closed", "half open"]);
+    (
+        0..9_u8,
+        name.clone(),
+        name,
+        state,
+        any::<u16>(),
+        any::<u64>(),
+    )
+        .prop_map(|(which, a, b, state, small, large)| match which {
+            0 => format!("session {large:x} opened for user {a}"),
+            1 => format!(
+                "{a} sent {small} bytes to {b} in {}.{} ms",
+                small / 7,
+                small % 7
+            ),
+            2 => format!("circuit breaker is {state} after {small} failures"),
+            3 => format!(
+                "GET /api/{a}/{small} took {small}ms status={}",
+                200 + small % 4
+            ),
+            4 => format!("cache {b} miss key={a}:{large} size={small} B (0.{small} KB)"),
+            5 => format!("moving blocks {small}, {large}, {small} away from node {b}"),
+            6 => format!("leader of {a} changed"),
+            7 => format!("worker-{} ready=\"{a}\" peers=[{b} {a}]", small % 40),
+            _ => "shutting down".to_owned(),
+        })
+}
+
+fn mine(lines: &[String]) -> (Miner, Vec<TemplateId>, Vec<Merge>) {
+    let mut miner = Miner::new(Limits::default());
+    let ids = lines.iter().map(|l| miner.observe(l.as_bytes())).collect();
+    let merges = miner.take_changes().merges;
+    (miner, ids, merges)
+}
+
+fn follow(merges: &[Merge]) -> impl Fn(TemplateId) -> TemplateId {
+    let mut into: HashMap<TemplateId, TemplateId> = HashMap::new();
+    for merge in merges {
+        let least = into.entry(merge.from).or_insert(merge.into);
+        *least = merge.into.min(*least);
+    }
+    move |mut id| {
+        while let Some(next) = into.get(&id) {
+            id = *next;
+        }
+        id
+    }
+}
+
+/// The id that each line ends with, by its text.
+fn ends(lines: &[String]) -> BTreeMap<String, TemplateId> {
+    let (_, ids, merges) = mine(lines);
+    let last = follow(&merges);
+    lines
+        .iter()
+        .cloned()
+        .zip(ids.into_iter().map(last))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn counts_add_up(lines in vec(line(), 0..600)) {
+        let (miner, ids, merges) = mine(&lines);
+        let last = follow(&merges);
+        let mut counts: HashMap<TemplateId, u64> = HashMap::new();
+        for id in ids {
+            *counts.entry(last(id)).or_default() += 1;
+        }
+        let kept: HashMap<_, _> = miner.templates().map(|t| (t.id(), t.count())).collect();
+        prop_assert_eq!(kept, counts);
+        prop_assert_eq!(miner.lines(), lines.len() as u64);
+    }
+
+    #[test]
+    fn counts_add_up_when_templates_are_forgotten(lines in vec("[a-f]{1,3} [a-f]{1,3} done", 0..600)) {
+        let mut miner = Miner::new(Limits { templates: 16, ..Limits::default() });
+        for line in &lines {
+            miner.observe(line.as_bytes());
+            prop_assert!(miner.len() <= 16);
+        }
+        let kept: u64 = miner.templates().map(|t| t.count()).sum();
+        prop_assert_eq!(kept + miner.evicted_lines(), lines.len() as u64);
+    }
+
+    #[test]
+    fn the_order_does_not_matter(lines in vec(line(), 0..600), seed in any::<u64>()) {
+        use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+        let mut shuffled = lines.clone();
+        shuffled.shuffle(&mut StdRng::seed_from_u64(seed));
+        prop_assert_eq!(ends(&lines), ends(&shuffled));
+        let texts = |lines: &[String]| {
+            let (miner, ..) = mine(lines);
+            miner.templates().map(|t| (t.id(), t.describe().text)).collect::<BTreeMap<_, _>>()
+        };
+        prop_assert_eq!(texts(&lines), texts(&shuffled));
+    }
+
+    #[test]
+    fn a_snapshot_changes_nothing(lines in vec(line(), 0..300), at in any::<prop::sample::Index>()) {
+        let (whole, ids, _) = mine(&lines);
+        let at = if lines.is_empty() { 0 } else { at.index(lines.len()) };
+        let (before, ..) = mine(&lines[..at]);
+        let mut after = Miner::restore(&before.snapshot(), Limits::default()).unwrap();
+        for (line, id) in lines.iter().zip(&ids).skip(at) {
+            prop_assert_eq!(after.observe(line.as_bytes()), *id);
+        }
+        after.take_changes();
+        prop_assert_eq!(after.snapshot(), whole.snapshot());
+    }
+
+    #[test]
+    fn any_bytes_are_a_line(lines in vec(vec(any::<u8>(), 0..300), 0..50)) {
+        let mut miner = Miner::new(Limits { templates: 20, tokens: 12, bytes: 100 });
+        for line in &lines {
+            miner.observe(line);
+            let mut end = 0;
+            for parameter in miner.parameters() {
+                prop_assert!(end <= parameter.bytes.start && parameter.bytes.start <= parameter.bytes.end);
+                end = parameter.bytes.end;
+            }
+            prop_assert!(end <= line.len());
+        }
+        let kept: u64 = miner.templates().map(|t| t.count()).sum();
+        prop_assert_eq!(kept + miner.evicted_lines(), lines.len() as u64);
+        Miner::restore(&miner.snapshot(), Limits::default()).unwrap();
+    }
+
+    #[test]
+    fn damaged_snapshots_are_refused(lines in vec(line(), 0..50), at in any::<prop::sample::Index>(), with in any::<u8>()) {
+        let (miner, ..) = mine(&lines);
+        let mut bytes = miner.snapshot();
+        let at = at.index(bytes.len());
+        prop_assume!(bytes[at] != with);
+        bytes[at] = with;
+        prop_assert!(Miner::restore(&bytes, Limits::default()).is_err());
+        prop_assert!(Miner::restore(&bytes[..at], Limits::default()).is_err());
+    }
+}
