@@ -3,7 +3,7 @@
 //! Invariant: the answer depends on the token's bytes alone. A split is at a byte inside the token, so
 //! that taking tokens apart comes to an end.
 
-use memchr::{memchr, memchr_iter, memmem, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use crate::{
     bytes::{
@@ -83,7 +83,7 @@ fn place(token: &[u8]) -> Option<Kind> {
     if is_letter(token[0]) && token[1..].starts_with(b":\\") {
         return Some(Kind::Path);
     }
-    let scheme = memmem::find(token, b"://")?;
+    let scheme = memchr(b':', token).filter(|colon| token[*colon..].starts_with(b"://"))?;
     let is_scheme = scheme > 0 && classes_of(&token[..scheme]) & !(LETTER | NOT_HEX | DIGIT) == 0;
     is_scheme.then_some(Kind::Url)
 }
@@ -92,14 +92,14 @@ fn without_digits(token: &[u8], classes: u16) -> Atom {
     if classes & AT != 0 {
         return email(token).unwrap_or(Atom::Word);
     }
-    if classes & COLON != 0 && memmem::find(token, b"::").is_none() {
-        return split(token, b":");
+    if classes & COLON != 0 && doubled(token, b':').is_none() {
+        return split(token, b':');
     }
     if classes & DOT == 0 {
         return Atom::Word;
     }
-    if memmem::find(token, b"..").is_some() {
-        return split(token, b"..");
+    if let Some(dots) = doubled(token, b'.') {
+        return split_at(token, dots);
     }
     dotted(token, classes)
 }
@@ -130,6 +130,9 @@ fn with_digits(token: &[u8], classes: u16) -> Atom {
     if classes & DASH != 0 && is_uuid(token) {
         return Atom::Parameter(Kind::Uuid);
     }
+    if memchr(b'#', token).is_some() {
+        return split(token, b'#');
+    }
     if token[0].is_ascii_digit() {
         return Atom::Parameter(number(token, classes));
     }
@@ -137,14 +140,11 @@ fn with_digits(token: &[u8], classes: u16) -> Atom {
         return Atom::Parameter(Kind::Number);
     }
     if classes & AT != 0 {
-        return email(token).unwrap_or_else(|| split(token, b"@"));
-    }
-    if memchr(b'#', token).is_some() {
-        return split(token, b"#");
+        return email(token).unwrap_or_else(|| split(token, b'@'));
     }
     if classes & SLASH != 0 {
         return if memchr_iter(b'/', token).count() == 1 {
-            split(token, b"/")
+            split(token, b'/')
         } else {
             Atom::Parameter(Kind::Path)
         };
@@ -199,7 +199,16 @@ fn with_colon(token: &[u8]) -> Atom {
     ) {
         return Atom::Parameter(Kind::Time);
     }
-    split(token, b":")
+    // 10.0.0.7:80:refused
+    let is_address = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b':' | b'.');
+    let numbers = token.iter().take_while(|byte| is_address(byte)).count();
+    if numbers > 0 && token[numbers - 1] == b':' {
+        return Atom::Split {
+            before: numbers - 1,
+            after: numbers,
+        };
+    }
+    split(token, b':')
 }
 
 fn is_port(digits: &[u8]) -> bool {
@@ -222,14 +231,14 @@ fn is_host(name: &[u8]) -> bool {
 }
 
 fn dotted_with_digits(token: &[u8], classes: u16) -> Atom {
-    if memmem::find(token, b"..").is_some() {
-        return split(token, b"..");
+    if let Some(dots) = doubled(token, b'.') {
+        return split_at(token, dots);
     }
     let (first, last) = ends(token);
     // core.2275
     let is_named = first.len() >= 2 && classes_of(first) & DIGIT == 0;
     if is_named && first.len() + 1 + last.len() == token.len() && last[0].is_ascii_digit() {
-        return split(token, b".");
+        return split(token, b'.');
     }
     if is_package_root(first) {
         return Atom::Value(Kind::Name);
@@ -301,15 +310,19 @@ fn ends(token: &[u8]) -> (&[u8], &[u8]) {
     (&token[..first], &token[last..])
 }
 
-/// Splits where this is first, and the run of its first byte that begins there.
-fn split(token: &[u8], mark: &[u8]) -> Atom {
-    let Some(before) = memmem::find(token, mark) else {
-        return Atom::Word;
-    };
-    let run = token[before..]
-        .iter()
-        .take_while(|b| **b == mark[0])
-        .count();
+/// Where this byte first stands twice.
+fn doubled(token: &[u8], byte: u8) -> Option<usize> {
+    memchr_iter(byte, token).find(|at| token.get(at + 1) == Some(&byte))
+}
+
+/// Splits at this mark where it stands first, and at what follows of it.
+fn split(token: &[u8], mark: u8) -> Atom {
+    memchr(mark, token).map_or(Atom::Word, |before| split_at(token, before))
+}
+
+fn split_at(token: &[u8], before: usize) -> Atom {
+    let mark = token[before];
+    let run = token[before..].iter().take_while(|b| **b == mark).count();
     Atom::Split {
         before,
         after: before + run,

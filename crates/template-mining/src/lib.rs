@@ -18,6 +18,7 @@ mod clock;
 mod enclosed;
 mod fold;
 mod hash;
+mod ids;
 mod merging;
 mod miner;
 mod scan;
@@ -27,6 +28,7 @@ mod token;
 mod trace;
 mod vocabulary;
 
+pub use ids::Ids;
 pub use miner::{Changes, Described, Limits, Merge, Miner, TemplateId, View};
 pub use state::SnapshotError;
 pub use token::{Kind, Parameter};

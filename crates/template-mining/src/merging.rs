@@ -13,7 +13,6 @@ use hashbrown::{HashSet, hash_map::Entry};
 use crate::{
     hash,
     miner::{ByKey, Merge, Miner, TemplateId},
-    scan::Form,
     token::{PARAMETER, Token, What},
     vocabulary::{announces_name, is_grammar},
 };
@@ -75,6 +74,14 @@ pub(crate) struct Words {
     pub(crate) mask: u64,
     /// A parameter in this place is evidence enough.
     pub(crate) yields: bool,
+}
+
+/// What a line goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) key: u64,
+    /// The key as if every word were a parameter: the same for the forms that may be one some day.
+    pub(crate) shape: u64,
 }
 
 /// A form, or a pattern: a form with places open.
@@ -167,9 +174,16 @@ impl Miner {
                 shape: form.shape,
                 mask: form.mask | 1 << place,
             };
-            if yields && self.index.contains_key(&pattern.key) {
-                self.become_pattern(pattern, form.key);
-                continue;
+            if yields {
+                if self.index.contains_key(&pattern.key) {
+                    self.become_pattern(pattern, form.key);
+                    continue;
+                }
+                if let Some(slot) = self.index.get(&form.key)
+                    && let Some(Some(template)) = self.slots.get_mut(*slot as usize)
+                {
+                    template.would_join(pattern.key);
+                }
             }
             let room = EVIDENCE_PER_TEMPLATE * self.limits.templates;
             let room = self.evidence.0.len() < room;

@@ -9,8 +9,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
 use crate::{
-    merging::{Evidence, Shapes},
-    scan::{Form, Scanner},
+    merging::{Evidence, Form, Shapes},
+    scan::Scanner,
     template::Template,
     token::Parameter,
 };
@@ -53,6 +53,9 @@ pub struct Merge {
 pub struct Described {
     pub id: TemplateId,
     pub text: String,
+    /// Patterns that lines of this template belong to, should another miner have found one of them:
+    /// see [`Ids`](crate::Ids).
+    pub joins: Vec<TemplateId>,
     /// How many places of it are parameters. It only grows: of two texts for one id, that with more
     /// is of more lines.
     pub open_places: usize,
@@ -79,10 +82,20 @@ impl View<'_> {
         self.0.count
     }
 
+    fn joins(&self) -> impl Iterator<Item = TemplateId> {
+        let others = self
+            .0
+            .joins
+            .iter()
+            .filter(|pattern| !self.0.keys.contains(pattern));
+        others.copied().map(TemplateId)
+    }
+
     pub fn describe(&self) -> Described {
         Described {
             id: self.id(),
             text: self.0.text(),
+            joins: self.joins().collect(),
             open_places: self.0.open_places(),
         }
     }
@@ -151,14 +164,14 @@ impl Miner {
     /// Any bytes are a line; it may have line breaks in it.
     pub fn observe(&mut self, line: &[u8]) -> TemplateId {
         self.lines += 1;
-        let form = self.scanner.scan(line);
-        let slot = match self.index.get(&form.key) {
+        let key = self.scanner.scan(line);
+        let slot = match self.index.get(&key) {
             Some(slot) => *slot,
-            None => self.place(line, form),
+            None => self.place(line, key),
         };
         let Some(Some(template)) = self.slots.get_mut(slot as usize) else {
             // `index` leads to templates only.
-            return TemplateId(form.key);
+            return TemplateId(key);
         };
         template.count += 1;
         template.touched = self.lines;
@@ -230,7 +243,11 @@ impl Miner {
     }
 
     /// A slot for a line of an unknown form.
-    fn place(&mut self, line: &[u8], form: Form) -> u32 {
+    fn place(&mut self, line: &[u8], key: u64) -> u32 {
+        let form = Form {
+            key,
+            shape: self.scanner.shape(),
+        };
         if let Some(slot) = self.by_pattern(form) {
             return self.learn_form(line, form, slot);
         }

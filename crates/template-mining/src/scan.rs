@@ -10,6 +10,7 @@ use crate::{
         UNDERSCORE, UPPER, class, classes_of, is_alphanumeric, is_letter,
     },
     clock, hash,
+    template::SHOWN,
     token::{Kind, PARAMETER, Token, What},
     trace,
     vocabulary::{is_literal, is_unit},
@@ -31,14 +32,6 @@ pub(crate) struct Scanner {
     max_tokens: usize,
 }
 
-/// What a line goes by: sums over its tokens, so that a word can be exchanged for a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Form {
-    pub(crate) key: u64,
-    /// The key as if every word were a parameter.
-    pub(crate) shape: u64,
-}
-
 /// A run of bytes, and whether white space stands before it.
 #[derive(Clone, Copy)]
 pub(crate) struct Span {
@@ -58,7 +51,9 @@ impl Scanner {
         }
     }
 
-    pub(crate) fn scan(&mut self, line: &[u8]) -> Form {
+    /// The key of the line's form: a sum over its tokens, so that a word can be exchanged for a
+    /// parameter.
+    pub(crate) fn scan(&mut self, line: &[u8]) -> u64 {
         self.tokens.clear();
         self.texts.clear();
         let (line, mut cut) = head(line, self.max_bytes);
@@ -106,26 +101,30 @@ impl Scanner {
             };
             self.parameter(line, rest, Kind::Rest, true);
         }
-        self.form()
+        self.key(|token| token.hash)
     }
 
     /// Bytes up to the next white space or delimiter; where reading goes on.
     fn run(&mut self, line: &[u8], start: usize, first: u16, spaced: bool) -> usize {
         let (mut before, mut last) = (0, first);
         let mut end = start + 1;
-        while let Some(byte) = line.get(end) {
-            let next = class(*byte);
-            if next & END != 0 {
-                // An apostrophe inside a word belongs to it.
-                let inside = *byte == b'\''
-                    && is_letter(line[end - 1])
-                    && line.get(end + 1).is_some_and(|b| is_letter(*b));
-                if !inside {
+        loop {
+            for byte in &line[end..] {
+                let next = class(*byte);
+                if next & END != 0 {
                     break;
                 }
+                before |= last;
+                last = next;
+                end += 1;
             }
-            before |= last;
-            last = next & !END;
+            // An apostrophe inside a word belongs to it.
+            let inside = line.get(end) == Some(&b'\'')
+                && is_letter(line[end - 1])
+                && line.get(end + 1).is_some_and(|b| is_letter(*b));
+            if !inside {
+                break;
+            }
             end += 1;
         }
         // An arrow between two values is none of theirs.
@@ -308,11 +307,7 @@ impl Scanner {
                         self.parameter(line, span, Kind::Identifier, !plain);
                     } else {
                         let hash = hash::mix(hash::of(&token[..letters]), STEM);
-                        self.push(line, span, hash, What::Stem(Kind::Identifier));
-                        if !plain {
-                            self.mask();
-                        }
-                        self.fold_list();
+                        self.variable(line, span, hash, What::Stem(Kind::Identifier), !plain);
                     }
                 }
                 Atom::Split { before, after } => {
@@ -342,30 +337,34 @@ impl Scanner {
     }
 
     pub(crate) fn mark(&mut self, line: &[u8], span: Span) {
-        self.push(
-            line,
-            span,
-            hash::of(&line[span.start..span.end]),
-            What::Mark,
-        );
+        let mark = &line[span.start..span.end];
+        let hash = match mark {
+            [byte] => hash::of_one(*byte),
+            _ => hash::of(mark),
+        };
+        self.push(line, span, hash, What::Mark);
     }
 
     /// `varies`: shown as a parameter even if it is always the same.
     pub(crate) fn parameter(&mut self, line: &[u8], span: Span, kind: Kind, varies: bool) {
-        self.push(line, span, PARAMETER, What::Parameter(kind));
-        if varies {
-            self.mask();
-        }
+        self.variable(line, span, PARAMETER, What::Parameter(kind), varies);
+    }
+
+    fn variable(&mut self, line: &[u8], span: Span, hash: u64, what: What, varies: bool) {
+        let masked = if varies {
+            PARAMETER
+        } else {
+            hash::of(&line[span.start..span.end])
+        };
+        self.add(line, span, hash, masked, what);
         self.fold_list();
     }
 
     pub(crate) fn push(&mut self, line: &[u8], span: Span, hash: u64, what: What) {
-        let text = &line[span.start..span.end];
-        let masked = if what == What::Word || what == What::Mark {
-            hash
-        } else {
-            hash::of(text)
-        };
+        self.add(line, span, hash, hash, what);
+    }
+
+    fn add(&mut self, line: &[u8], span: Span, hash: u64, masked: u64, what: What) {
         self.tokens.push(Token {
             start: span.start as u32,
             end: span.end as u32,
@@ -375,40 +374,42 @@ impl Scanner {
             spaced: span.spaced,
         });
         if self.with_texts {
-            self.texts.push(String::from_utf8_lossy(text).into_owned());
+            self.texts.push(if masked == PARAMETER {
+                SHOWN.to_owned()
+            } else {
+                String::from_utf8_lossy(&line[span.start..span.end]).into_owned()
+            });
         }
     }
 
-    /// The last token is shown as `<*>` whatever it is.
-    fn mask(&mut self) {
-        if let Some(token) = self.tokens.last_mut() {
-            token.masked = PARAMETER;
-        }
-        if let Some(text) = self.texts.last_mut() {
-            "<*>".clone_into(text);
-        }
-    }
-
-    /// Right behind `=`; or behind `= `, if it is no key itself.
+    /// Right behind `=`; or behind `= `, if it is no key itself. What stands behind `==` is compared.
     fn in_place_of_value(&self, line: &[u8], span: Span) -> bool {
-        self.tokens.last().is_some_and(|mark| {
-            mark.hash == hash::of_one(b'=') && (!span.spaced || line.get(span.end) != Some(&b'='))
+        let equals = |token: &Token| token.hash == hash::of_one(b'=');
+        match &self.tokens[..] {
+            [.., first, second] if equals(first) && equals(second) => false,
+            [.., last] => equals(last) && (!span.spaced || line.get(span.end) != Some(&b'=')),
+            [] => false,
+        }
+    }
+
+    /// The key as if every word were a parameter.
+    pub(crate) fn shape(&self) -> u64 {
+        self.key(|token| {
+            if token.is_word() {
+                PARAMETER
+            } else {
+                token.hash
+            }
         })
     }
 
-    fn form(&self) -> Form {
-        let (mut key, mut shape) = (0_u64, 0_u64);
-        for (place, token) in self.tokens.iter().enumerate() {
-            let spaced = u64::from(token.spaced);
-            let part = hash::at(place, token.hash ^ spaced);
-            key = key.wrapping_add(part);
-            shape = shape.wrapping_add(if token.is_word() {
-                hash::at(place, PARAMETER ^ spaced)
-            } else {
-                part
-            });
-        }
-        Form { key, shape }
+    fn key(&self, hash: impl Fn(&Token) -> u64) -> u64 {
+        let parts = self
+            .tokens
+            .iter()
+            .enumerate()
+            .map(|(place, token)| hash::at(place, hash(token) ^ u64::from(token.spaced)));
+        parts.fold(0, u64::wrapping_add)
     }
 }
 

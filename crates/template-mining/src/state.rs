@@ -202,6 +202,7 @@ impl Writer {
         self.list(&template.keys, |out, key| out.hash(*key));
         self.list(&template.former, |out, id| out.hash(*id));
         self.number(template.told as u64);
+        self.list(&template.joins, |out, id| out.hash(*id));
         self.number(u64::from(template.is_pattern) | u64::from(template.is_news) << 1);
         self.number(template.count);
         self.number(template.touched);
@@ -277,6 +278,7 @@ impl<'a> Reader<'a> {
         let (id, shape) = (self.hash()?, self.hash()?);
         let (keys, former) = (self.hashes()?, self.hashes()?);
         let told = usize::try_from(self.number()?).map_err(|_| "a count is too large")?;
+        let joins = self.hashes()?;
         let flags = self.number()?;
         let (count, touched) = (self.number()?, self.number()?);
         if told > former.len() {
@@ -289,6 +291,7 @@ impl<'a> Reader<'a> {
             keys,
             former,
             told,
+            joins,
             is_pattern: flags & 1 != 0,
             pieces: pieces.collect::<Read<_>>()?,
             same: Vec::new(),

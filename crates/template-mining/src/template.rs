@@ -5,8 +5,10 @@
 
 use crate::token::{Kind, Token};
 
+/// Patterns that a template tells it would join.
+const JOINS: usize = 32;
 /// What a template shows for a parameter.
-const SHOWN: &str = "<*>";
+pub(crate) const SHOWN: &str = "<*>";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -18,6 +20,8 @@ pub(crate) struct Template {
     pub(crate) former: Vec<u64>,
     /// So many of these were told to be merged into the present id.
     pub(crate) told: usize,
+    /// Patterns that would take it in if there were lines enough.
+    pub(crate) joins: Vec<u64>,
     /// Its id is that of a pattern, not of a form.
     pub(crate) is_pattern: bool,
     pub(crate) pieces: Vec<Piece>,
@@ -62,6 +66,7 @@ impl Template {
             keys: vec![id],
             former: Vec::new(),
             told: 0,
+            joins: Vec::new(),
             is_pattern: false,
             pieces: pieces.collect(),
             same: Vec::new(),
@@ -102,6 +107,9 @@ impl Template {
         self.touched = self.touched.max(other.touched);
         self.keys.extend(other.keys);
         self.former.extend(other.former);
+        for pattern in other.joins {
+            self.would_join(pattern);
+        }
         for (piece, other) in self.pieces.iter_mut().zip(&other.pieces) {
             let differs = match (&piece.shown, &other.shown) {
                 (Some(a), Some(b)) => a.masked != b.masked,
@@ -117,6 +125,12 @@ impl Template {
         }
         self.is_news = true;
         self.note_same();
+    }
+
+    pub(crate) fn would_join(&mut self, pattern: u64) {
+        if self.joins.len() < JOINS && !self.joins.contains(&pattern) {
+            self.joins.push(pattern);
+        }
     }
 
     /// Goes by this id from now on.

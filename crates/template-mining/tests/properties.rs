@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use template_mining::{Limits, Merge, Miner, TemplateId};
+use template_mining::{Ids, Limits, Miner, TemplateId};
 
 /// Lines as programs print them, some with names of which there are few or many.
 fn line() -> impl Strategy<Value = String> {
@@ -43,35 +43,33 @@ fn line() -> impl Strategy<Value = String> {
         })
 }
 
-fn mine(lines: &[String]) -> (Miner, Vec<TemplateId>, Vec<Merge>) {
+fn mine(lines: &[String]) -> (Miner, Vec<TemplateId>, Ids) {
     let mut miner = Miner::new(Limits::default());
-    let ids = lines.iter().map(|l| miner.observe(l.as_bytes())).collect();
-    let merges = miner.take_changes().merges;
-    (miner, ids, merges)
+    let given = lines.iter().map(|l| miner.observe(l.as_bytes())).collect();
+    let mut ids = Ids::default();
+    ids.take(&miner.take_changes());
+    (miner, given, ids)
 }
 
-fn follow(merges: &[Merge]) -> impl Fn(TemplateId) -> TemplateId {
-    let mut into: HashMap<TemplateId, TemplateId> = HashMap::new();
-    for merge in merges {
-        let least = into.entry(merge.from).or_insert(merge.into);
-        *least = merge.into.min(*least);
+/// The id that each line ends with, by its text, when the lines are dealt over miners.
+fn ends(
+    lines: &[String],
+    miners: usize,
+    deal: impl Fn(usize) -> usize,
+) -> BTreeMap<String, TemplateId> {
+    let mut miners: Vec<_> = (0..miners).map(|_| Miner::new(Limits::default())).collect();
+    let mut first = BTreeMap::new();
+    for (n, line) in lines.iter().enumerate() {
+        let id = miners[deal(n)].observe(line.as_bytes());
+        first.insert(line.clone(), id);
     }
-    move |mut id| {
-        while let Some(next) = into.get(&id) {
-            id = *next;
-        }
-        id
+    let mut ids = Ids::default();
+    for miner in &mut miners {
+        ids.take(&miner.take_changes());
     }
-}
-
-/// The id that each line ends with, by its text.
-fn ends(lines: &[String]) -> BTreeMap<String, TemplateId> {
-    let (_, ids, merges) = mine(lines);
-    let last = follow(&merges);
-    lines
-        .iter()
-        .cloned()
-        .zip(ids.into_iter().map(last))
+    first
+        .into_iter()
+        .map(|(line, id)| (line, ids.current(id)))
         .collect()
 }
 
@@ -80,11 +78,10 @@ proptest! {
 
     #[test]
     fn counts_add_up(lines in vec(line(), 0..600)) {
-        let (miner, ids, merges) = mine(&lines);
-        let last = follow(&merges);
+        let (miner, given, ids) = mine(&lines);
         let mut counts: HashMap<TemplateId, u64> = HashMap::new();
-        for id in ids {
-            *counts.entry(last(id)).or_default() += 1;
+        for id in given {
+            *counts.entry(ids.current(id)).or_default() += 1;
         }
         let kept: HashMap<_, _> = miner.templates().map(|t| (t.id(), t.count())).collect();
         prop_assert_eq!(kept, counts);
@@ -107,12 +104,28 @@ proptest! {
         use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
         let mut shuffled = lines.clone();
         shuffled.shuffle(&mut StdRng::seed_from_u64(seed));
-        prop_assert_eq!(ends(&lines), ends(&shuffled));
+        prop_assert_eq!(ends(&lines, 1, |_| 0), ends(&shuffled, 1, |_| 0));
         let texts = |lines: &[String]| {
             let (miner, ..) = mine(lines);
             miner.templates().map(|t| (t.id(), t.describe().text)).collect::<BTreeMap<_, _>>()
         };
         prop_assert_eq!(texts(&lines), texts(&shuffled));
+    }
+
+    /// What one miner finds to be a parameter is one for all of them.
+    #[test]
+    fn the_partition_does_not_matter(lines in vec(line(), 0..600), miners in 2..6_usize) {
+        let last = lines.len() / 2;
+        let whole = ends(&lines[..last], 1, |_| 0);
+        // The first miner sees all lines of the first half, the others share the second one.
+        let dealt = ends(&lines, miners, |n| if n < last { 0 } else { 1 + n % (miners - 1) });
+        for (line, id) in &dealt {
+            if let Some(alone) = whole.get(line) {
+                let same = |other: &String| whole.get(other) == Some(alone);
+                let together: Vec<_> = dealt.iter().filter(|(other, _)| same(other)).collect();
+                prop_assert!(together.iter().all(|(_, other)| *other == id), "{}", line);
+            }
+        }
     }
 
     #[test]
