@@ -53,6 +53,17 @@ impl ErrorBurst {
         &self.lines
     }
 
+    /// Lines of a window that an open burst does not account for: its errors beyond those that the
+    /// other lines would usually bring are told by the burst. All lines while none is open.
+    pub(crate) fn unexplained(&self, window: &Window) -> u64 {
+        if !self.episodes.is_open() {
+            return window.records;
+        }
+        let others = window.records - window.errors;
+        let usual = self.baseline.lines_with_usual_errors(others).round();
+        (usual as u64).min(window.records)
+    }
+
     /// One record: an error, or any record while a burst is open. `recent`: records and errors of
     /// the last span, with this one, and where its first error was.
     pub(crate) fn observe(
@@ -116,7 +127,9 @@ impl ErrorBurst {
             self.usual_lines += (window.records as f64 - self.usual_lines) * 0.05;
             return;
         };
-        if now - episode.last_anomalous < 2 * config.window_ms {
+        // A long grace keeps windows open: what they hold of the burst is not learned, nor told again.
+        let holds_more = window.start + config.window_ms <= episode.last_anomalous;
+        if holds_more || now - episode.last_anomalous < 2 * config.window_ms {
             return;
         }
         if let Some(episode) = self.episodes.close() {

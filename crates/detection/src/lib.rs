@@ -28,7 +28,7 @@ pub use time::{EventTime, Score};
 
 /// Version of what the detectors answer. Raised with every change that lets them answer otherwise to
 /// the same records, or keep something else: a snapshot of others is not gone on from.
-const BEHAVIOUR: u32 = 1;
+const BEHAVIOUR: u32 = 2;
 
 /// What a snapshot can be gone on from: the same number for the same behaviour and configuration.
 pub fn compatibility(config: &Config) -> u64 {

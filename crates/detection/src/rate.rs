@@ -1,7 +1,8 @@
 //! Windowed statistics of the log rate: spike and drop against a moving average and deviation.
 //!
 //! Invariant: what is anomalous is not learned, so that an anomaly does not become its own
-//! baseline; a change that lasts is adopted, by starting over.
+//! baseline; a change that lasts is adopted, by starting over. Errors that a burst has told are no
+//! spike: one storm is told once.
 
 mod series;
 mod tell;
@@ -83,21 +84,23 @@ impl Rate {
     }
 
     /// One record was counted in `window`, which is still open and has lines enough to ask.
+    /// `unexplained`: how many of them no burst of errors accounts for.
     pub(crate) fn observe(
         &mut self,
         seen: &Observation<'_>,
         window: &Window,
+        unexplained: u64,
         now: EventTime,
         config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        if !self.is_spike(window.records, config) {
+        if !self.is_spike(unexplained, config) {
             return;
         }
         if self.lines.len() < config.samples {
             self.lines.push(SampleLine::of(seen));
         }
-        self.spiking(seen.service, window, now, config, findings);
+        self.spiking(seen.service, window, unexplained, now, config, findings);
     }
 
     /// The critical count costs many tails: it is worked out for windows that come near it.
@@ -133,6 +136,7 @@ impl Rate {
         &mut self,
         service: &str,
         window: &Window,
+        unexplained: u64,
         now: EventTime,
         config: &Config,
         findings: &mut Vec<Finding>,
@@ -140,7 +144,7 @@ impl Rate {
         let judged = Judged {
             window: *window,
             span: 1,
-            observed: window.records as f64,
+            observed: unexplained as f64,
         };
         self.spike.note(judged, true);
         // The score costs a tail probability: worked out when something is told, and once a window.
@@ -158,7 +162,7 @@ impl Rate {
             Step::Quiet => return,
         };
         self.spike.calm = 0;
-        let score = self.score(window.records, config);
+        let score = self.score(unexplained, config);
         self.spike.episodes.raise(score);
         if let Some(episode) = self.spike.episodes.current().cloned() {
             findings.push(self.tell(
@@ -174,8 +178,8 @@ impl Rate {
         }
     }
 
-    /// A window closed. `last_line`: a line that the service wrote lately, for a drop, which has
-    /// no lines of its own.
+    /// A window closed. `unexplained`: how many of its lines no burst of errors accounts for.
+    /// `last_line`: a line that the service wrote lately, for a drop, which has no lines of its own.
     #[expect(
         clippy::too_many_arguments,
         reason = "one caller; a struct for it would only move the names"
@@ -184,6 +188,7 @@ impl Rate {
         &mut self,
         service: &str,
         window: &Window,
+        unexplained: u64,
         last_line: Option<&SampleLine>,
         last_offset: i64,
         now: EventTime,
@@ -198,10 +203,12 @@ impl Rate {
             self.learn(window.records, config);
             return;
         }
-        let spiking = self.is_spike(window.records, config);
+        // A storm that a burst has told is no more learned than a spike is.
+        let is_usual = !self.is_spike(window.records, config);
+        let spiking = self.is_spike(unexplained, config);
         if spiking {
-            self.spiking(service, window, now, config, findings);
-            let score = self.score(window.records, config);
+            self.spiking(service, window, unexplained, now, config, findings);
+            let score = self.score(unexplained, config);
             self.spike.episodes.raise(score);
         }
         let dropping = self.dropping(config);
@@ -236,7 +243,7 @@ impl Rate {
             config,
             findings,
         );
-        if !spiking && dropping.is_none() && !self.is_open() {
+        if is_usual && dropping.is_none() && !self.is_open() {
             self.learn(window.records, config);
         }
     }

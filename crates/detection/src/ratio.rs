@@ -57,6 +57,12 @@ impl RatioBaseline {
         (self.errors + PRIOR.0) / (self.records + PRIOR.0 + PRIOR.1)
     }
 
+    /// Lines that there would be, had `others`, which are no errors, the usual share of errors
+    /// beside them.
+    pub(crate) fn lines_with_usual_errors(&self, others: u64) -> f64 {
+        others as f64 / (1.0 - self.share())
+    }
+
     /// Lines that the estimate rests on.
     pub(crate) fn weight(&self) -> f64 {
         self.records

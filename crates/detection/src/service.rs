@@ -153,10 +153,16 @@ impl Service {
         config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        let Cold { behind, rate, .. } = &mut *self.cold;
+        let Cold {
+            behind,
+            burst,
+            rate,
+            ..
+        } = &mut *self.cold;
         if let Some(window) = self.windows.at(seen.time, behind, config) {
             let now = self.windows.stream_time();
-            rate.observe(seen, window, now, config, findings);
+            let lines = burst.unexplained(window);
+            rate.observe(seen, window, lines, now, config, findings);
             self.spike_at = rate.spike_at();
         }
     }
@@ -285,6 +291,8 @@ impl Cold {
     ) {
         let now = window.closes_at(config);
         let bursting = self.burst.is_open();
+        // Before the burst may end with this window.
+        let unexplained = self.burst.unexplained(window);
         self.burst
             .window_closed(service, window, now, config, findings);
         self.error_rate.window_closed(
@@ -299,6 +307,7 @@ impl Cold {
         self.rate.window_closed(
             service,
             window,
+            unexplained,
             self.line.as_ref(),
             self.last_offset,
             now,

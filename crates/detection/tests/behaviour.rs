@@ -24,8 +24,12 @@ type Story = fn(second: i64) -> (f64, f64);
 const QUIET: Story = |_| (1.0, 0.0);
 
 fn run(seed: u64, fleet: &[(Traffic, Story)], seconds: i64) -> Vec<Finding> {
+    run_with(Config::default(), seed, fleet, seconds)
+}
+
+fn run_with(config: Config, seed: u64, fleet: &[(Traffic, Story)], seconds: i64) -> Vec<Finding> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut detectors = PartitionDetectors::new(Config::default());
+    let mut detectors = PartitionDetectors::new(config);
     let mut findings = Vec::new();
     let mut offset = 0;
     for second in 0..seconds {
@@ -160,6 +164,138 @@ fn an_error_burst_is_found_within_seconds_and_is_one_episode() {
             .all(|finding| finding.kind == Kind::ErrorBurst),
         "one storm is told once"
     );
+}
+
+/// What was told of one service, each episode once.
+fn kinds(findings: &[Finding], service: &str) -> Vec<Kind> {
+    findings
+        .iter()
+        .filter(|finding| finding.service == service && finding.phase == Phase::Opened)
+        .map(|finding| finding.kind)
+        .collect()
+}
+
+/// Twice as many errors as there are lines usually, on top of them.
+const ERRORS_ON_TOP: Story = |second| {
+    if (3600..3630).contains(&second) {
+        (3.0, 2.0 / 3.0)
+    } else {
+        (1.0, 0.0)
+    }
+};
+
+#[test]
+fn a_storm_of_additional_errors_is_told_as_errors_alone() {
+    let fleet = [
+        (traffic("loud", 100.0, 0.01), ERRORS_ON_TOP),
+        (traffic("middle", 10.0, 0.01), ERRORS_ON_TOP),
+        (traffic("small", 2.0, 0.01), ERRORS_ON_TOP),
+        (traffic("faulty", 50.0, 0.2), ERRORS_ON_TOP),
+    ];
+    for seed in 0..8 {
+        let findings = run(seed, &fleet, 3900);
+        for (Traffic { service, .. }, _) in fleet {
+            let told = kinds(&findings, service);
+            assert_eq!(told, [Kind::ErrorBurst], "{service}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_storm_is_told_once_however_long_windows_take_late_lines() {
+    for grace_ms in [0, 5_000, 30_000, 120_000] {
+        let config = Config {
+            grace_ms,
+            ..Config::default()
+        };
+        let fleet = [
+            (traffic("stormy", 20.0, 0.01), ERRORS_ON_TOP),
+            // Its last error is in the storm's last window.
+            (traffic("spotless", 20.0, 0.0), ERRORS_ON_TOP),
+            (traffic("steady", 50.0, 0.01), QUIET),
+        ];
+        let findings = run_with(config, 9, &fleet, 4200);
+        for service in ["stormy", "spotless"] {
+            let told = kinds(&findings, service);
+            assert_eq!(told, [Kind::ErrorBurst], "{service}, {grace_ms} ms");
+        }
+        let last = findings.last().map(|finding| finding.phase);
+        assert_eq!(last, Some(Phase::Closed), "{grace_ms}");
+    }
+}
+
+#[test]
+fn a_spike_that_comes_with_a_burst_of_errors_is_told_too() {
+    let both: Story = |second| {
+        if (3600..3640).contains(&second) {
+            (8.0, 0.5)
+        } else {
+            (1.0, 0.0)
+        }
+    };
+    let fleet = [
+        (traffic("loud", 100.0, 0.01), both),
+        (traffic("middle", 10.0, 0.01), both),
+        (traffic("small", 2.0, 0.01), both),
+    ];
+    for seed in 0..8 {
+        let findings = run(seed, &fleet, 3900);
+        for (Traffic { service, .. }, _) in fleet {
+            let mut told = kinds(&findings, service);
+            told.sort_unstable();
+            let expected = [Kind::ErrorBurst, Kind::RateSpike];
+            assert_eq!(told, expected, "{service}, seed {seed}");
+        }
+        let spike = |finding: &&Finding| finding.kind == Kind::RateSpike;
+        let last = findings.iter().rfind(spike).unwrap();
+        assert!(last.summary.contains("told as a burst"), "{}", last.summary);
+    }
+}
+
+#[test]
+fn a_storm_is_not_learned_and_what_comes_after_it_is_judged_as_before() {
+    let storm_then_spike: Story = |second| match second {
+        3600..4200 => (3.0, 2.0 / 3.0),
+        4300..4330 => (3.0, 0.0),
+        _ => (1.0, 0.0),
+    };
+    let fleet = [(traffic("loud", 50.0, 0.01), storm_then_spike)];
+    let findings = run(10, &fleet, 4500);
+    let told = kinds(&findings, "loud");
+    assert_eq!(told, [Kind::ErrorBurst, Kind::RateSpike]);
+    let spike = |finding: &&Finding| finding.kind == Kind::RateSpike;
+    let expected = findings.iter().find(spike).unwrap().expected;
+    assert!((400.0..600.0).contains(&expected), "{expected}");
+}
+
+#[test]
+fn the_order_of_lines_within_a_window_does_not_make_a_storm_a_spike() {
+    // Of the errors that come on top: before the other lines of a second, after them, in between.
+    type Order = fn(usize) -> bool;
+    let orders: [Order; 3] = [|at| at < 20, |at| at >= 10, |at| at % 3 != 0];
+    for is_error in orders {
+        let mut detectors = PartitionDetectors::new(Config::default());
+        let mut findings = Vec::new();
+        for second in 0..900_i64 {
+            let storms = (600..630).contains(&second);
+            let lines = if storms { 30 } else { 10 };
+            for at in 0..lines {
+                let millis = second * 1000 + at * 1000 / lines;
+                let seen = Observation {
+                    service: "ordered",
+                    time: EventTime(millis),
+                    kafka_time: millis,
+                    offset: second * 100 + at,
+                    is_error: storms && is_error(at as usize),
+                    level: 3,
+                    message: "a line",
+                    trace_id: "",
+                };
+                detectors.observe(&seen, &mut findings);
+            }
+        }
+        assert_eq!(kinds(&findings, "ordered"), [Kind::ErrorBurst]);
+    }
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub(super) struct Series {
     pub(super) worst: Option<Judged>,
 }
 
-/// Windows that were judged together: the newest one, how many, and their lines.
+/// Windows that were judged together: the newest one, how many, and their lines; of a spike without
+/// those that a burst of errors accounts for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Judged {
     pub(super) window: Window,

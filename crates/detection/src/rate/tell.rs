@@ -30,6 +30,10 @@ impl Rate {
         config: &Config,
     ) -> Finding {
         let expected = self.mean * span as f64;
+        let told_by_burst = match kind {
+            Kind::RateSpike => window.records as f64 - observed,
+            _ => 0.0,
+        };
         let seconds = config.window_ms / 1000 * span as i64;
         let spread = 3.0 * self.variance().sqrt() * span as f64;
         let title = match phase {
@@ -80,7 +84,7 @@ impl Rate {
                 expected + spread
             },
             title,
-            summary: summary(service, kind, observed, expected),
+            summary: summary(service, kind, observed, expected, told_by_burst),
             baseline: format!(
                 "Moving average of {} lines per {} s and deviation {} over the last windows (half-life 20 windows, {} learned); anomalous windows are not learned.",
                 rounded(self.mean),
@@ -99,12 +103,16 @@ impl Rate {
     }
 }
 
-fn summary(service: &str, kind: Kind, observed: f64, expected: f64) -> String {
+fn summary(service: &str, kind: Kind, observed: f64, expected: f64, told_by_burst: f64) -> String {
     if expected <= 0.0 {
         return format!("{service} usually writes nothing.");
     }
     let factor = observed / expected;
     match kind {
+        Kind::RateSpike if told_by_burst > 0.0 => format!(
+            "{service} writes {factor:.1} times as many lines as expected; {} errors beyond the usual share, told as a burst, are not counted here.",
+            rounded(told_by_burst)
+        ),
         Kind::RateSpike => format!("{service} writes {factor:.1} times as many lines as expected."),
         _ => format!(
             "{service} writes {:.0}% of the lines expected.",
