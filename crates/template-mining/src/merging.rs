@@ -13,6 +13,7 @@ use hashbrown::{HashSet, hash_map::Entry};
 use crate::{
     hash,
     miner::{ByKey, Merge, Miner, TemplateId},
+    template::PLACES,
     token::{PARAMETER, Token, What},
     vocabulary::{announces_name, is_grammar},
 };
@@ -22,8 +23,6 @@ const ANNOUNCED: usize = 3;
 const ANYWHERE: usize = 8;
 /// The first word of a line tells what it is about more often than not.
 const LEADING: usize = 32;
-/// Words can be opened in the first places only: a mask has so many bits.
-const PLACES: usize = 64;
 /// Patterns of one shape that are tried for a line.
 const MASKS: usize = 16;
 /// Forms of a template that are told apart: beyond them, a pattern takes lines in without a trace.
@@ -245,6 +244,7 @@ impl Miner {
                 into,
             }));
         }
+        self.settle(slot);
     }
 
     /// Makes one template of that in `slot` and that which `key` leads to.
@@ -284,7 +284,12 @@ impl Miner {
             if !was_news {
                 self.news.push(stays);
             }
+            let gone = self.tallies[goes as usize];
+            let tally = &mut self.tallies[stays as usize];
+            tally.count += gone.count;
+            tally.touched = tally.touched.max(gone.touched);
         }
+        self.settle(stays);
         stays
     }
 }

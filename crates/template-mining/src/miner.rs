@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use crate::{
     merging::{Evidence, Form, Shapes},
     scan::Scanner,
-    template::Template,
+    template::{Tally, Template},
     token::Parameter,
 };
 
@@ -70,7 +70,7 @@ pub struct Changes {
 
 /// A template among the others.
 #[derive(Debug, Clone, Copy)]
-pub struct View<'a>(&'a Template);
+pub struct View<'a>(&'a Template, &'a Tally);
 
 impl View<'_> {
     pub fn id(&self) -> TemplateId {
@@ -79,25 +79,22 @@ impl View<'_> {
 
     /// Lines, since the template was first seen or last forgotten.
     pub fn count(&self) -> u64 {
-        self.0.count
-    }
-
-    fn joins(&self) -> impl Iterator<Item = TemplateId> {
-        let others = self
-            .0
-            .joins
-            .iter()
-            .filter(|pattern| !self.0.keys.contains(pattern));
-        others.copied().map(TemplateId)
+        self.1.count
     }
 
     pub fn describe(&self) -> Described {
-        Described {
-            id: self.id(),
-            text: self.0.text(),
-            joins: self.joins().collect(),
-            open_places: self.0.open_places(),
-        }
+        describe(self.0)
+    }
+}
+
+fn describe(template: &Template) -> Described {
+    let joins = template.joins.iter();
+    let others = joins.filter(|pattern| !template.keys.contains(pattern));
+    Described {
+        id: TemplateId(template.id),
+        text: template.text(),
+        joins: others.copied().map(TemplateId).collect(),
+        open_places: template.open_places(),
     }
 }
 
@@ -127,6 +124,8 @@ pub struct Miner {
     pub(crate) scanner: Scanner,
     pub(crate) index: ByKey<u32>,
     pub(crate) slots: Vec<Option<Template>>,
+    /// Of the template in the same slot.
+    pub(crate) tallies: Vec<Tally>,
     pub(crate) free: Vec<u32>,
     pub(crate) shapes: Shapes,
     pub(crate) evidence: Evidence,
@@ -149,6 +148,7 @@ impl Miner {
             scanner: Scanner::new(limits.bytes, limits.tokens),
             index: ByKey::default(),
             slots: Vec::new(),
+            tallies: Vec::new(),
             free: Vec::new(),
             shapes: Shapes::default(),
             evidence: Evidence::default(),
@@ -169,20 +169,40 @@ impl Miner {
             Some(slot) => *slot,
             None => self.place(line, key),
         };
-        let Some(Some(template)) = self.slots.get_mut(slot as usize) else {
+        let Some(tally) = self.tallies.get_mut(slot as usize) else {
             // `index` leads to templates only.
             return TemplateId(key);
         };
-        template.count += 1;
-        template.touched = self.lines;
-        if template.is_changed_by(&self.scanner.tokens) {
+        tally.count += 1;
+        tally.touched = self.lines;
+        let (id, shown, open) = (tally.id, tally.shown, tally.open);
+        if self.scanner.shown(open) != shown {
+            self.take_in(slot);
+        }
+        TemplateId(id)
+    }
+
+    /// The line that was scanned last has other values than its template.
+    #[cold]
+    fn take_in(&mut self, slot: u32) {
+        if let Some(Some(template)) = self.slots.get_mut(slot as usize) {
             let told = template.is_news;
             template.take_in(&self.scanner.tokens);
             if template.is_news && !told {
                 self.news.push(slot);
             }
         }
-        TemplateId(template.id)
+        self.settle(slot);
+    }
+
+    /// Brings the tally up to what its template has become.
+    pub(crate) fn settle(&mut self, slot: u32) {
+        if let Some(Some(template)) = self.slots.get(slot as usize)
+            && let Some(tally) = self.tallies.get_mut(slot as usize)
+        {
+            tally.id = template.id;
+            (tally.shown, tally.open) = template.tally();
+        }
     }
 
     /// The parameters of the line that was last observed, in their order.
@@ -203,7 +223,7 @@ impl Miner {
             if let Some(Some(template)) = self.slots.get_mut(slot as usize)
                 && std::mem::take(&mut template.is_news)
             {
-                templates.push(View(template).describe());
+                templates.push(describe(template));
             }
         }
         Changes {
@@ -214,7 +234,8 @@ impl Miner {
 
     /// The templates that are kept, in no order.
     pub fn templates(&self) -> impl Iterator<Item = View<'_>> {
-        self.slots.iter().flatten().map(View)
+        let slots = self.slots.iter().zip(&self.tallies);
+        slots.filter_map(|(template, tally)| Some(View(template.as_ref()?, tally)))
     }
 
     /// How many templates are kept.
@@ -263,29 +284,44 @@ impl Miner {
             &self.scanner.tokens,
             &self.scanner.texts,
         );
-        let slot = if let Some(slot) = self.free.pop() {
-            self.slots[slot as usize] = Some(template);
-            slot
-        } else {
-            self.slots.push(Some(template));
-            (self.slots.len() - 1) as u32
-        };
+        let slot = self.add(template);
         self.news.push(slot);
         self.index.insert(form.key, slot);
         self.gather_evidence(line, form);
         self.index.get(&form.key).copied().unwrap_or(slot)
     }
 
+    /// Puts a template into a slot, with a count of none.
+    pub(crate) fn add(&mut self, template: Template) -> u32 {
+        let (shown, open) = template.tally();
+        let tally = Tally {
+            id: template.id,
+            count: 0,
+            touched: self.lines,
+            shown,
+            open,
+        };
+        if let Some(slot) = self.free.pop() {
+            self.slots[slot as usize] = Some(template);
+            self.tallies[slot as usize] = tally;
+            slot
+        } else {
+            self.slots.push(Some(template));
+            self.tallies.push(tally);
+            (self.slots.len() - 1) as u32
+        }
+    }
+
     /// Forgets the eighth of the templates that was not used for longest.
     fn evict(&mut self) {
-        let mut touched: Vec<_> = self.slots.iter().flatten().map(|t| t.touched).collect();
+        let mut touched: Vec<_> = self.templates().map(|view| view.1.touched).collect();
         let goes = touched.len() / 8;
         let (_, last, _) = touched.select_nth_unstable(goes);
         let last = *last;
-        for (slot, kept) in self.slots.iter_mut().enumerate() {
-            if let Some(template) = kept.take_if(|t| t.touched < last) {
+        for (slot, (kept, tally)) in self.slots.iter_mut().zip(&self.tallies).enumerate() {
+            if let Some(template) = kept.take_if(|_| tally.touched < last) {
                 self.evicted += 1;
-                self.evicted_lines += template.count;
+                self.evicted_lines += tally.count;
                 for key in &template.keys {
                     self.index.remove(key);
                 }

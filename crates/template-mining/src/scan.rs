@@ -10,7 +10,7 @@ use crate::{
         UNDERSCORE, UPPER, class, classes_of, is_alphanumeric, is_letter,
     },
     clock, hash,
-    template::SHOWN,
+    template::{PLACES, SHOWN},
     token::{Kind, PARAMETER, Token, What},
     trace,
     vocabulary::{is_literal, is_unit},
@@ -18,6 +18,8 @@ use crate::{
 
 /// Sets the letters of a word with digits apart from the same letters as a word.
 const STEM: u64 = 0xc2b2_ae3d_27d4_eb4f;
+/// The key of a line without tokens. Not 0, which is no template's id.
+const EMPTY: u64 = 0x9e37_79b9_7f4a_7c15;
 /// So many asterisks stand for a value.
 const REDACTED: usize = 4;
 /// How far back a line that is cut is cut to the end of a word.
@@ -28,6 +30,8 @@ pub(crate) struct Scanner {
     /// Only when asked for: what a template shows for the token of the same number.
     pub(crate) texts: Vec<String>,
     pub(crate) with_texts: bool,
+    /// The places of values that may be shown: bits.
+    values: u64,
     max_bytes: usize,
     max_tokens: usize,
 }
@@ -46,6 +50,7 @@ impl Scanner {
             tokens: Vec::new(),
             texts: Vec::new(),
             with_texts: false,
+            values: 0,
             max_bytes,
             max_tokens,
         }
@@ -101,6 +106,7 @@ impl Scanner {
             };
             self.parameter(line, rest, Kind::Rest, true);
         }
+        self.find_values();
         self.key(|token| token.hash)
     }
 
@@ -409,7 +415,29 @@ impl Scanner {
             .iter()
             .enumerate()
             .map(|(place, token)| hash::at(place, hash(token) ^ u64::from(token.spaced)));
-        parts.fold(0, u64::wrapping_add)
+        parts.fold(EMPTY, u64::wrapping_add)
+    }
+
+    /// The sum over the values that are not always a parameter, but for the places that are open.
+    pub(crate) fn shown(&self, open: u64) -> u64 {
+        let mut rest = self.values & !open;
+        let mut shown = 0_u64;
+        while rest != 0 {
+            let place = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            if let Some(token) = self.tokens.get(place) {
+                shown = shown.wrapping_add(hash::at(place, token.masked));
+            }
+        }
+        shown
+    }
+
+    fn find_values(&mut self) {
+        self.values = 0;
+        for (place, token) in self.tokens.iter().enumerate().take(PLACES) {
+            let is_value = token.masked != PARAMETER && token.kind().is_some();
+            self.values |= u64::from(is_value) << place;
+        }
     }
 }
 

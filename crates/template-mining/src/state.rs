@@ -67,9 +67,15 @@ impl Miner {
         for number in [self.lines, self.evicted, self.evicted_lines] {
             out.number(number);
         }
-        let mut templates: Vec<_> = self.slots.iter().flatten().collect();
-        templates.sort_unstable_by_key(|t| (t.touched, t.id));
-        out.list(&templates, |out, template| out.template(template));
+        let slots = self.slots.iter().zip(&self.tallies);
+        let templates = slots.filter_map(|(template, tally)| Some((template.as_ref()?, tally)));
+        let mut templates: Vec<_> = templates.collect();
+        templates.sort_unstable_by_key(|(template, tally)| (tally.touched, template.id));
+        out.list(&templates, |out, (template, tally)| {
+            out.template(template);
+            out.number(tally.count);
+            out.number(tally.touched);
+        });
         let mut shapes: Vec<_> = self.shapes.0.iter().collect();
         shapes.sort_unstable();
         out.list(&shapes, |out, (shape, masks)| {
@@ -110,18 +116,20 @@ impl Miner {
         miner.lines = from.number()?;
         miner.evicted = from.number()?;
         miner.evicted_lines = from.number()?;
-        for slot in 0..from.count(TEMPLATE_BYTES)? {
+        for _ in 0..from.count(TEMPLATE_BYTES)? {
             let template = from.template()?;
-            let slot = u32::try_from(slot).map_err(|_| "too many templates")?;
-            for key in &template.keys {
-                if miner.index.insert(*key, slot).is_some() {
+            let (keys, is_news) = (template.keys.clone(), template.is_news);
+            let slot = miner.add(template);
+            for key in keys {
+                if miner.index.insert(key, slot).is_some() {
                     return Err("one key of two templates".into());
                 }
             }
-            if template.is_news {
+            if is_news {
                 miner.news.push(slot);
             }
-            miner.slots.push(Some(template));
+            let tally = &mut miner.tallies[slot as usize];
+            (tally.count, tally.touched) = (from.number()?, from.number()?);
         }
         miner.shapes = from.shapes()?;
         miner.evidence = from.evidence()?;
@@ -204,8 +212,6 @@ impl Writer {
         self.number(template.told as u64);
         self.list(&template.joins, |out, id| out.hash(*id));
         self.number(u64::from(template.is_pattern) | u64::from(template.is_news) << 1);
-        self.number(template.count);
-        self.number(template.touched);
         self.list(&template.pieces, |out, piece| {
             out.number(u64::from(piece.kinds) << 1 | u64::from(piece.spaced));
             match &piece.shown {
@@ -280,12 +286,11 @@ impl<'a> Reader<'a> {
         let told = usize::try_from(self.number()?).map_err(|_| "a count is too large")?;
         let joins = self.hashes()?;
         let flags = self.number()?;
-        let (count, touched) = (self.number()?, self.number()?);
         if told > former.len() {
             return Err("more merges were told than are known");
         }
         let pieces = (0..self.count(PIECE_BYTES - 1)?).map(|_| self.piece());
-        let mut template = Template {
+        Ok(Template {
             id,
             shape,
             keys,
@@ -294,13 +299,8 @@ impl<'a> Reader<'a> {
             joins,
             is_pattern: flags & 1 != 0,
             pieces: pieces.collect::<Read<_>>()?,
-            same: Vec::new(),
-            count,
-            touched,
             is_news: flags & 2 != 0,
-        };
-        template.note_same();
-        Ok(template)
+        })
     }
 
     fn piece(&mut self) -> Read<Piece> {

@@ -3,8 +3,28 @@
 //! Invariant: taking in a line, and joining two templates, only ever open places; whatever the order,
 //! the same lines end with the same text.
 
-use crate::token::{Kind, Token};
+use crate::{
+    hash,
+    token::{Kind, PARAMETER, Token},
+};
 
+/// What every line of a template needs, apart from all else so that it stays in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) id: u64,
+    pub(crate) count: u64,
+    /// The number of the last line that was its.
+    pub(crate) touched: u64,
+    /// The sum over the values that were the same in all lines, as [`Scanner::shown`] reckons it.
+    ///
+    /// [`Scanner::shown`]: crate::scan::Scanner::shown
+    pub(crate) shown: u64,
+    /// The places that are open: bits.
+    pub(crate) open: u64,
+}
+
+/// Places of a line that are followed one by one: a mask has so many bits.
+pub(crate) const PLACES: usize = 64;
 /// Patterns that a template tells it would join.
 const JOINS: usize = 32;
 /// What a template shows for a parameter.
@@ -25,11 +45,6 @@ pub(crate) struct Template {
     /// Its id is that of a pattern, not of a form.
     pub(crate) is_pattern: bool,
     pub(crate) pieces: Vec<Piece>,
-    /// Where the lines had always the same parameter: the place, and the hash of what is shown.
-    pub(crate) same: Vec<(u32, u64)>,
-    pub(crate) count: u64,
-    /// The number of the last line that was its.
-    pub(crate) touched: u64,
     /// What is told of it is not what it is any more.
     pub(crate) is_news: bool,
 }
@@ -52,15 +67,17 @@ pub(crate) struct Shown {
 
 impl Template {
     pub(crate) fn new(id: u64, shape: u64, tokens: &[Token], texts: &[String]) -> Self {
-        let pieces = tokens.iter().zip(texts).map(|(token, text)| Piece {
-            shown: Some(Shown {
+        let pieces = tokens.iter().zip(texts).enumerate();
+        let pieces = pieces.map(|(place, (token, text))| Piece {
+            // Where differences are not looked for, parameters are not shown.
+            shown: (place < PLACES || token.kind().is_none()).then(|| Shown {
                 masked: token.masked,
                 text: text.as_str().into(),
             }),
             spaced: token.spaced,
             kinds: token.kind().map_or(0, bit),
         });
-        let mut template = Self {
+        Self {
             id,
             shape,
             keys: vec![id],
@@ -69,42 +86,23 @@ impl Template {
             joins: Vec::new(),
             is_pattern: false,
             pieces: pieces.collect(),
-            same: Vec::new(),
-            count: 0,
-            touched: 0,
             is_news: true,
-        };
-        template.note_same();
-        template
+        }
     }
 
-    /// Whether a line of this template has something else where all others had the same.
-    pub(crate) fn is_changed_by(&self, tokens: &[Token]) -> bool {
-        self.same.iter().any(|(place, masked)| {
-            tokens
-                .get(*place as usize)
-                .is_some_and(|t| t.masked != *masked)
-        })
-    }
-
+    /// Takes in a line that has something else where all others had the same.
     pub(crate) fn take_in(&mut self, tokens: &[Token]) {
-        for (place, masked) in std::mem::take(&mut self.same) {
-            let place = place as usize;
-            let token = tokens.get(place);
-            if let (Some(piece), Some(token)) = (self.pieces.get_mut(place), token)
-                && token.masked != masked
-            {
+        for (piece, token) in self.pieces.iter_mut().zip(tokens) {
+            let differs = |shown: &Shown| shown.masked != token.masked;
+            if piece.kinds != 0 && piece.shown.as_ref().is_some_and(differs) {
                 piece.kinds |= token.kind().map_or(0, bit);
                 self.is_news |= piece.open();
             }
         }
-        self.note_same();
     }
 
     /// Makes one of two templates with the same places.
     pub(crate) fn join(&mut self, other: Self) {
-        self.count += other.count;
-        self.touched = self.touched.max(other.touched);
         self.keys.extend(other.keys);
         self.former.extend(other.former);
         for pattern in other.joins {
@@ -124,7 +122,6 @@ impl Template {
             piece.kinds |= other.kinds;
         }
         self.is_news = true;
-        self.note_same();
     }
 
     pub(crate) fn would_join(&mut self, pattern: u64) {
@@ -149,12 +146,19 @@ impl Template {
         untold
     }
 
-    pub(crate) fn note_same(&mut self) {
-        let places = self.pieces.iter().enumerate();
-        self.same = places
-            .filter(|(_, piece)| piece.kinds != 0)
-            .filter_map(|(place, piece)| Some((place as u32, piece.shown.as_ref()?.masked)))
-            .collect();
+    /// What a line is held against: see [`Tally`].
+    pub(crate) fn tally(&self) -> (u64, u64) {
+        let (mut shown, mut open) = (0_u64, 0);
+        for (place, piece) in self.pieces.iter().enumerate().take(PLACES) {
+            match &piece.shown {
+                Some(same) if piece.kinds != 0 && same.masked != PARAMETER => {
+                    shown = shown.wrapping_add(hash::at(place, same.masked));
+                }
+                Some(_) => {}
+                None => open |= 1 << place,
+            }
+        }
+        (shown, open)
     }
 
     /// How many places are open.
