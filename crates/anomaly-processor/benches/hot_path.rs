@@ -15,12 +15,13 @@ use std::{
 
 use anomaly_processor::{
     decode::decode,
+    knowledge::Knowledge,
     lane::{Lane, OutletError, Outlets},
     metrics::Metrics,
 };
 use contracts::dead_letter::Reason;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use detection::{Finding, PartitionDetectors};
+use detection::Finding;
 use pipeline::{
     Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
     beginning::Beginning, block::Acknowledgement, ports::Record,
@@ -106,7 +107,7 @@ fn hot_path(criterion: &mut Criterion) {
         });
     }
     let metrics = Metrics::new(&Registry::new());
-    group.bench_function("lane_decode_detect_gather_encode", |bencher| {
+    group.bench_function("lane_decode_mine_detect_gather_encode", |bencher| {
         bencher.iter(|| {
             let beginning = NextOffset::resume_at(Offset::new(0));
             let id = LaneId {
@@ -122,9 +123,10 @@ fn hot_path(criterion: &mut Criterion) {
                 announced_end: None,
             };
             let now = Instant::now();
-            let detectors = PartitionDetectors::new(detection::Config::default());
+            let mining = template_mining::Limits::default();
+            let knowledge = Knowledge::none(detection::Config::default(), mining);
             let snapshot_every = Duration::from_secs(3600);
-            let mut lane = Lane::new(id, Limits::default(), detectors, start, snapshot_every, now);
+            let mut lane = Lane::new(id, Limits::default(), knowledge, start, snapshot_every, now);
             for (offset, payload) in records.iter().enumerate() {
                 let record = Record {
                     offset: Offset::new(offset as i64),

@@ -273,7 +273,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         let lane = Lane::new(
             id,
             self.settings.limits,
-            started.detectors,
+            started.knowledge,
             started.beginning,
             self.settings.snapshot_every,
             now,
@@ -442,6 +442,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
 
     fn tick(&mut self, now: Instant) {
         let lags = self.source.lags();
+        let mut templates = 0;
         for (partition, running) in &mut self.state.lanes {
             let label = partition.to_string();
             if let Some(lag) = lags.get(partition) {
@@ -449,9 +450,12 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             }
             let services = running.lane.services();
             self.metrics.services.of(&label).set(services as f64);
-            let evicted = running.lane.newly_evicted();
-            self.metrics.evicted.at(()).inc_by(evicted);
+            templates += running.lane.templates();
+            let (services_evicted, templates_evicted) = running.lane.newly_evicted();
+            self.metrics.evicted.inc_by(services_evicted);
+            self.metrics.templates_evicted.inc_by(templates_evicted);
         }
+        self.metrics.templates.at(()).set(templates as f64);
         let silent = self.partitions_where(|running| running.is_silent(now, &self.settings));
         // Only a broker that answers can say that nothing came.
         if !silent.is_empty() || self.state.unanswered {

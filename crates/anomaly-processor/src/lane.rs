@@ -1,16 +1,21 @@
-//! One partition's way through the processor: decode, detect, gather into a block.
+//! One partition's way through the processor: decode, mine, detect, gather into a block.
 //!
 //! Invariants:
 //! - every record becomes a row or a dead letter, once;
-//! - records before the point where this assignment takes over only teach the detectors;
-//! - a snapshot is the detectors' state at the end of the block before it, and is kept only when
-//!   everything that this state takes for told is acknowledged.
+//! - records before the point where this assignment takes over only teach the detectors and the miner;
+//! - whatever the miner says of templates goes with a block, and with no later one than the first row
+//!   that may refer to it;
+//! - a snapshot is what is known at the end of the block before it, and is kept only when everything
+//!   that this state takes for told is acknowledged or stored.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
-use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource};
+use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource, templates::Text};
 use contracts::dead_letter::Reason;
-use detection::{Finding, Observation, PartitionDetectors, Seen, time::EventTime};
+use detection::{Finding, Observation, Seen, time::EventTime};
 use pipeline::{
     Block, LaneId, Limits, NextOffset, Snapshot, Work,
     beginning::Beginning,
@@ -18,9 +23,11 @@ use pipeline::{
     gather::{self, Gather},
     ports::Record,
 };
+use template_mining::{Changes, TemplateId};
 
 use crate::{
     decode::{Line, Unreadable, decode},
+    knowledge::Knowledge,
     metrics::{Metrics, Oddity},
 };
 
@@ -28,6 +35,8 @@ use crate::{
 const FUTURE_MS: i64 = 5 * 60_000;
 /// A name longer than this is no service's.
 const SERVICE_BYTES: usize = 256;
+/// News of templates that may wait for a block, beside those of templates that are still known.
+const MOST_WAITING: usize = 1024;
 
 /// Where dead letters and findings go. Handing over never waits for the network.
 pub trait Outlets {
@@ -53,15 +62,25 @@ pub struct OutletError(pub String);
 
 pub struct Lane {
     gather: Gather<LogRows>,
-    detectors: PartitionDetectors,
+    knowledge: Knowledge,
     findings: Vec<Finding>,
+    /// What the miner has said and no block has yet.
+    news: TemplateNews,
     /// Of findings that no record raised: they belong to the next thing that is made durable.
     loose: Vec<Acknowledgement>,
-    evicted: u64,
+    counted: Counted,
     kept: Kept,
 }
 
-/// When the detectors' state was last handed over to be kept.
+/// What the metrics have been told of.
+struct Counted {
+    services_evicted: u64,
+    templates_evicted: u64,
+    /// Templates that were ever known, but for those that became part of others.
+    templates: u64,
+}
+
+/// When what is known was last handed over to be kept.
 struct Kept {
     every: Duration,
     at: Instant,
@@ -69,20 +88,25 @@ struct Kept {
 }
 
 impl Lane {
-    /// `detectors`: their state before the record at `beginning.replay_from`.
+    /// `knowledge`: the state before the record at `beginning.replay_from`.
     pub fn new(
         id: LaneId,
         limits: Limits,
-        detectors: PartitionDetectors,
+        knowledge: Knowledge,
         beginning: Beginning,
         snapshot_every: Duration,
         now: Instant,
     ) -> Self {
         Self {
             gather: Gather::new(id, limits, beginning),
-            evicted: detectors.evicted(),
-            detectors,
+            counted: Counted {
+                services_evicted: knowledge.detectors.evicted(),
+                templates_evicted: knowledge.miner.evicted(),
+                templates: ever_known(&knowledge),
+            },
+            knowledge,
             findings: Vec::new(),
+            news: TemplateNews::default(),
             loose: Vec::new(),
             kept: Kept {
                 every: snapshot_every,
@@ -101,13 +125,22 @@ impl Lane {
     }
 
     pub fn services(&self) -> usize {
-        self.detectors.services()
+        self.knowledge.detectors.services()
     }
 
-    /// Services forgotten since the last call.
-    pub fn newly_evicted(&mut self) -> u64 {
-        let before = std::mem::replace(&mut self.evicted, self.detectors.evicted());
-        self.evicted - before
+    pub fn templates(&self) -> usize {
+        self.knowledge.miner.len()
+    }
+
+    /// Services and templates forgotten since the last call.
+    pub fn newly_evicted(&mut self) -> (u64, u64) {
+        let services = self.knowledge.detectors.evicted();
+        let templates = self.knowledge.miner.evicted();
+        let counted = &mut self.counted;
+        (
+            services - std::mem::replace(&mut counted.services_evicted, services),
+            templates - std::mem::replace(&mut counted.templates_evicted, templates),
+        )
     }
 
     /// See [`Gather::reach`].
@@ -122,20 +155,22 @@ impl Lane {
         Some(block)
     }
 
-    /// The state of the detectors, if it is time to keep it, or `finally` if it is news at all. Call
-    /// it when no block is open.
+    /// What is known, if it is time to keep it, or `finally` if it is news at all. Call it when no
+    /// block is open. Never while the miner's news wait for a block: who goes on from the snapshot
+    /// takes them for stored.
     pub fn snapshot(&mut self, now: Instant, finally: bool) -> Option<Work<LogRows>> {
         let next = self.gather.next();
         let due = finally || now.duration_since(self.kept.at) >= self.kept.every;
-        if !due || !self.gather.is_empty() || !self.gather.has_caught_up() || next == self.kept.next
-        {
+        let is_whole =
+            self.gather.is_empty() && self.gather.has_caught_up() && self.news.is_empty();
+        if !due || !is_whole || next == self.kept.next {
             return None;
         }
         self.kept.at = now;
         self.kept.next = next;
         let snapshot = Snapshot {
             next,
-            state: self.detectors.snapshot(),
+            state: self.knowledge.snapshot(),
         };
         Some(Work::Snapshot(snapshot, std::mem::take(&mut self.loose)))
     }
@@ -183,7 +218,8 @@ impl Lane {
         };
         let service = &named[..named.floor_char_boundary(SERVICE_BYTES)];
         let (timestamp, source) = time_of(&line, record.kafka_time);
-        let seen = self.detectors.observe(
+        let template_id = self.mine(&line.message, service, replaying, metrics);
+        let seen = self.knowledge.detectors.observe(
             &Observation {
                 service,
                 time: EventTime(timestamp),
@@ -202,6 +238,10 @@ impl Lane {
             return Ok(());
         }
         let open = self.gather.open(record.offset, now, rows);
+        if !self.news.is_empty() {
+            open.bytes += self.news.size();
+            open.rows.templates.append(std::mem::take(&mut self.news));
+        }
         for finding in self.findings.drain(..) {
             open.acknowledgements
                 .push(outlets.announce(&id, finding, record.traceparent)?);
@@ -215,7 +255,8 @@ impl Lane {
             key.is_none(),
         );
         open.bytes += record.payload.len();
-        open.rows.push(
+        open.rows.push_mined(
+            template_id,
             &LogRow {
                 timestamp,
                 timestamp_source: source,
@@ -241,18 +282,75 @@ impl Lane {
         Ok(())
     }
 
+    /// The template of a message. What is news of any template is taken down at once, while there is
+    /// a line to show for it, and before the miner can forget the template again.
+    fn mine(&mut self, message: &str, service: &str, replaying: bool, metrics: &Metrics) -> u64 {
+        let id = self.knowledge.miner.observe(message.as_bytes());
+        let changes = self.knowledge.miner.take_changes();
+        if !(changes.templates.is_empty() && changes.merges.is_empty()) {
+            self.take_down(changes, message, service, replaying, metrics);
+        }
+        stored_id(id)
+    }
+
+    #[cold]
+    fn take_down(
+        &mut self,
+        changes: Changes,
+        message: &str,
+        service: &str,
+        replaying: bool,
+        metrics: &Metrics,
+    ) {
+        let known = ever_known(&self.knowledge);
+        let before = std::mem::replace(&mut self.counted.templates, known);
+        if !replaying {
+            metrics.templates_found.inc_by(known.saturating_sub(before));
+            metrics.templates_merged.inc_by(changes.merges.len() as u64);
+        }
+        for template in changes.templates {
+            let text = Text {
+                text: template.text,
+                open_places: u32::try_from(template.open_places).unwrap_or(u32::MAX),
+                sample: message.to_owned(),
+                service: service.to_owned(),
+            };
+            self.news.describe(stored_id(template.id), text);
+        }
+        for merge in changes.merges {
+            self.news
+                .merge(stored_id(merge.from), stored_id(merge.into));
+        }
+        // Only while there is no block to take them. No row refers to what was forgotten since, and
+        // what is found again is said again.
+        if self.news.texts().len() > 2 * self.templates() + MOST_WAITING {
+            let templates = self.knowledge.miner.templates();
+            let known: HashSet<u64> = templates.map(|one| stored_id(one.id())).collect();
+            self.news.retain(|id| known.contains(&id));
+        }
+    }
+
     /// The partition is at its end and has been for a while; `kafka_now` in ms.
     pub fn idle<O: Outlets>(&mut self, kafka_now: i64, outlets: &mut O) -> Result<(), OutletError> {
         if !self.gather.has_caught_up() {
             return Ok(());
         }
-        self.detectors.idle(kafka_now, &mut self.findings);
+        self.knowledge.detectors.idle(kafka_now, &mut self.findings);
         let id = self.gather.id();
         for finding in self.findings.drain(..) {
             self.loose.push(outlets.announce(&id, finding, None)?);
         }
         Ok(())
     }
+}
+
+/// As in the tables, where 0 stands for lines that were not mined.
+fn stored_id(id: TemplateId) -> u64 {
+    id.0.max(1)
+}
+
+fn ever_known(knowledge: &Knowledge) -> u64 {
+    knowledge.miner.len() as u64 + knowledge.miner.evicted()
 }
 
 /// The record's own time, or Kafka's where there is none, or where it lies in the future.

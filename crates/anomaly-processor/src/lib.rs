@@ -6,6 +6,7 @@ pub mod announce;
 pub mod clock;
 pub mod decode;
 pub mod intake;
+pub mod knowledge;
 pub mod lane;
 pub mod metrics;
 pub mod options;

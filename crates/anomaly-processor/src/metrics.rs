@@ -44,6 +44,11 @@ service_kit::labels! {
         Newer = "snapshot_of_newer_version",
         Other = "snapshot_of_other_settings",
         Overtaken = "snapshot_overtaken_by_retention",
+        /// The detectors go on; templates are mined anew: the snapshot is of before there was a miner.
+        NoMiner = "miner_missing",
+        MinerUnreadable = "miner_unreadable",
+        MinerNewer = "miner_of_newer_version",
+        MinerOther = "miner_of_other_behaviour",
     }
 }
 service_kit::labels! {
@@ -121,12 +126,12 @@ pub const INTENTS_FOUND: Counter = Counter::new(
 pub const MEMORY: Counter<Memory> = Counter::new(
     "barograph_detector_starts_total",
     Unit::Count,
-    "Partitions that began, by where their detectors' state comes from; and snapshots that could not be used.",
+    "Partitions that began, by where their detectors' state comes from; and snapshots that could not be used, or whose miner could not.",
 );
 pub const KEEPING: Counter<Keeping> = Counter::new(
     "barograph_snapshots_total",
     Unit::Count,
-    "Snapshots of detectors handed to ClickHouse, by outcome.",
+    "Snapshots of detectors and miners handed to ClickHouse, by outcome.",
 );
 pub const SNAPSHOT_BYTES: Gauge = Gauge::new(
     "barograph_snapshot_bytes",
@@ -167,6 +172,26 @@ pub const EVICTED: Counter = Counter::new(
     Unit::Count,
     "Services forgotten because there were more than the bound.",
 );
+pub const TEMPLATES: Gauge = Gauge::new(
+    "barograph_templates",
+    Unit::Count,
+    "Templates of messages known, over all partitions.",
+);
+pub const TEMPLATES_FOUND: Counter = Counter::new(
+    "barograph_templates_found_total",
+    Unit::Count,
+    "Templates found: messages unlike all before that did not join a known template at once.",
+);
+pub const TEMPLATES_MERGED: Counter = Counter::new(
+    "barograph_templates_merged_total",
+    Unit::Count,
+    "Ids of templates that were found to be part of another template.",
+);
+pub const TEMPLATES_EVICTED: Counter = Counter::new(
+    "barograph_templates_evicted_total",
+    Unit::Count,
+    "Templates forgotten because there were more than the bound.",
+);
 pub const GAPS: Counter = Counter::new(
     "barograph_gap_records_total",
     Unit::Records,
@@ -206,6 +231,10 @@ pub struct Metrics {
     pub lag: Family<prometheus::Gauge>,
     pub services: Family<prometheus::Gauge>,
     pub evicted: Counters,
+    pub templates: Gauges,
+    pub templates_found: Counters,
+    pub templates_merged: Counters,
+    pub templates_evicted: Counters,
     pub gaps: Counters,
     pub skipped: Counters,
     pub paused: Gauges,
@@ -235,6 +264,10 @@ impl Metrics {
             lag: registry.gauge_family(&LAG),
             services: registry.gauge_family(&SERVICES),
             evicted: registry.counter(&EVICTED),
+            templates: registry.gauge(&TEMPLATES),
+            templates_found: registry.counter(&TEMPLATES_FOUND),
+            templates_merged: registry.counter(&TEMPLATES_MERGED),
+            templates_evicted: registry.counter(&TEMPLATES_EVICTED),
             gaps: registry.counter(&GAPS),
             skipped: registry.counter(&SKIPPED),
             paused: registry.gauge(&PAUSED),

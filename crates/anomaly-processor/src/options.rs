@@ -76,6 +76,8 @@ service_kit::options! {
         /// Records before the committed offset that the detectors are fed again where their state can't be
         /// restored, per partition.
         processor_replay_records: Bounded<0, 100_000_000> = "500000",
+        /// Templates of messages kept at once per partition; past it those seen longest ago are forgotten.
+        processor_max_templates: Bounded<16, 1_000_000> = "20000",
         /// Rows after which a block is stored.
         batch_rows: Bounded<1, 1_000_000> = "250000",
         /// Bytes after which a block is stored.
@@ -91,9 +93,9 @@ service_kit::options! {
         insert_lease: Period<1_000, 300_000> = "30s",
         /// Time in which a revoked partition finishes its blocks before it is given back.
         release_within: Period<0, 60_000> = "5s",
-        /// How often the state of a partition's detectors is kept.
+        /// How often the state of a partition's detectors and its miner is kept.
         snapshot_interval: Period<1_000, 3_600_000> = "15s",
-        /// A larger state of a partition's detectors is not kept.
+        /// A larger state of a partition's detectors and its miner is not kept.
         snapshot_max_bytes: ByteSize<65_536, 1_073_741_824> = "64MiB",
         /// Length of the tumbling base window.
         detection_window: Period<1_000, 600_000> = "10s",
@@ -129,6 +131,13 @@ impl Options {
             adopt_after_windows: self.detection_adopt_after_windows.get() as u32,
             max_services: self.detection_max_services.as_usize(),
             ..detection::Config::default()
+        }
+    }
+
+    pub fn mining(&self) -> template_mining::Limits {
+        template_mining::Limits {
+            templates: self.processor_max_templates.as_usize(),
+            ..template_mining::Limits::default()
         }
     }
 

@@ -113,6 +113,7 @@ pub async fn run(
         on_lost_state: options.processor_on_lost_state,
         replay_records: options.processor_replay_records.get(),
         detection: options.detection(),
+        mining: options.mining(),
     };
     let outside = Outside {
         answers,

@@ -1,13 +1,13 @@
-//! Finds out where a newly assigned partition begins and what its detectors knew. Everything here
+//! Finds out where a newly assigned partition begins and what was known of it. Everything here
 //! asks Kafka or ClickHouse and may take its time: it runs beside the poll loop.
 //!
-//! Invariant: detectors begin either with exactly the state that every earlier record gave them, or
-//! with one whose difference from that is counted and said.
+//! Invariant: detectors and miner begin either with exactly the state that every earlier record gave
+//! them, or with one whose difference from that is counted and said.
 
 use std::{future::Future, time::Duration};
 
 use clickhouse_store::{Client, questions, snapshots};
-use detection::{Config, PartitionDetectors, SnapshotError};
+use detection::Config;
 use kafka_io::{consumer::GroupConsumer, topic_id};
 use pipeline::{
     Assignment, Incarnation, NextOffset, Offset, Partition, Snapshot,
@@ -15,8 +15,10 @@ use pipeline::{
     intent::BadIntent,
 };
 use service_kit::metrics::Label as _;
+use template_mining::Limits;
 
 use crate::{
+    knowledge::{Knowledge, MinerLost, Unusable},
     metrics::{Memory, Metrics},
     options::{OnGap, OnLostState},
 };
@@ -30,11 +32,11 @@ pub struct Started {
     pub assignment: Assignment,
     pub incarnation: Incarnation,
     pub beginning: Beginning,
-    /// Their state before the record at `beginning.replay_from`.
-    pub detectors: PartitionDetectors,
-    /// Where that state comes from.
+    /// The state before the record at `beginning.replay_from`.
+    pub knowledge: Knowledge,
+    /// Where the detectors' part of it comes from.
     pub memory: Memory,
-    /// Snapshots that could not be used.
+    /// Snapshots that could not be used, or whose miner could not.
     pub unusable: Vec<Memory>,
     /// Records that were deleted before anybody read them.
     pub gap: i64,
@@ -134,6 +136,9 @@ impl Places for KafkaAndClickHouse {
     }
 }
 
+/// Where to begin, with what, and where that is from.
+type Recalled = (Beginning, Knowledge, Memory);
+
 /// What decides where to begin.
 pub struct Starter<P> {
     pub places: P,
@@ -142,6 +147,7 @@ pub struct Starter<P> {
     pub on_lost_state: OnLostState,
     pub replay_records: i64,
     pub detection: Config,
+    pub mining: Limits,
 }
 
 impl<P: Places> Starter<P> {
@@ -160,7 +166,7 @@ impl<P: Places> Starter<P> {
         }
         let recalled = self.recall(assignment, incarnation, beginning, known.low);
         let (recalled, unusable) = recalled.await?;
-        let (beginning, detectors, memory) = recalled.unwrap_or_else(|| {
+        let (beginning, knowledge, memory) = recalled.unwrap_or_else(|| {
             let from = beginning
                 .take_from
                 .raw()
@@ -171,8 +177,8 @@ impl<P: Places> Starter<P> {
             } else {
                 Memory::Rebuilt
             };
-            let detectors = PartitionDetectors::new(self.detection.clone());
-            (beginning, detectors, memory)
+            let knowledge = Knowledge::none(self.detection.clone(), self.mining);
+            (beginning, knowledge, memory)
         });
         if memory == Memory::Rebuilt && self.on_lost_state == OnLostState::Stop {
             let why = unusable.first().copied().unwrap_or(Memory::Missing);
@@ -182,7 +188,7 @@ impl<P: Places> Starter<P> {
             assignment,
             incarnation,
             beginning,
-            detectors,
+            knowledge,
             memory,
             unusable,
             gap,
@@ -196,7 +202,7 @@ impl<P: Places> Starter<P> {
         incarnation: Incarnation,
         beginning: Beginning,
         low: i64,
-    ) -> Result<(Option<(Beginning, PartitionDetectors, Memory)>, Vec<Memory>), StartError> {
+    ) -> Result<(Option<Recalled>, Vec<Memory>), StartError> {
         let mut unusable = Vec::new();
         let mut at_most = beginning.take_from;
         let partition = assignment.partition;
@@ -215,10 +221,14 @@ impl<P: Places> Starter<P> {
                 unusable.push(Memory::Overtaken);
                 break;
             }
-            match PartitionDetectors::restore(&state, self.detection.clone()) {
-                Ok(detectors) => {
+            match Knowledge::restore(&state, self.detection.clone(), self.mining) {
+                Ok((knowledge, lost)) => {
+                    if let Some(lost) = lost {
+                        tracing::warn!(%partition, %next, why = %lost, "templates are mined anew: the snapshot's miner cannot be used");
+                        unusable.push(why_mined_anew(&lost));
+                    }
                     let beginning = beginning.replaying_from(next.raw(), low);
-                    return Ok((Some((beginning, detectors, Memory::Restored)), unusable));
+                    return Ok((Some((beginning, knowledge, Memory::Restored)), unusable));
                 }
                 Err(error) => {
                     tracing::warn!(%partition, %next, %error, "the detectors' snapshot cannot be used");
@@ -230,11 +240,26 @@ impl<P: Places> Starter<P> {
     }
 }
 
-const fn why(error: &SnapshotError) -> Memory {
+const fn why(error: &Unusable) -> Memory {
+    use detection::SnapshotError;
     match error {
-        SnapshotError::Unreadable { .. } => Memory::Unreadable,
-        SnapshotError::Newer { .. } => Memory::Newer,
-        SnapshotError::OtherBehaviour { .. } | SnapshotError::OtherConfig { .. } => Memory::Other,
+        Unusable::Damaged | Unusable::Detectors(SnapshotError::Unreadable { .. }) => {
+            Memory::Unreadable
+        }
+        Unusable::Newer { .. } | Unusable::Detectors(SnapshotError::Newer { .. }) => Memory::Newer,
+        Unusable::Detectors(
+            SnapshotError::OtherBehaviour { .. } | SnapshotError::OtherConfig { .. },
+        ) => Memory::Other,
+    }
+}
+
+const fn why_mined_anew(lost: &MinerLost) -> Memory {
+    use template_mining::SnapshotError;
+    match lost {
+        MinerLost::Absent => Memory::NoMiner,
+        MinerLost::Unusable(SnapshotError::Unreadable { .. }) => Memory::MinerUnreadable,
+        MinerLost::Unusable(SnapshotError::Newer { .. }) => Memory::MinerNewer,
+        MinerLost::Unusable(SnapshotError::OtherBehaviour { .. }) => Memory::MinerOther,
     }
 }
 

@@ -9,6 +9,8 @@ use pipeline::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::knowledge;
+
 /// Well below any lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -58,6 +60,10 @@ impl Store {
 }
 
 impl RowStore<LogRows> for Store {
+    async fn prepare(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+        self.logs.prepare(block).await
+    }
+
     async fn insert(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
         let _turn = self.turn(block.bytes).await?;
         self.logs.insert(block).await
@@ -81,7 +87,7 @@ impl Snapshots for Store {
                 kind: Kind::Rejected,
                 uncertain: false,
                 message: format!(
-                    "the detectors' state has {size} bytes and SNAPSHOT_MAX_BYTES is {}: raise it, or lower DETECTION_MAX_SERVICES",
+                    "what the detectors and the miner know has {size} bytes and SNAPSHOT_MAX_BYTES is {}: raise it, or lower DETECTION_MAX_SERVICES or PROCESSOR_MAX_TEMPLATES",
                     self.largest_snapshot
                 ),
             });
@@ -91,7 +97,7 @@ impl Snapshots for Store {
             partition: id.assignment.partition.0,
             next_offset: snapshot.next.raw(),
             compatibility: detection::compatibility(&self.detection),
-            format: detection::FORMAT,
+            format: knowledge::FORMAT,
             state: snapshot.state,
         };
         Ok(snapshots::store(&self.client, &row).await?)

@@ -14,8 +14,10 @@ pub mod migrate;
 mod native;
 pub mod questions;
 pub mod snapshots;
+pub mod templates;
 
 pub use client::{Client, Target};
 pub use dedup::{DedupWindow, dedup_window};
 pub use error::Error;
 pub use log_rows::{LogRow, LogRows};
+pub use templates::TemplateNews;

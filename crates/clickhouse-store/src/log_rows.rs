@@ -8,6 +8,7 @@ use contracts::Level;
 use crate::{
     interned::Interned,
     native::{Fixed, Maps, Strings, put_column, put_varint},
+    templates::TemplateNews,
 };
 
 const TIME: &str = "DateTime64(3, 'UTC')";
@@ -59,6 +60,7 @@ pub struct LogRows {
     level: Fixed<1>,
     is_error: Fixed<1>,
     message: Strings,
+    template_id: Fixed<8>,
     host: Interned,
     trace_id: Strings,
     span_id: Strings,
@@ -71,6 +73,8 @@ pub struct LogRows {
     late: Fixed<1>,
     kafka_timestamp: Fixed<8>,
     kafka_offset: Fixed<8>,
+    /// What the rows refer to.
+    pub templates: TemplateNews,
 }
 
 impl LogRows {
@@ -100,7 +104,7 @@ impl LogRows {
 
     /// Bytes of all columns as they are held, about.
     pub fn size(&self) -> usize {
-        const FIXED: usize = 38;
+        const FIXED: usize = 46;
         let strings = [
             &self.message,
             &self.trace_id,
@@ -116,10 +120,22 @@ impl LogRows {
             + self.host.size()
             + self.attributes.size()
             + self.count * FIXED
+            + self.templates.size()
     }
 
+    /// A row that is not mined.
     pub fn push<'a>(
         &mut self,
+        row: &LogRow<'_>,
+        attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) {
+        self.push_mined(0, row, attributes);
+    }
+
+    /// A row of this template, as known now.
+    pub fn push_mined<'a>(
+        &mut self,
+        template_id: u64,
         row: &LogRow<'_>,
         attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) {
@@ -130,6 +146,7 @@ impl LogRows {
         self.level.push([row.level as u8]);
         self.is_error.push([u8::from(row.is_error)]);
         self.message.push(row.message);
+        self.template_id.push(template_id.to_le_bytes());
         self.host.push(row.host);
         self.trace_id.push(row.trace_id);
         self.span_id.push(row.span_id);
@@ -151,13 +168,25 @@ impl LogRows {
         offsets.map(|offset| i64::from_le_bytes(*offset))
     }
 
-    /// The first `rows` rows and the others, both of this block's day.
-    pub fn split(self, rows: usize) -> (Self, Self) {
+    /// Templates of the rows, in order; 0: not mined.
+    pub fn template_ids(&self) -> impl Iterator<Item = u64> {
+        let ids = self.template_id.values().iter();
+        ids.map(|id| u64::from_le_bytes(*id))
+    }
+
+    /// The first `rows` rows and the others, both of this block's day. What is stored before them goes
+    /// with those that are stored first.
+    pub fn split(mut self, rows: usize) -> (Self, Self) {
         let count = self.count as u32;
         let at = count.min(rows as u32);
         let first: Vec<u32> = (0..at).collect();
         let others: Vec<u32> = (at..count).collect();
-        (self.pick(&first), self.pick(&others))
+        let templates = std::mem::take(&mut self.templates);
+        let first = Self {
+            templates,
+            ..self.pick(&first)
+        };
+        (first, self.pick(&others))
     }
 
     /// Only those rows.
@@ -168,7 +197,7 @@ impl LogRows {
         self.pick(&kept.collect::<Vec<u32>>())
     }
 
-    /// Those rows, in that order.
+    /// Those rows, in that order, and nothing beside them.
     fn pick(&self, rows: &[u32]) -> Self {
         Self {
             count: rows.len(),
@@ -179,6 +208,7 @@ impl LogRows {
             level: self.level.pick(rows),
             is_error: self.is_error.pick(rows),
             message: self.message.pick(rows),
+            template_id: self.template_id.pick(rows),
             host: self.host.pick(rows),
             trace_id: self.trace_id.pick(rows),
             span_id: self.span_id.pick(rows),
@@ -191,6 +221,7 @@ impl LogRows {
             late: self.late.pick(rows),
             kafka_timestamp: self.kafka_timestamp.pick(rows),
             kafka_offset: self.kafka_offset.pick(rows),
+            templates: TemplateNews::default(),
         }
     }
 
@@ -233,17 +264,18 @@ impl LogRows {
     }
 
     fn put(&self, incarnation: &str, partition: i32) -> Vec<u8> {
-        const COLUMNS: u64 = 20;
+        const COLUMNS: u64 = 21;
         let rows = self.count;
         let mut out = Vec::with_capacity(self.size() + rows * 8 + 2048);
         put_varint(&mut out, COLUMNS);
         put_varint(&mut out, rows as u64);
-        let columns: [(&str, &str, &[u8]); 13] = [
+        let columns: [(&str, &str, &[u8]); 14] = [
             ("timestamp", TIME, self.timestamp.bytes()),
             ("timestamp_source", SOURCE, self.timestamp_source.bytes()),
             ("level", LEVEL, self.level.bytes()),
             ("is_error", "Bool", self.is_error.bytes()),
             ("message", "String", self.message.bytes()),
+            ("template_id", "UInt64", self.template_id.bytes()),
             ("trace_id", "String", self.trace_id.bytes()),
             ("span_id", "String", self.span_id.bytes()),
             ("status", "UInt16", self.status.bytes()),

@@ -11,9 +11,9 @@ use pipeline::{
 };
 use sha2::{Digest, Sha256};
 
-use crate::{Client, Error, LogRows};
+use crate::{Client, Error, LogRows, templates};
 
-/// The `logs` table.
+/// The `logs` table, and what its rows refer to.
 #[derive(Clone)]
 pub struct LogStore {
     client: Client,
@@ -83,6 +83,10 @@ impl LogStore {
 }
 
 impl RowStore<LogRows> for LogStore {
+    async fn prepare(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+        Ok(templates::store(&self.client, &block.rows.templates).await?)
+    }
+
     async fn insert(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
         Ok(self.send(block, &block.rows, &block.token()).await?)
     }

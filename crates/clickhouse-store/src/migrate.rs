@@ -38,6 +38,7 @@ migrations! {
     5 "0005_windows_by_projection",
     6 "0006_detector_snapshots",
     7 "0007_fewer_writes",
+    8 "0008_templates",
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -39,7 +39,7 @@ pub struct Block<R> {
     pub uncertain: bool,
 }
 
-/// State of a partition's detectors after all records below `next`.
+/// What is known of a partition after all records below `next`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     pub next: NextOffset,

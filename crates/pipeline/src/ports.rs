@@ -32,6 +32,9 @@ pub struct StoreError {
 
 /// The store of rows.
 pub trait RowStore<R>: Send + Sync + 'static {
+    /// Stores what the block's rows refer to, so that it is there before they are. The same again
+    /// changes nothing.
+    fn prepare(&self, block: &Block<R>) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Inserts the block as one, deduplicated by its token.
     fn insert(&self, block: &Block<R>) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Rows of the block's range that are stored.
@@ -45,7 +48,7 @@ pub trait RowStore<R>: Send + Sync + 'static {
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
 
-/// Where the state of detectors is kept.
+/// Where what is known of partitions is kept.
 pub trait Snapshots: Send + Sync + 'static {
     fn keep(
         &self,

@@ -3,10 +3,11 @@
 //! Invariants:
 //! - at most one block of a partition is between intent and acknowledgement;
 //! - once its intent is committed, a block's range never changes, unless the store rejects its data;
+//! - what a block's rows refer to is stored before anything is asked or said about the rows;
 //! - a block whose insert had no clear answer is counted before anything else happens;
 //! - nothing is sent to the store when the last proof that the partition is ours is older than the
 //!   lease;
-//! - a state of the detectors is kept only by who has just proved to own the partition;
+//! - a snapshot is kept only by who has just proved to own the partition;
 //! - the writer ends as soon as it is fenced, and commits nothing afterwards.
 
 use std::{sync::Arc, time::Duration};
@@ -170,23 +171,30 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
         // The committed offset is where the block begins: a hole before it (compaction) counts as done.
         let intent = (NextOffset::resume_at(block.first), Some(block.end));
         let mut proof = self.commit(intent.0, intent.1).await?;
-        // A block of dead letters alone has nothing to insert.
-        if block.row_count() == 0 {
-            return Ok(Outcome::Stored);
-        }
         let mut backoff = Backoff::new(
             Duration::from_millis(100),
             Duration::from_secs(10),
             block.first.raw() as u64,
         );
         let mut uncertain = block.uncertain;
+        let mut prepared = false;
         loop {
             if self.clock.now().saturating_sub(proof) >= self.lease {
                 self.metrics.renewed();
                 proof = self.commit(intent.0, intent.1).await?;
             }
-            let error = match self.attempt(block, uncertain).await {
-                Ok(()) => return Ok(Outcome::Stored),
+            let tried = if prepared {
+                self.attempt(block, uncertain).await
+            } else {
+                self.store.prepare(block).await.map_err(of_preparation)
+            };
+            let error = match tried {
+                // A block of dead letters alone has nothing to insert.
+                Ok(()) if prepared || block.row_count() == 0 => return Ok(Outcome::Stored),
+                Ok(()) => {
+                    prepared = true;
+                    continue;
+                }
                 Err(error) => error,
             };
             match error.kind {
@@ -310,6 +318,40 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
                     self.clock.sleep(backoff.delay()).await;
                 }
             }
+        }
+    }
+}
+
+/// No row was sent, and no piece of the block could do without what is refused.
+fn of_preparation(error: StoreError) -> StoreError {
+    let kind = match error.kind {
+        Kind::Rejected => Kind::Fatal,
+        Kind::Transient | Kind::Fatal => error.kind,
+    };
+    StoreError {
+        kind,
+        uncertain: false,
+        ..error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_before_the_rows_are_sent_is_not_the_rows_fault() {
+        for (kind, becomes) in [
+            (Kind::Transient, Kind::Transient),
+            (Kind::Rejected, Kind::Fatal),
+            (Kind::Fatal, Kind::Fatal),
+        ] {
+            let error = of_preparation(StoreError {
+                kind,
+                uncertain: true,
+                message: "why".to_owned(),
+            });
+            assert_eq!((error.kind, error.uncertain), (becomes, false));
         }
     }
 }

@@ -13,6 +13,7 @@ mod mutants;
 mod ports;
 mod process;
 mod scenario;
+mod templates;
 mod world;
 
 use std::ops::Range;
@@ -61,6 +62,8 @@ fn nothing_is_lost_or_doubled_whatever_happens() {
             ("deduplicated inserts", total.deduplicated),
             ("rejected blocks", total.rejected),
             ("restored detectors", total.restored),
+            ("miners that were lost", total.mined_anew),
+            ("merges of templates", total.merges),
             ("topics made anew", total.remade_topics),
             ("commits refused by the fence", total.stale_commits_refused),
             ("anomalies", total.anomalies),

@@ -21,10 +21,12 @@ pub(crate) enum Mutant {
     WallClockInId,
     /// Restored detectors are not fed the records between their snapshot and the new beginning.
     ReplaySkipped,
+    /// What rows refer to is stored after them.
+    TemplatesAfterRows,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::NoToken,
         Self::CommitBeforeInsert,
         Self::EpochOutsideLock,
@@ -34,5 +36,6 @@ impl Mutant {
         Self::AcknowledgementNotAwaited,
         Self::WallClockInId,
         Self::ReplaySkipped,
+        Self::TemplatesAfterRows,
     ];
 }

@@ -18,8 +18,7 @@ use contracts::dead_letter::Reason;
 use detection::Finding;
 use futures::future::{Either, select};
 use pipeline::{
-    Assignment, Block, Fence, Incarnation, LaneId, Mark, NextOffset, Offset, Partition, Rows as _,
-    Snapshot,
+    Assignment, Block, Fence, Incarnation, LaneId, Mark, NextOffset, Offset, Partition, Snapshot,
     beginning::Known,
     block::Acknowledgement,
     ports::{
@@ -33,6 +32,7 @@ use uuid::Uuid;
 use crate::{
     executor::{Group, Handle},
     mutants::Mutant,
+    templates::Templates,
     world::{Inserted, World},
 };
 
@@ -152,10 +152,10 @@ fn unsure(message: &str) -> StoreError {
     }
 }
 
-fn offsets(block: &Block<LogRows>) -> Vec<i64> {
-    (0..block.rows.count())
-        .map(|at| block.rows.offset_of(at).raw())
-        .collect()
+/// Offset and template of each row.
+fn rows_of(block: &Block<LogRows>) -> Vec<(i64, u64)> {
+    let rows = &block.rows;
+    rows.offsets().zip(rows.template_ids()).collect()
 }
 
 impl Outside {
@@ -166,7 +166,7 @@ impl Outside {
     async fn insert_rows(
         &self,
         id: LaneId,
-        rows: Vec<i64>,
+        rows: Vec<(i64, u64)>,
         token: String,
     ) -> Result<(), StoreError> {
         let place = (id.incarnation.raw(), id.assignment.partition.0);
@@ -214,6 +214,25 @@ impl Outside {
         }
     }
 
+    /// Texts, then merges: as the store is sent them.
+    async fn take_templates(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+        for take in [Templates::take_texts, Templates::take_merges] {
+            let news = block.rows.templates.clone();
+            if news.is_empty() {
+                return Ok(());
+            }
+            let taken = self.link.call_impatiently(move |world| {
+                let is_up = !world.store.is_down;
+                if is_up {
+                    take(&mut world.store.templates, &news);
+                }
+                is_up.then_some(())
+            });
+            taken.await.flatten().ok_or_else(|| unsure("no answer"))?;
+        }
+        Ok(())
+    }
+
     async fn stored(&self, block: &Block<LogRows>) -> Result<Vec<i64>, StoreError> {
         let place = (block.id.incarnation.raw(), block.id.assignment.partition.0);
         let (first, end) = (block.first.raw(), block.end.raw());
@@ -226,9 +245,20 @@ impl Outside {
 }
 
 impl RowStore<LogRows> for Outside {
+    async fn prepare(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+        if self.is(Mutant::TemplatesAfterRows) {
+            return Ok(());
+        }
+        self.take_templates(block).await
+    }
+
     async fn insert(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
-        self.insert_rows(block.id, offsets(block), block.token())
-            .await
+        self.insert_rows(block.id, rows_of(block), block.token())
+            .await?;
+        if self.is(Mutant::TemplatesAfterRows) {
+            self.take_templates(block).await?;
+        }
+        Ok(())
     }
 
     async fn count(&self, block: &Block<LogRows>) -> Result<u64, StoreError> {
@@ -242,10 +272,11 @@ impl RowStore<LogRows> for Outside {
 
     async fn repair(&self, block: &Block<LogRows>, round: u32) -> Result<u64, StoreError> {
         let there = self.stored(block).await?;
-        let mut missing = offsets(block);
-        missing.retain(|offset| !there.contains(offset));
+        let mut missing = rows_of(block);
+        missing.retain(|(offset, _)| !there.contains(offset));
         let count = missing.len() as u64;
-        let token = format!("{}-repair-{round}-{missing:?}", block.token());
+        let offsets: Vec<i64> = missing.iter().map(|(offset, _)| *offset).collect();
+        let token = format!("{}-repair-{round}-{offsets:?}", block.token());
         self.insert_rows(block.id, missing, token).await?;
         Ok(count)
     }

@@ -281,6 +281,14 @@ pub(crate) fn detection() -> detection::Config {
     }
 }
 
+/// So few templates that they are forgotten again and again.
+pub(crate) fn mining() -> template_mining::Limits {
+    template_mining::Limits {
+        templates: 24,
+        ..template_mining::Limits::default()
+    }
+}
+
 /// Starts a process: it joins the group and works until its group of tasks is killed.
 pub(crate) fn start(link: &Link) {
     let (requests, asked) = mpsc::unbounded_channel();
@@ -422,6 +430,7 @@ async fn begin(
         on_lost_state: anomaly_processor::options::OnLostState::Stop,
         replay_records: 1_000_000,
         detection: detection(),
+        mining: mining(),
     };
     loop {
         match starter.start(assignment).await {
@@ -429,6 +438,10 @@ async fn begin(
                 let mut world = link.world();
                 world.tally.intents_found += u64::from(started.beginning.announced_end.is_some());
                 world.tally.restored += u64::from(started.memory == Memory::Restored);
+                if world.loses_miners && link.dice(3) == 0 {
+                    started.knowledge.miner = template_mining::Miner::new(mining());
+                    world.tally.mined_anew += 1;
+                }
                 match world.mutant {
                     Some(Mutant::EndGrownOnRetry) => {
                         let high = world.log.get(&assignment.partition.0).map_or(0, Vec::len);

@@ -12,13 +12,14 @@ use std::{
 use anomaly_processor::{
     announce,
     decode::decode,
+    knowledge::Knowledge,
     lane::{Lane, OutletError, Outlets},
     metrics::Metrics,
 };
 use contracts::dead_letter::Reason;
-use detection::{Finding, PartitionDetectors};
+use detection::Finding;
 use pipeline::{
-    Assignment, Epoch, LaneId, NextOffset, Offset, Partition, beginning::Beginning,
+    Assignment, Epoch, LaneId, Limits, NextOffset, Offset, Partition, beginning::Beginning,
     block::Acknowledgement, ports::Record,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -30,6 +31,7 @@ use crate::{
     mutants::Mutant,
     ports::{Link, incarnation_of},
     process,
+    templates::Templates,
     world::{PARTITIONS, Produced, Tally, World},
 };
 
@@ -60,6 +62,7 @@ struct Run {
 pub(crate) fn run(seed: u64, mutant: Option<Mutant>) -> Result<Tally, String> {
     let world = World {
         mutant,
+        loses_miners: mutant.is_none() && seed.is_multiple_of(4),
         topic_id: Uuid::from_u128(u128::from(seed) << 64 | 1),
         ..World::default()
     };
@@ -160,7 +163,8 @@ impl Run {
                 let payload = if n % 41 == 17 {
                     format!("{{\"broken\":{n}")
                 } else {
-                    format!("{{\"level\":\"{level}\",\"message\":\"line {n}\"}}")
+                    let message = message(n);
+                    format!("{{\"level\":\"{level}\",\"message\":\"{message}\"}}")
                 };
                 if n % 97 == 60 {
                     poisoned.push((life, partition, n as i64));
@@ -300,7 +304,7 @@ impl Run {
     fn check(&self) -> Result<Tally, String> {
         let world = self.world();
         let life = incarnation_of(world.topic_id).raw();
-        for (position, copies) in &world.store.rows {
+        for (position, (copies, _)) in &world.store.rows {
             if *copies != 1 {
                 return Err(format!("{position:?} is stored {copies} times"));
             }
@@ -334,7 +338,51 @@ impl Run {
         if !self.is_complete() {
             return Err("it did not come to rest with everything committed".to_owned());
         }
+        self.check_templates()?;
         self.check_anomalies()
+    }
+
+    /// Every row's template has a text, whatever was merged; and is the one that a lane which reads
+    /// the whole topic undisturbed gives it.
+    fn check_templates(&self) -> Result<(), String> {
+        let mut world = self.world();
+        if let Some(position) = world.store.without_text.first() {
+            return Err(format!("{position:?} was stored before its template"));
+        }
+        let templates = &world.store.templates;
+        if let Some(led) = templates.dead_ends().first() {
+            return Err(format!("a template leads to one without a text: {led:?}"));
+        }
+        let life = incarnation_of(world.topic_id).raw();
+        let mut merges = Templates::default();
+        for (partition, log) in &world.log {
+            if world.loses_miners {
+                break;
+            }
+            let undisturbed = undisturbed(&world, *partition, log, 0);
+            for (offset, id) in undisturbed.ids {
+                let stored = world.store.rows.get(&(life, *partition, offset));
+                if let Some((_, stored)) = stored
+                    && *stored != id
+                {
+                    return Err(format!(
+                        "line {offset} of partition {partition} is of template {id} and stored as of {stored}"
+                    ));
+                }
+            }
+            merges.merges.extend(undisturbed.templates.merges);
+        }
+        if let Some(missing) = merges.merges.difference(&templates.merges).next() {
+            return Err(format!("that templates became one was lost: {missing:?}"));
+        }
+        if world.tally.remade_topics == 0
+            && !world.loses_miners
+            && merges.merges != templates.merges
+        {
+            return Err("templates became one that are not".to_owned());
+        }
+        world.tally.merges = templates.merges.len() as u64;
+        Ok(())
     }
 
     /// Against lanes that read the whole topic undisturbed.
@@ -344,9 +392,9 @@ impl Run {
         let mut with_silence = Told::new();
         let wall = 1_790_000_000_000 + self.executor.handle.now().as_millis() as i64;
         for (partition, log) in &world.log {
-            let (records, all) = undisturbed(&world, *partition, log, wall);
-            by_records.extend(records);
-            with_silence.extend(all);
+            let undisturbed = undisturbed(&world, *partition, log, wall);
+            by_records.extend(undisturbed.by_records);
+            with_silence.extend(undisturbed.with_silence);
         }
         let lives: BTreeMap<Uuid, u32> = world
             .anomalies
@@ -406,8 +454,18 @@ impl Outlets for Listening {
 /// What is said of each version of each anomaly.
 type Told = BTreeMap<(Uuid, u32), String>;
 
-/// What the records alone tell, and what they tell with the silence after them.
-fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> (Told, Told) {
+/// What is said of a partition that is read from its beginning to its end.
+struct Undisturbed {
+    /// By the records alone.
+    by_records: Told,
+    /// And with the silence after them.
+    with_silence: Told,
+    /// The template of each row, by offset.
+    ids: Vec<(i64, u64)>,
+    templates: Templates,
+}
+
+fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> Undisturbed {
     let id = LaneId {
         assignment: Assignment {
             partition: Partition(partition),
@@ -424,8 +482,12 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> (T
     let now = Instant::now();
     let mut lane = Lane::new(
         id,
-        process::settings().limits,
-        PartitionDetectors::new(process::detection()),
+        Limits {
+            rows: usize::MAX,
+            bytes: usize::MAX,
+            ..Limits::default()
+        },
+        Knowledge::none(process::detection(), process::mining()),
         beginning,
         Duration::MAX,
         now,
@@ -445,5 +507,30 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> (T
     }
     let by_records = told.0.clone();
     lane.idle(wall, &mut told).expect("nothing is sent");
-    (by_records, told.0)
+    let rows = lane.close().map(|block| block.rows).unwrap_or_default();
+    let mut templates = Templates::default();
+    templates.take_merges(&rows.templates);
+    Undisturbed {
+        by_records,
+        with_silence: told.0,
+        ids: rows.offsets().zip(rows.template_ids()).collect(),
+        templates,
+    }
+}
+
+/// Lines of some templates, of which some turn out to be one, and some come once and never again.
+fn message(n: usize) -> String {
+    const NAMES: [&str; 12] = [
+        "ada", "bela", "cleo", "dora", "emil", "fritz", "greta", "hugo", "ida", "jakob", "karla",
+        "lena",
+    ];
+    let name = NAMES[n / 8 % NAMES.len()];
+    match n % 8 {
+        0 => String::new(),
+        1 => format!("user {name} logged in"),
+        2 => format!("the cache of {name} was emptied after {n} ms"),
+        3 => format!("{name} asked for page {n} of the report"),
+        4 => format!("state {name} {}", NAMES[n / 11 % NAMES.len()]),
+        _ => format!("line {n}"),
+    }
 }

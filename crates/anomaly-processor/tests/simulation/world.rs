@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use pipeline::{Mark, Snapshot};
 use uuid::Uuid;
 
-use crate::mutants::Mutant;
+use crate::{mutants::Mutant, templates::Templates};
 
 pub(crate) const PARTITIONS: i32 = 2;
 /// What the store's deduplication window holds.
@@ -27,6 +27,8 @@ pub(crate) type Place = (u64, i32);
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) mutant: Option<Mutant>,
+    /// Some snapshots have no miner that can be used.
+    pub(crate) loses_miners: bool,
     /// Which life the topic lives.
     pub(crate) topic_id: Uuid,
     /// Records by partition, of this life.
@@ -52,6 +54,8 @@ pub(crate) struct Tally {
     pub(crate) deduplicated: u64,
     pub(crate) rejected: u64,
     pub(crate) restored: u64,
+    pub(crate) mined_anew: u64,
+    pub(crate) merges: u64,
     pub(crate) remade_topics: u64,
     pub(crate) stale_commits_refused: u64,
     pub(crate) anomalies: u64,
@@ -69,6 +73,8 @@ impl Tally {
         self.deduplicated += other.deduplicated;
         self.rejected += other.rejected;
         self.restored += other.restored;
+        self.mined_anew += other.mined_anew;
+        self.merges += other.merges;
         self.remade_topics += other.remade_topics;
         self.stale_commits_refused += other.stale_commits_refused;
         self.anomalies += other.anomalies;
@@ -191,8 +197,11 @@ impl GroupState {
 
 #[derive(Default)]
 pub(crate) struct StoreState {
-    /// Copies of each row.
-    pub(crate) rows: BTreeMap<(u64, i32, i64), u32>,
+    /// Each row's copies, and its template.
+    pub(crate) rows: BTreeMap<(u64, i32, i64), (u32, u64)>,
+    pub(crate) templates: Templates,
+    /// Rows that came before the text of their template.
+    pub(crate) without_text: Vec<(u64, i32, i64)>,
     tokens: VecDeque<String>,
     pub(crate) snapshots: BTreeMap<Place, Vec<Snapshot>>,
     pub(crate) is_down: bool,
@@ -216,16 +225,16 @@ impl StoreState {
     pub(crate) fn insert(
         &mut self,
         place: Place,
-        offsets: &[i64],
+        rows: &[(i64, u64)],
         token: Option<String>,
     ) -> Inserted {
         if self.is_down {
             return Inserted::Down;
         }
         let at = |offset: &i64| (place.0, place.1, *offset);
-        if offsets
+        if rows
             .iter()
-            .any(|offset| self.poison.contains(&at(offset)))
+            .any(|(offset, _)| self.poison.contains(&at(offset)))
         {
             return Inserted::Rejected;
         }
@@ -241,8 +250,13 @@ impl StoreState {
         if std::mem::take(&mut self.dies_at_next_insert) {
             return Inserted::Died;
         }
-        for offset in offsets {
-            *self.rows.entry(at(offset)).or_default() += 1;
+        for (offset, template) in rows {
+            let (copies, stored) = self.rows.entry(at(offset)).or_default();
+            *copies += 1;
+            *stored = *template;
+            if *template == 0 || !self.templates.have_text_of(*template) {
+                self.without_text.push(at(offset));
+            }
         }
         Inserted::Done
     }

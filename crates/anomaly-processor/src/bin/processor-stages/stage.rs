@@ -9,6 +9,7 @@ use std::{
 
 use anomaly_processor::{
     decode::{Line, decode},
+    knowledge::Knowledge,
     lane::{Lane, OutletError, Outlets},
     metrics::Metrics,
 };
@@ -21,6 +22,7 @@ use pipeline::{
 };
 use serde::Serialize;
 use service_kit::metrics::Registry;
+use template_mining::Miner;
 
 use crate::Failure;
 
@@ -33,6 +35,8 @@ pub(crate) enum Stage {
     Decode,
     /// Peer of [`Self::Decode`]: `serde_json` into its own tree.
     DecodePeer,
+    /// `Miner::observe`, and the question whether there is news.
+    Mine,
     /// `PartitionDetectors::observe`, warmed up, event time going on from round to round.
     Detect,
     /// `Gather` and `LogRows::push`, a block per round.
@@ -41,13 +45,14 @@ pub(crate) enum Stage {
     Encode,
     /// Peer of [`Self::Gather`] and [`Self::Encode`] together: lines of JSONEachRow.
     EncodePeer,
-    /// `Lane::take`: decode, detect with new detectors, gather, and what lies between.
+    /// `Lane::take`: decode, mine and detect from nothing, gather, and what lies between.
     Lane,
 }
 
-const STAGES: [(&str, Stage); 7] = [
+const STAGES: [(&str, Stage); 8] = [
     ("decode", Stage::Decode),
     ("decode-peer", Stage::DecodePeer),
+    ("mine", Stage::Mine),
     ("detect", Stage::Detect),
     ("gather", Stage::Gather),
     ("encode", Stage::Encode),
@@ -93,6 +98,16 @@ impl Stage {
                     let _ = black_box(serde_json::from_slice::<serde_json::Value>(payload));
                 }
             }),
+            Self::Mine => {
+                let mut miner = Miner::new(template_mining::Limits::default());
+                timed(&mut || {
+                    for input in &inputs.0 {
+                        let message = black_box(input.line.message.as_bytes());
+                        black_box(miner.observe(message));
+                        black_box(miner.take_changes());
+                    }
+                })
+            }
             Self::Detect => {
                 let mut detecting = Detecting::new(inputs);
                 for _ in 0..WARM_UP_ROUNDS {
@@ -186,10 +201,11 @@ impl<'a> Inputs<'a> {
 
     fn through_a_lane(&self, metrics: &Metrics) -> Option<pipeline::Block<LogRows>> {
         let now = Instant::now();
-        let detectors = PartitionDetectors::new(detection::Config::default());
+        let mining = template_mining::Limits::default();
+        let knowledge = Knowledge::none(detection::Config::default(), mining);
         let never = Duration::MAX;
         let limits = Limits::default();
-        let mut lane = Lane::new(lane_id(), limits, detectors, beginning(), never, now);
+        let mut lane = Lane::new(lane_id(), limits, knowledge, beginning(), never, now);
         for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
             let record = Record {
                 offset,

@@ -1,0 +1,168 @@
+//! What a lane says of templates, and when.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in tests a panic is the report"
+)]
+
+use std::time::{Duration, Instant};
+
+use anomaly_processor::{
+    knowledge::Knowledge,
+    lane::{Lane, OutletError, Outlets},
+    metrics::Metrics,
+};
+use contracts::dead_letter::Reason;
+use detection::Finding;
+use pipeline::{
+    Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition, Work,
+    beginning::Beginning, block::Acknowledgement, ports::Record,
+};
+use service_kit::metrics::Registry;
+
+struct Nobody;
+
+impl Outlets for Nobody {
+    fn dead_letter(
+        &mut self,
+        _: &LaneId,
+        _: &Record<'_>,
+        _: Reason,
+        _: &str,
+    ) -> Result<Acknowledgement, OutletError> {
+        Ok(tokio::sync::oneshot::channel().1)
+    }
+
+    fn announce(
+        &mut self,
+        _: &LaneId,
+        _: Finding,
+        _: Option<&str>,
+    ) -> Result<Acknowledgement, OutletError> {
+        Ok(tokio::sync::oneshot::channel().1)
+    }
+}
+
+fn at(offset: i64) -> NextOffset {
+    NextOffset::resume_at(Offset::new(offset))
+}
+
+fn lane(replay_from: i64, take_from: i64, knowledge: Knowledge) -> Lane {
+    let id = LaneId {
+        assignment: Assignment {
+            partition: Partition(0),
+            epoch: Epoch(1),
+        },
+        incarnation: Incarnation::of(uuid::Uuid::from_u128(1), "group"),
+    };
+    let beginning = Beginning {
+        replay_from: at(replay_from),
+        take_from: at(take_from),
+        announced_end: None,
+    };
+    let (limits, every) = (Limits::default(), Duration::ZERO);
+    Lane::new(id, limits, knowledge, beginning, every, Instant::now())
+}
+
+fn nothing_known() -> Knowledge {
+    let mining = template_mining::Limits::default();
+    Knowledge::none(detection::Config::default(), mining)
+}
+
+fn take(lane: &mut Lane, offset: i64, payload: &str) {
+    let record = Record {
+        offset: Offset::new(offset),
+        kafka_time: 1_790_000_000_000,
+        key: Some(b"login"),
+        payload: payload.as_bytes(),
+        traceparent: None,
+    };
+    let metrics = Metrics::new(&Registry::new());
+    lane.take(&record, Instant::now(), &metrics, &mut Nobody)
+        .unwrap();
+}
+
+fn line(message: &str) -> String {
+    format!(r#"{{"message":"{message}"}}"#)
+}
+
+/// Who began with nothing has other news than whoever stored those records: rows that follow refer
+/// to them. A snapshot before they are stored would lose them.
+#[test]
+fn what_was_news_while_replaying_goes_with_the_first_rows_and_no_snapshot_comes_before() {
+    let mut lane = lane(0, 20, nothing_known());
+    for offset in 0..20 {
+        let name = char::from(b'a' + offset as u8).to_string().repeat(4);
+        take(&mut lane, offset, &line(&format!("user {name} logged in")));
+    }
+    assert!(lane.snapshot(Instant::now(), true).is_none());
+
+    // A dead letter makes a block, and has no row.
+    take(&mut lane, 20, "{");
+    let block = lane.close().unwrap();
+    assert!(block.rows.is_empty() && block.rows.templates.is_empty());
+    assert!(lane.snapshot(Instant::now(), true).is_none());
+
+    take(&mut lane, 21, &line("user zoe logged in"));
+    let block = lane.close().unwrap();
+    let id = block.rows.template_ids().next().unwrap();
+    let news = &block.rows.templates;
+    assert_eq!(news.texts()[&id].text, "user <*> logged in");
+    assert!(!news.merges().is_empty());
+    assert!(news.merges().iter().all(|(_, into)| *into == id));
+    assert_eq!(news.texts()[&id].service, "login");
+    assert!(block.bytes > news.size());
+    let kept = lane.snapshot(Instant::now(), true);
+    assert!(matches!(kept, Some(Work::Snapshot(_, _))));
+}
+
+#[test]
+fn every_message_has_a_template_and_news_are_told_once() {
+    let mut lane = lane(0, 0, nothing_known());
+    let messages = ["", "   ", "ready", "ready", "42", "{{\\\"a\\\":1}}"];
+    for (offset, message) in (0..).zip(messages) {
+        take(&mut lane, offset, &line(message));
+    }
+    let block = lane.close().unwrap();
+    let ids: Vec<u64> = block.rows.template_ids().collect();
+    assert_eq!(ids.len(), messages.len());
+    for id in &ids {
+        assert_ne!(*id, 0, "that is for lines that were not mined");
+        assert!(block.rows.templates.texts().contains_key(id));
+    }
+    assert_eq!(ids[2], ids[3]);
+    take(&mut lane, 10, &line("ready"));
+    assert!(lane.close().unwrap().rows.templates.is_empty());
+}
+
+/// Restored, the miner gives every line the id that it would have been given, and has no news of
+/// what was stored.
+#[test]
+fn a_restored_miner_goes_on() {
+    let mut first = lane(0, 0, nothing_known());
+    for offset in 0..20 {
+        take(
+            &mut first,
+            offset,
+            &line(&format!("user u{offset} logged in")),
+        );
+    }
+    let before = first.close().unwrap();
+    let Some(Work::Snapshot(snapshot, _)) = first.snapshot(Instant::now(), true) else {
+        panic!("a snapshot is due");
+    };
+    let (detection, mining) = (
+        detection::Config::default(),
+        template_mining::Limits::default(),
+    );
+    let (knowledge, lost) = Knowledge::restore(&snapshot.state, detection, mining).unwrap();
+    assert_eq!(lost, None);
+    let mut second = lane(20, 20, knowledge);
+    take(&mut second, 20, &line("user u77 logged in"));
+    let block = second.close().unwrap();
+    assert!(block.rows.templates.is_empty());
+    assert_eq!(
+        block.rows.template_ids().next(),
+        before.rows.template_ids().last()
+    );
+}
