@@ -29,6 +29,8 @@ CREATE TABLE template_texts
     -- One line of it, at most 1 KiB, and who wrote that.
     sample      String CODEC(ZSTD(3)),
     service     LowCardinality(String),
+    -- Templates that it is part of, should any partition have found them.
+    joins       Array(UInt64) CODEC(ZSTD(3)),
     recorded_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(open_places)
@@ -45,16 +47,26 @@ ENGINE = ReplacingMergeTree
 ORDER BY (from_id, into_id);
 
 -- Where an id that was merged leads to. Partitions are mined apart from each other, so that one id
--- can have been merged into several, and these into others: what any merge joins is one template,
--- and goes by the least id that anything of it was merged into. The least is handed from ids to what
+-- can have been merged into several, and these into others, and that one partition knows a pattern
+-- which others have seen too little of: what any merge or known pattern joins is one template, and
+-- goes by the least id that anything of it was merged into. The least is handed from ids to what
 -- they lead to and back, often enough for chains of four merges.
 CREATE VIEW template_ids AS
 WITH
-    edges AS
+    joined AS
     (
         SELECT from_id, into_id FROM template_merges
         UNION DISTINCT
-        SELECT into_id AS from_id, into_id FROM template_merges
+        SELECT would.from_id AS from_id, would.into_id AS into_id
+        FROM (SELECT template_id AS from_id, arrayJoin(joins) AS into_id FROM template_texts) AS would
+        INNER JOIN (SELECT DISTINCT template_id AS into_id FROM template_texts) AS known
+            ON known.into_id = would.into_id
+    ),
+    edges AS
+    (
+        SELECT from_id, into_id FROM joined
+        UNION DISTINCT
+        SELECT into_id AS from_id, into_id FROM joined
     ),
     out_1 AS (SELECT from_id, min(into_id) AS least FROM edges GROUP BY from_id),
     in_1 AS (SELECT into_id, min(least) AS least FROM edges INNER JOIN out_1 USING (from_id) GROUP BY into_id),

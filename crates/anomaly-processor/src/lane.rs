@@ -255,8 +255,7 @@ impl Lane {
             key.is_none(),
         );
         open.bytes += record.payload.len();
-        open.rows.push_mined(
-            template_id,
+        open.rows.push(
             &LogRow {
                 timestamp,
                 timestamp_source: source,
@@ -264,6 +263,7 @@ impl Lane {
                 level: line.level,
                 is_error: line.is_error(),
                 message: &line.message,
+                template_id,
                 host: &line.host,
                 trace_id: &line.trace_id,
                 span_id: &line.span_id,
@@ -314,6 +314,7 @@ impl Lane {
                 open_places: u32::try_from(template.open_places).unwrap_or(u32::MAX),
                 sample: message.to_owned(),
                 service: service.to_owned(),
+                joins: template.joins.into_iter().map(stored_id).collect(),
             };
             self.news.describe(stored_id(template.id), text);
         }
@@ -344,7 +345,7 @@ impl Lane {
     }
 }
 
-/// As in the tables, where 0 stands for lines that were not mined.
+/// As in the tables, where 0 stands for lines that were not mined. No line is known that has it.
 fn stored_id(id: TemplateId) -> u64 {
     id.0.max(1)
 }

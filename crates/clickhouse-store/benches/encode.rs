@@ -44,6 +44,7 @@ fn gather(lines: &[Line]) -> LogRows {
                 level: Level::Info,
                 is_error: false,
                 message: &line.message,
+                template_id: 0,
                 host: &line.host,
                 trace_id: &line.trace_id,
                 span_id: "",

@@ -36,6 +36,8 @@ pub struct LogRow<'a> {
     pub level: Level,
     pub is_error: bool,
     pub message: &'a str,
+    /// As known now; 0: not mined.
+    pub template_id: u64,
     pub host: &'a str,
     pub trace_id: &'a str,
     pub span_id: &'a str,
@@ -123,19 +125,8 @@ impl LogRows {
             + self.templates.size()
     }
 
-    /// A row that is not mined.
     pub fn push<'a>(
         &mut self,
-        row: &LogRow<'_>,
-        attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) {
-        self.push_mined(0, row, attributes);
-    }
-
-    /// A row of this template, as known now.
-    pub fn push_mined<'a>(
-        &mut self,
-        template_id: u64,
         row: &LogRow<'_>,
         attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) {
@@ -146,7 +137,7 @@ impl LogRows {
         self.level.push([row.level as u8]);
         self.is_error.push([u8::from(row.is_error)]);
         self.message.push(row.message);
-        self.template_id.push(template_id.to_le_bytes());
+        self.template_id.push(row.template_id.to_le_bytes());
         self.host.push(row.host);
         self.trace_id.push(row.trace_id);
         self.span_id.push(row.span_id);
@@ -343,6 +334,7 @@ mod tests {
                 level: Level::Info,
                 is_error: false,
                 message: "",
+                template_id: 0,
                 host: "",
                 trace_id: "",
                 span_id: "",

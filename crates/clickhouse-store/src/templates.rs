@@ -23,6 +23,8 @@ pub struct Text {
     pub sample: String,
     /// Who wrote that line.
     pub service: String,
+    /// Templates that it is part of, should any partition have found them.
+    pub joins: Vec<u64>,
 }
 
 /// What became known of templates, each once.
@@ -93,7 +95,8 @@ impl TemplateNews {
 }
 
 fn size_of(text: &Text) -> usize {
-    text.text.len() + text.sample.len() + text.service.len() + TEXT_BYTES
+    let strings = text.text.len() + text.sample.len() + text.service.len();
+    strings + 8 * text.joins.len() + TEXT_BYTES
 }
 
 /// Stores it; asks nothing of the server where there is nothing to store.
@@ -107,9 +110,11 @@ pub async fn store(client: &Client, news: &TemplateNews) -> Result<(), Error> {
             rows.extend_from_slice(&text.open_places.to_le_bytes());
             put_text(&mut rows, &text.sample);
             put_text(&mut rows, &text.service);
+            put_varint(&mut rows, text.joins.len() as u64);
+            rows.extend(text.joins.iter().flat_map(|id| id.to_le_bytes()));
         }
-        let statement = "INSERT INTO template_texts (template_id, text, open_places, sample, service) \
-                         FORMAT RowBinary";
+        let statement = "INSERT INTO template_texts \
+                         (template_id, text, open_places, sample, service, joins) FORMAT RowBinary";
         client.insert(statement, &SETTINGS, rows.into()).await?;
     }
     if !news.merges.is_empty() {
@@ -136,6 +141,7 @@ mod tests {
             open_places,
             sample: "é".repeat(1000),
             service: "cart".to_owned(),
+            joins: Vec::new(),
         }
     }
 

@@ -87,6 +87,7 @@ async fn any_number_of_different_services_hosts_and_keys_is_stored() {
             level: Level::Info,
             is_error: false,
             message: "m",
+            template_id: 0,
             host: &host,
             trace_id: "",
             span_id: "",

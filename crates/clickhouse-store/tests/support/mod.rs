@@ -110,6 +110,7 @@ pub fn push(rows: &mut LogRows, offset: i64) {
             level,
             is_error: level == Level::Error,
             message: &format!("line {offset}"),
+            template_id: 0,
             host: &format!("host-{offset}"),
             trace_id: &format!("{offset:032x}"),
             span_id: "",

@@ -23,6 +23,7 @@ fn block(partition: i32) -> Block<LogRows> {
             level: Level::Info,
             is_error: false,
             message: &message,
+            template_id: 0,
             host: "",
             trace_id: "",
             span_id: "",

@@ -231,6 +231,7 @@ impl Input<'_> {
             level: line.level,
             is_error: line.is_error(),
             message: &line.message,
+            template_id: 0,
             host: &line.host,
             trace_id: &line.trace_id,
             span_id: &line.span_id,
