@@ -18,6 +18,7 @@ mod records;
 mod rejections;
 mod repairs;
 mod stops;
+mod templates;
 
 /// What loads the machine runs one at a time, however many threads the tests have.
 static HEAVY: Semaphore = Semaphore::const_new(1);
