@@ -15,7 +15,6 @@ mod lines;
 mod output;
 mod pipeline;
 mod process;
-mod spread;
 mod stages;
 
 use std::process::ExitCode;

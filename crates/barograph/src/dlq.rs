@@ -11,7 +11,6 @@ mod replay;
 mod scan;
 mod send;
 mod show;
-mod text;
 
 use std::{process::ExitCode, time::Duration};
 
@@ -20,7 +19,10 @@ use contracts::topics::dead_letters_of;
 use kafka_io::{Connection, topics};
 use local_stack::Running;
 
-use crate::place::{DataDir, Stores, topic_of_logs};
+use crate::{
+    place::{DataDir, Stores, topic_of_logs},
+    text::printable,
+};
 
 /// For each question to the brokers.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -109,6 +111,6 @@ async fn offsets(connection: &Connection, topic: &str) -> Result<Vec<(i64, i64)>
 fn reason_text(reason: &str) -> String {
     match reason {
         "" => "(no reason)".to_owned(),
-        reason => text::printable(reason.as_bytes(), 40),
+        reason => printable(reason, 40),
     }
 }

@@ -8,14 +8,19 @@ mod demo;
 mod display;
 mod dlq;
 mod doctor;
+mod eval;
+mod figures;
 mod http;
 mod interrupt;
 mod migrate;
+mod moment;
 mod place;
 mod say;
 mod stream;
 mod supervise;
 mod tail;
+mod templates;
+mod text;
 mod up;
 
 use std::process::ExitCode;
@@ -36,8 +41,10 @@ Examples:
   barograph tail                  anomalies in the terminal, as they come
   barograph doctor                what is missing or wrong, and what to do about it
   barograph dlq list              what could not be read, and why
+  barograph templates diff --since 30m   which log lines are new, gone, more or fewer
   barograph migrate --status      which database migrations have been applied
   barograph bench pipeline        records per second and cost, beside a plain pipe
+  barograph eval templates        how well templates fit labelled lines, beside other miners
 
 `barograph COMMAND --help` says more, with examples."
 )]
@@ -53,8 +60,10 @@ enum Command {
     Tail(tail::Args),
     Doctor(doctor::Args),
     Dlq(dlq::Args),
+    Templates(templates::Args),
     Migrate(migrate::Args),
     Bench(bench::Args),
+    Eval(eval::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
 }
@@ -89,8 +98,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tail(args) => tail::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Dlq(args) => dlq::run(args).await,
+        Command::Templates(args) => templates::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Eval(args) => eval::run(&args),
         Command::Supervise(args) => supervise::run(&args),
     }
 }

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::{
     fanout, generator, growth, latency,
-    output::{self, Common, Figure, Report as _},
+    output::{self, Common, Report as _},
     pipeline, stages,
 };
-use crate::say;
+use crate::{figures::Figure, say};
 
 /// Everything in a small size, under ten minutes, with one table of figures and targets at the end
 #[derive(Debug, clap::Args)]

@@ -23,10 +23,13 @@ use self::{crowd::Crowd, plan::Plan, source::Source, tally::Phase, tally::Tally}
 use super::{
     bed::{self, Bed, Space},
     count,
-    output::{self, Common, Figure, MIB, grouped, tenths},
+    output::{self, Common},
     process,
 };
-use crate::say;
+use crate::{
+    figures::{Figure, MIB, grouped, table, tenths},
+    say,
+};
 
 /// Many WebSocket clients of one gateway: memory for each, deliveries per second, slow ones
 #[derive(Debug, clap::Args)]
@@ -289,11 +292,8 @@ impl output::Report for Report {
                 ),
             ),
         ];
-        let rows: Vec<_> = rows
-            .into_iter()
-            .map(|(name, text)| vec![name, text])
-            .collect();
-        format!("\nFan-out\n\n{}", output::table(&rows))
+        let rows = rows.map(|(name, text)| [name, text]);
+        format!("\nFan-out\n\n{}", table(&[], rows))
     }
 
     fn figures(&self) -> Vec<Figure> {

@@ -17,10 +17,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     bed::{self, Bed, Space},
     count, fill,
-    output::{self, Common, Figure, grouped, hundredths, tenths},
-    spread::Spread,
+    output::{self, Common},
 };
-use crate::say;
+use crate::{
+    figures::{Figure, Spread, grouped, hundredths, table, tenths},
+    say,
+};
 
 /// The generator's records per second, dry and into Kafka, beside a bare producer of the same bytes
 #[derive(Debug, clap::Args)]
@@ -205,9 +207,8 @@ fn resend(
 
 impl output::Report for Report {
     fn text(&self) -> String {
-        let row = |name: &str, spread: &Spread| vec![name.to_owned(), spread.text(grouped)];
+        let row = |name: &str, spread: &Spread| [name.to_owned(), spread.text(grouped)];
         let rows = [
-            vec![String::new(), "records/s".to_owned()],
             row("log-generator, dry", &self.dry_records_per_second),
             row("log-generator into Kafka", &self.records_per_second),
             row(
@@ -221,7 +222,7 @@ impl output::Report for Report {
             grouped(self.records as f64),
             tenths(self.mean_bytes),
             self.runs,
-            output::table(&rows)
+            table(&["", "records/s"], rows)
         )
     }
 

@@ -3,19 +3,19 @@
 //! Invariant: the number of records, their rate in event time and their sizes are the same for
 //! every number of services.
 
-use std::fmt::Write as _;
-
 use serde::Serialize;
 
 use super::{
     bed::{self, Bed, Space},
     count, fill,
     lines::{EVENT_RATE, Lines, noon_of_yesterday},
-    output::{self, Common, Figure, MIB, grouped, hundredths, tenths},
+    output::{self, Common},
     process,
-    spread::Spread,
 };
-use crate::say;
+use crate::{
+    figures::{Figure, MIB, Spread, grouped, hundredths, table, tenths},
+    say,
+};
 
 /// CPU per record and memory of the processor with 10, 100, 1,000 and 10,000 services
 #[derive(Debug, clap::Args)]
@@ -146,7 +146,7 @@ async fn one(bed: &Bed, space: &Space, records: u64) -> anyhow::Result<(f64, u64
 
 impl output::Report for Report {
     fn text(&self) -> String {
-        let mut text = format!(
+        let text = format!(
             "\nGrowth: {} records for each number of services; median (least–most)\n\n",
             grouped(self.records as f64)
         );
@@ -157,18 +157,16 @@ impl output::Report for Report {
             "over the fewest",
             "peak memory, MiB",
         ];
-        let mut rows = vec![header.map(str::to_owned).to_vec()];
-        for step in &self.steps {
-            rows.push(vec![
+        let rows = self.steps.iter().map(|step| {
+            [
                 grouped(step.services as f64),
                 tenths(step.mean_bytes),
                 step.cpu_us.text(hundredths),
                 hundredths(step.cpu_over_fewest),
                 tenths(step.peak_bytes as f64 / MIB),
-            ]);
-        }
-        let _ = write!(text, "{}", output::table(&rows));
-        text
+            ]
+        });
+        text + &table(&header, rows)
     }
 
     fn figures(&self) -> Vec<Figure> {

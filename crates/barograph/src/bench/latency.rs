@@ -23,10 +23,10 @@ use serde::Serialize;
 use self::writer::{Sent, Written};
 use super::{
     bed::{self, Bed, Space},
-    output::{self, Common, Figure, grouped, tenths},
-    spread::quantile,
+    output::{self, Common},
 };
 use crate::{
+    figures::{Figure, grouped, quantile, table, tenths},
     say,
     stream::{Follower, News},
 };
@@ -247,9 +247,8 @@ impl output::Report for Report {
             "p99.9 ms",
             "most ms",
         ];
-        let mut rows = vec![header.map(str::to_owned).to_vec()];
-        for at in &self.rates {
-            rows.push(vec![
+        let rows = self.rates.iter().map(|at| {
+            [
                 grouped(f64::from(at.records_per_second)),
                 grouped(at.achieved_per_second),
                 grouped(at.bursts as f64),
@@ -258,11 +257,11 @@ impl output::Report for Report {
                 tenths(at.p99_ms),
                 tenths(at.p999_ms),
                 tenths(at.max_ms),
-            ]);
-        }
+            ]
+        });
         format!(
             "\nLatency: from send() of the record that crosses the line to the WebSocket frame\n\n{}",
-            output::table(&rows)
+            table(&header, rows)
         )
     }
 

@@ -10,7 +10,7 @@
 mod driver;
 mod ends;
 
-use std::{fmt::Write as _, fs};
+use std::fs;
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -23,10 +23,12 @@ use super::{
     bed::{self, Bed, Space},
     count, fill,
     lines::{Lines, noon_of_yesterday},
-    output::{self, Common, Figure, grouped, hundredths},
-    spread::Spread,
+    output::{self, Common},
 };
-use crate::say;
+use crate::{
+    figures::{Figure, Spread, grouped, hundredths, table},
+    say,
+};
 
 /// What each stage of the processor costs per record: CPU time and instructions, beside peers
 #[derive(Debug, clap::Args)]
@@ -98,6 +100,7 @@ async fn on_bed(bed: &Bed, args: &Args) -> anyhow::Result<Report> {
     say::note("stages alone");
     let decode = alone.cost("decode").await?;
     let value = alone.cost("decode-peer").await?;
+    let mine = alone.cost("mine").await?;
     let detect = alone.cost("detect").await?;
     let gather = alone.cost("gather").await?;
     let encode = alone.cost("encode").await?;
@@ -123,11 +126,12 @@ async fn on_bed(bed: &Bed, args: &Args) -> anyhow::Result<Report> {
         stages: vec![
             beside(CONSUME, consume, "kcat", kcat),
             beside(DECODE, decode, "serde_json::Value", value),
+            stage("mine", mine),
             stage("detect", detect),
             stage("gather", gather),
             stage("encode", encode),
             beside(WRITE, gather.and(encode), "serde_json to JSONEachRow", json),
-            stage("lane: decode, detect, gather", lane),
+            stage("lane: decode, mine, detect, gather", lane),
             stage(ALL, consume.and(lane).and(encode)),
             beside(INSERT, native, "JSONEachRow", each_row),
         ],
@@ -248,7 +252,7 @@ impl Report {
 
 impl output::Report for Report {
     fn text(&self) -> String {
-        let mut text = format!(
+        let text = format!(
             "\nStages, per record; median (least–most)\n{} records a block; {} were consumed\n\n",
             grouped(BLOCK as f64),
             grouped(self.records as f64)
@@ -261,18 +265,16 @@ impl output::Report for Report {
             "CPU ns",
             "instructions",
         ];
-        let mut rows = vec![header.map(str::to_owned).to_vec()];
-        for stage in &self.stages {
+        let rows = self.stages.iter().map(|stage| {
             let mut row = vec![stage.name.to_owned()];
             row.extend(stage.cost.cells());
             if let Some(peer) = &stage.peer {
                 row.push(peer.name.to_owned());
                 row.extend(peer.cost.cells());
             }
-            rows.push(row);
-        }
-        let _ = write!(text, "{}", output::table(&rows));
-        text
+            row
+        });
+        text + &table(&header, rows)
     }
 
     fn figures(&self) -> Vec<Figure> {

@@ -51,7 +51,7 @@ pub(super) struct Account {
     /// Episodes by kind.
     pub(super) anomalies_by_kind: BTreeMap<String, u64>,
     pub(super) injected: Vec<Found>,
-    /// Titles of episodes that belong to no injected anomaly.
+    /// Episodes that belong to no injected anomaly, in the history too: title, kind, event time.
     pub(super) unexpected: Vec<String>,
     /// From the producer's timestamp of the record that crossed the line to the frame's arrival.
     pub(super) latency_ms: Latency,
@@ -238,7 +238,13 @@ fn unexpected(truths: &[Truth], opened: &[&Received], plan: &Plan) -> Vec<String
     opened
         .iter()
         .filter(|frame| !truths.iter().any(|truth| belongs(frame, truth, plan)))
-        .map(|frame| format!("{} ({})", frame.anomaly.title, frame.anomaly.kind))
+        .map(|frame| {
+            let anomaly = &frame.anomaly;
+            format!(
+                "{} ({}, {})",
+                anomaly.title, anomaly.kind, anomaly.detected_at
+            )
+        })
         .collect()
 }
 

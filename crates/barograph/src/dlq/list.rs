@@ -18,9 +18,8 @@ use super::{
     pick::Pick,
     reason_text,
     scan::Scan,
-    text::printable,
 };
-use crate::say;
+use crate::{say, text::printable};
 
 /// Characters of the payload in a row.
 const BEGINNING: usize = 60;
@@ -44,7 +43,7 @@ pub(super) struct Args {
     /// Show so many, the newest.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     limit: usize,
-    /// Print one JSON document: {\"topic\": …, \"letters\": …, \"distinct\": …, \"reasons\": […], \"newest\": […]}.
+    /// Print one JSON document: {"topic": …, "letters": …, "distinct": …, "reasons": […], "newest": […]}.
     #[arg(long)]
     json: bool,
 }

@@ -32,10 +32,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     LIMIT, Queue,
     letter::{Identity, Spot},
-    pick::now,
     scan::Scan,
     send::{Outgoing, Sender},
 };
+use crate::moment::now;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "note", rename_all = "snake_case")]

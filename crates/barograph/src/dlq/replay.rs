@@ -25,11 +25,11 @@ use super::{
     letter::{Letter, Position, Spot},
     memory::{About, Memory, Note, Run},
     offsets,
-    pick::{Pick, now},
+    pick::Pick,
     scan::Scan,
     send::Outgoing,
 };
-use crate::{interrupt::Interrupt, say};
+use crate::{interrupt::Interrupt, moment::now, say};
 
 /// Letters of one batch; what is sent and not yet noted as sent is at most this.
 const BATCH_LETTERS: usize = 500;

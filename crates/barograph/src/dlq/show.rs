@@ -15,9 +15,11 @@ use super::{
     memory::{Memory, Note},
     reason_text,
     scan::Scan,
+};
+use crate::{
+    say,
     text::{hex, hex_dump, printable},
 };
-use crate::say;
 
 /// Bytes of the payload that are shown.
 const SHOWN: usize = 16 * 1024;

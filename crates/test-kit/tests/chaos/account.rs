@@ -112,7 +112,35 @@ pub(crate) async fn records(space: &Space, tally: &mut Tally) -> anyhow::Result<
             "{all_rows} rows, but the windows add up to {in_windows}"
         ));
     }
+    let in_templates = space.number("SELECT sum(count) FROM templates").await?;
+    if in_templates != all_rows {
+        tally.violations.push(format!(
+            "{all_rows} rows, but the templates add up to {in_templates}"
+        ));
+    }
+    let without_text = "SELECT count() FROM logs WHERE template_id NOT IN \
+         (SELECT template_id FROM template_texts)";
+    let without_text = space.number(without_text).await?;
+    if without_text != 0 {
+        tally.violations.push(format!(
+            "{without_text} rows of templates that have no text"
+        ));
+    }
     Ok(())
+}
+
+/// How many lines each template has, of the topic's present life.
+async fn templates(space: &Space) -> anyhow::Result<Vec<String>> {
+    let incarnation = incarnation_of(space).await?;
+    space
+        .rows(&format!(
+            "SELECT id, count(), uniqExact(kafka_partition, kafka_offset), \
+             sum(kafka_offset) FROM (SELECT if(led.current_id = 0, logs.template_id, \
+             led.current_id) AS id, kafka_partition, kafka_offset FROM logs \
+             LEFT JOIN template_ids AS led ON led.template_id = logs.template_id \
+             WHERE incarnation = '{incarnation}') GROUP BY id ORDER BY id"
+        ))
+        .await
 }
 
 /// Ranges of ten records or more without a row.
@@ -255,6 +283,16 @@ pub(crate) async fn undisturbed(world: &mut World, name: &str) -> anyhow::Result
     processor.stop().await;
     let expected = versions(&quiet, &mut Tally::default()).await?;
     compare(&told, &expected, &mut world.tally);
+    let (mined, expected) = (templates(&world.space).await?, templates(&quiet).await?);
+    if mined != expected {
+        let differs = mined.iter().find(|row| !expected.contains(row));
+        world.tally.violations.push(format!(
+            "{} templates, {} undisturbed; the first that differs (id, lines, different ones, \
+             sum of offsets): {differs:?}",
+            mined.len(),
+            expected.len()
+        ));
+    }
     Ok(())
 }
 

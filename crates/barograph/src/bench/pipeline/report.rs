@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::bench::{
-    fill::Filled,
-    output::{self, Figure, MIB, grouped, hundredths, tenths},
-    spread::Spread,
+use crate::{
+    bench::{fill::Filled, output},
+    figures::{self, Figure, MIB, Spread, grouped, hundredths, tenths},
 };
 
 /// One run of one side. CPU times are microseconds per record, from the first record until all is
@@ -166,12 +165,9 @@ impl output::Report for Report {
 fn table(title: &str, comparison: &Comparison) -> String {
     let (own, plain) = (&comparison.processor, &comparison.plain_pipe);
     let row = |name: &str, figure: &dyn Fn(&Side) -> String| {
-        vec![name.to_owned(), figure(own), figure(plain)]
+        [name.to_owned(), figure(own), figure(plain)].to_vec()
     };
     let mut rows = vec![
-        [title, "barograph", "kcat | curl"]
-            .map(str::to_owned)
-            .to_vec(),
         row("records/s", &|side| side.records_per_second.text(grouped)),
         row("CPU µs/record", &|side| side.cpu_us.text(hundredths)),
         row("  processor, or kcat and curl", &|side| {
@@ -204,7 +200,7 @@ fn table(title: &str, comparison: &Comparison) -> String {
     ]);
     let ratio = comparison.cpu_ratio.text(hundredths);
     rows.push(vec!["CPU over the plain pipe's".to_owned(), ratio]);
-    let mut text = output::table(&rows);
+    let mut text = figures::table(&[title, "barograph", "kcat | curl"], rows);
     let runs = || own.runs.iter().chain(&plain.runs);
     if runs().any(|run| run.still_merging) {
         text += "  ClickHouse was still merging when the wait for it ended: its CPU time is not all there.\n";

@@ -1,4 +1,4 @@
-//! Bytes of strangers, for the terminal.
+//! Text and bytes of strangers, for the terminal.
 //!
 //! Invariant: what comes out holds no control characters, and none that change the direction of
 //! writing; only [`hex_dump`] has line breaks.
@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 
 /// At most `limit` characters of it; what is not UTF-8 as `\xNN`. A `…` says that there is more.
-pub(super) fn printable(bytes: &[u8], limit: usize) -> String {
+pub(crate) fn printable(text: impl AsRef<[u8]>, limit: usize) -> String {
     let mut out = String::new();
     let mut left = limit;
-    for chunk in bytes.utf8_chunks() {
+    for chunk in text.as_ref().utf8_chunks() {
         for character in chunk.valid().chars() {
             if left == 0 {
                 out.push('…');
@@ -42,7 +42,7 @@ fn push(out: &mut String, character: char) {
 }
 
 /// Offset, sixteen bytes, and those of them that are ASCII.
-pub(super) fn hex_dump(bytes: &[u8]) -> String {
+pub(crate) fn hex_dump(bytes: &[u8]) -> String {
     let mut out = String::new();
     for (line, chunk) in bytes.chunks(16).enumerate() {
         let _ = write!(out, "{:08x} ", line * 16);
@@ -68,7 +68,7 @@ pub(super) fn hex_dump(bytes: &[u8]) -> String {
 }
 
 /// Lower-case, two digits a byte.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
@@ -82,7 +82,7 @@ mod tests {
     /// Would catch a log line that clears the operator's screen, or reads backwards.
     #[test]
     fn nothing_can_steer_the_terminal() {
-        let text = printable("\x1b[2Ja\tb\r\nc\u{9b}\u{202e}d é".as_bytes(), 100);
+        let text = printable("\x1b[2Ja\tb\r\nc\u{9b}\u{202e}d é", 100);
         assert_eq!(text, r"\u{1b}[2Ja\tb\r\nc\u{9b}\u{202e}d é");
         assert_eq!(printable(b"a\xff\xfeb", 100), r"a\xff\xfeb");
     }
