@@ -3,12 +3,12 @@
 //! Invariant: the answer depends on the token's bytes alone. A split is at a byte inside the token, so
 //! that taking tokens apart comes to an end.
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memrchr};
 
 use crate::{
     bytes::{
-        AT, COLON, DASH, DIGIT, DOT, LETTER, NOT_HEX, PUNCTUATION, SLASH, UNDERSCORE, UPPER, WIDE,
-        classes_of, is_letter,
+        AT, COLON, DASH, DIGIT, DOT, LETTER, LOWER, NOT_HEX, PUNCTUATION, SLASH, UNDERSCORE, UPPER,
+        WIDE, classes_of, is_letter,
     },
     token::Kind,
     vocabulary::{ends_fault, is_domain, is_package_root, is_source, is_unit},
@@ -20,6 +20,7 @@ const HEX_BYTES: usize = 6;
 const NAME_DIGITS: usize = 2;
 /// Letters that name what the digits behind them number.
 const STEM_LETTERS: usize = 3;
+const PORT_DIGITS: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Atom {
@@ -110,7 +111,7 @@ fn dotted(token: &[u8], classes: u16) -> Atom {
         return Atom::Word;
     }
     let (first, last) = ends(token);
-    let dots = memchr_iter(b'.', token).count();
+    let dots = count(token, b'.');
     let lower = classes & (UPPER | SLASH | UNDERSCORE) == 0;
     let is_package = is_package_root(first) && dots >= 2;
     if lower && !is_package && (is_domain(last) || dots >= 2 && last.len() == 2) {
@@ -125,7 +126,7 @@ fn dotted(token: &[u8], classes: u16) -> Atom {
 
 fn with_digits(token: &[u8], classes: u16) -> Atom {
     if classes & COLON != 0 {
-        return with_colon(token);
+        return with_colon(token, classes);
     }
     if classes & DASH != 0 && is_uuid(token) {
         return Atom::Parameter(Kind::Uuid);
@@ -143,7 +144,7 @@ fn with_digits(token: &[u8], classes: u16) -> Atom {
         return email(token).unwrap_or_else(|| split(token, b'@'));
     }
     if classes & SLASH != 0 {
-        return if memchr_iter(b'/', token).count() == 1 {
+        return if count(token, b'/') == 1 {
             split(token, b'/')
         } else {
             Atom::Parameter(Kind::Path)
@@ -158,7 +159,7 @@ fn with_digits(token: &[u8], classes: u16) -> Atom {
 /// Begins with a digit.
 fn number(token: &[u8], classes: u16) -> Kind {
     if classes & !(DIGIT | DOT) == 0 {
-        let is_address = memchr_iter(b'.', token).count() == 3;
+        let is_address = count(token, b'.') == 3;
         return if is_address {
             Kind::Address
         } else {
@@ -176,19 +177,21 @@ fn number(token: &[u8], classes: u16) -> Kind {
     Kind::Identifier
 }
 
-fn with_colon(token: &[u8]) -> Atom {
-    let colons = memchr_iter(b':', token).count();
-    let numeric = classes_of(token) & !(DIGIT | COLON | DOT) == 0;
-    let hexadecimal = token
-        .iter()
-        .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
-    if hexadecimal && (colons >= 2 || token[0].is_ascii_digit()) {
-        let is_time = numeric && colons <= 2 && memchr_iter(b'.', token).count() <= 1;
+fn with_colon(token: &[u8], classes: u16) -> Atom {
+    let hexadecimal = classes & !(DIGIT | COLON | DOT | LOWER | UPPER) == 0;
+    if hexadecimal && (token[0].is_ascii_digit() || count(token, b':') >= 2) {
+        let numeric = classes & !(DIGIT | COLON | DOT) == 0;
+        let is_time = numeric && count(token, b'.') <= 1 && count(token, b':') <= 2;
         return Atom::Parameter(if is_time { Kind::Time } else { Kind::Address });
     }
-    if let Some(colon) = memrchr(b':', token)
-        && is_port(&token[colon + 1..])
-        && is_host(&token[..colon])
+    let port = token
+        .iter()
+        .rev()
+        .take(PORT_DIGITS + 1)
+        .position(|b| *b == b':');
+    if let Some(digits) = port
+        && is_port(&token[token.len() - digits..])
+        && is_host(&token[..token.len() - digits - 1])
     {
         return Atom::Parameter(Kind::Address);
     }
@@ -212,7 +215,7 @@ fn with_colon(token: &[u8]) -> Atom {
 }
 
 fn is_port(digits: &[u8]) -> bool {
-    (1..=5).contains(&digits.len()) && classes_of(digits) == DIGIT
+    (1..=PORT_DIGITS).contains(&digits.len()) && classes_of(digits) == DIGIT
 }
 
 /// What may stand before a port: names with dots, but no file of source code.
@@ -223,7 +226,7 @@ fn is_host(name: &[u8]) -> bool {
     }
     let (_, last) = ends(name);
     let is_country = last.len() == 2 && classes_of(last) & !(LETTER | NOT_HEX) == 0;
-    match memchr_iter(b'.', name).count() {
+    match count(name, b'.') {
         0 => name == b"localhost",
         1 => is_domain(last) || is_country && classes & UPPER == 0 && !is_source(last),
         _ => true,
@@ -310,9 +313,15 @@ fn ends(token: &[u8]) -> (&[u8], &[u8]) {
     (&token[..first], &token[last..])
 }
 
+/// Tokens are short: a loop is faster than a call that is made for long texts.
+fn count(token: &[u8], byte: u8) -> usize {
+    token.iter().map(|b| usize::from(*b == byte)).sum()
+}
+
 /// Where this byte first stands twice.
 fn doubled(token: &[u8], byte: u8) -> Option<usize> {
-    memchr_iter(byte, token).find(|at| token.get(at + 1) == Some(&byte))
+    let mut pairs = token.array_windows();
+    pairs.position(|pair| *pair == [byte, byte])
 }
 
 /// Splits at this mark where it stands first, and at what follows of it.

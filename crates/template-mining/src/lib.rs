@@ -23,6 +23,7 @@ mod merging;
 mod miner;
 mod scan;
 mod state;
+mod swar;
 mod template;
 mod token;
 mod trace;

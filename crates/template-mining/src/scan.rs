@@ -9,7 +9,7 @@ use crate::{
         COLON, DASH, DELIMITER, DIGIT, DOT, END, LOWER, NOT_HEX, PLAIN, PUNCTUATION, SPACE,
         UNDERSCORE, UPPER, class, classes_of, is_alphanumeric, is_letter,
     },
-    clock, hash,
+    clock, hash, swar,
     template::{PLACES, SHOWN},
     token::{Kind, PARAMETER, Token, What},
     trace,
@@ -106,12 +106,24 @@ impl Scanner {
             };
             self.parameter(line, rest, Kind::Rest, true);
         }
-        self.find_values();
-        self.key(|token| token.hash)
+        let mut key = EMPTY;
+        self.values = 0;
+        for (place, token) in self.tokens.iter().enumerate() {
+            let is_value = token.masked != token.hash;
+            self.values |= u64::from(is_value && place < PLACES) << (place % PLACES);
+            key = key.wrapping_add(part(place, token, token.hash));
+        }
+        key
     }
 
     /// Bytes up to the next white space or delimiter; where reading goes on.
+    #[inline]
     fn run(&mut self, line: &[u8], start: usize, first: u16, spaced: bool) -> usize {
+        if let Some(bytes) = line[start..].first_chunk()
+            && let Some(end) = self.short_run(line, start, *bytes, spaced)
+        {
+            return end;
+        }
         let (mut before, mut last) = (0, first);
         let mut end = start + 1;
         loop {
@@ -141,47 +153,68 @@ impl Scanner {
         let span = Span { start, end, spaced };
         let classes = before | last;
         if classes & !PLAIN == 0 {
-            return self.word(line, span, classes);
+            return self.word(line, span, classes, hash::of(&line[start..end]));
         }
         if classes == DIGIT {
             return self.number(line, span);
         }
-        // The usual end of a phrase, without the detour.
-        if before & !PLAIN == 0 && last & (COLON | DOT) != 0 && end - start > 1 {
-            let stop = self.word(
-                line,
-                Span {
-                    end: end - 1,
-                    ..span
-                },
-                before,
-            );
-            if stop < end {
-                self.mark(
-                    line,
-                    Span {
-                        start: end - 1,
-                        end,
-                        spaced: false,
-                    },
-                );
-            }
-            return stop.max(end);
-        }
-        let span = if line.get(end) == Some(&b'=') {
-            Span {
-                end: query(line, start, end),
-                ..span
-            }
+        let end = if line.get(end) == Some(&b'=') {
+            query(line, start, end)
         } else {
-            span
+            end
         };
-        self.mixed(line, span);
+        let known = (end == span.end).then_some(classes);
+        let span = Span { end, ..span };
+        self.mixed(line, span, known);
         span.end
     }
 
-    /// A word, unless it stands for a value; where reading goes on.
-    fn word(&mut self, line: &[u8], span: Span, classes: u16) -> usize {
+    /// The usual: a few letters or digits and the end of the token, or of a phrase. `None`: what
+    /// begins here is another thing.
+    #[inline]
+    fn short_run(
+        &mut self,
+        line: &[u8],
+        start: usize,
+        bytes: [u8; 8],
+        spaced: bool,
+    ) -> Option<usize> {
+        let letters = swar::letters(bytes);
+        let number = letters.length == 0;
+        let run = if number { swar::digits(bytes) } else { letters };
+        // Behind eight of them there may be more.
+        let end = start + run.length;
+        let behind = *bytes.get(run.length)?;
+        let is_mark = !number && matches!(behind, b':' | b'.');
+        let ends = class(behind) & END != 0 && behind != b'\''
+            || is_mark
+                && line
+                    .get(end + 1)
+                    .is_none_or(|next| class(*next) & SPACE != 0);
+        if run.length == 0 || !ends {
+            return None;
+        }
+        let span = Span { start, end, spaced };
+        if number {
+            return Some(self.number(line, span));
+        }
+        let upper = if run.has_upper() { UPPER } else { LOWER };
+        let stop = self.word(line, span, upper, hash::of_word(run.word, run.length));
+        if !is_mark || stop > end {
+            return Some(stop);
+        }
+        let mark = Span {
+            start: end,
+            end: end + 1,
+            spaced: false,
+        };
+        self.mark(line, mark);
+        Some(mark.end)
+    }
+
+    /// A word, unless it stands for a value; where reading goes on. `classes`: exact only for words of
+    /// eight bytes and more; of shorter ones, whether there is a capital.
+    fn word(&mut self, line: &[u8], span: Span, classes: u16, hash: u64) -> usize {
         let word = &line[span.start..span.end];
         if word.len() <= 9 {
             if is_literal(word) {
@@ -202,21 +235,17 @@ impl Scanner {
             self.parameter(line, span, Kind::Hex, true);
         } else {
             let symbol = classes & (LOWER | UNDERSCORE) == UNDERSCORE && is_symbol(word);
-            self.word_or_value(line, span, symbol);
+            self.word_or_value(line, span, symbol, hash);
         }
         span.end
     }
 
-    fn word_or_value(&mut self, line: &[u8], span: Span, symbol: bool) {
+    #[inline]
+    fn word_or_value(&mut self, line: &[u8], span: Span, symbol: bool, hash: u64) {
         if !symbol && self.in_place_of_value(line, span) {
             self.parameter(line, span, Kind::Word, false);
         } else {
-            self.push(
-                line,
-                span,
-                hash::of(&line[span.start..span.end]),
-                What::Word,
-            );
+            self.push(line, span, hash, What::Word);
         }
     }
 
@@ -239,7 +268,7 @@ impl Scanner {
     }
 
     /// A run with more in it than a word or a number: marks around it, and what is between.
-    fn mixed(&mut self, line: &[u8], span: Span) {
+    fn mixed(&mut self, line: &[u8], span: Span, known: Option<u16>) {
         let Span { start, end, spaced } = span;
         let run = &line[start..end];
         let marks = COLON | DOT | PUNCTUATION;
@@ -276,14 +305,13 @@ impl Scanner {
                 },
             );
         }
-        self.atoms(
-            line,
-            Span {
-                start: from,
-                end: to,
-                spaced: spaced && from == start,
-            },
-        );
+        let whole = from == start && to == end;
+        let core = Span {
+            start: from,
+            end: to,
+            spaced: spaced && from == start,
+        };
+        self.atoms(line, core, known.filter(|_| whole));
         if tail > 0 {
             self.mark(
                 line,
@@ -296,16 +324,19 @@ impl Scanner {
         }
     }
 
-    fn atoms(&mut self, line: &[u8], mut span: Span) {
+    /// `known`: the classes of its bytes, if they are.
+    fn atoms(&mut self, line: &[u8], mut span: Span, mut known: Option<u16>) {
         while span.start < span.end {
             let token = &line[span.start..span.end];
-            let classes = classes_of(token);
+            let classes = known.take().unwrap_or_else(|| classes_of(token));
             if classes & !PLAIN == 0 {
-                self.word(line, span, classes);
+                self.word(line, span, classes, hash::of(token));
                 return;
             }
             match atom::classify(token, classes) {
-                Atom::Word => self.word_or_value(line, span, is_symbol(token)),
+                Atom::Word => {
+                    self.word_or_value(line, span, is_symbol(token), hash::of(token));
+                }
                 Atom::Parameter(kind) => self.parameter(line, span, kind, true),
                 Atom::Value(kind) => self.parameter(line, span, kind, false),
                 Atom::Stem { letters, plain } => {
@@ -328,6 +359,7 @@ impl Scanner {
                             end: mark.start,
                             ..span
                         },
+                        None,
                     );
                     self.mark(line, mark);
                     span = Span {
@@ -342,6 +374,7 @@ impl Scanner {
         }
     }
 
+    #[inline]
     pub(crate) fn mark(&mut self, line: &[u8], span: Span) {
         let mark = &line[span.start..span.end];
         let hash = match mark {
@@ -356,6 +389,7 @@ impl Scanner {
         self.variable(line, span, PARAMETER, What::Parameter(kind), varies);
     }
 
+    #[inline]
     fn variable(&mut self, line: &[u8], span: Span, hash: u64, what: What, varies: bool) {
         let masked = if varies {
             PARAMETER
@@ -366,10 +400,12 @@ impl Scanner {
         self.fold_list();
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, line: &[u8], span: Span, hash: u64, what: What) {
         self.add(line, span, hash, hash, what);
     }
 
+    #[inline]
     fn add(&mut self, line: &[u8], span: Span, hash: u64, masked: u64, what: What) {
         self.tokens.push(Token {
             start: span.start as u32,
@@ -389,6 +425,7 @@ impl Scanner {
     }
 
     /// Right behind `=`; or behind `= `, if it is no key itself. What stands behind `==` is compared.
+    #[inline]
     fn in_place_of_value(&self, line: &[u8], span: Span) -> bool {
         let equals = |token: &Token| token.hash == hash::of_one(b'=');
         match &self.tokens[..] {
@@ -400,21 +437,14 @@ impl Scanner {
 
     /// The key as if every word were a parameter.
     pub(crate) fn shape(&self) -> u64 {
-        self.key(|token| {
-            if token.is_word() {
+        let parts = self.tokens.iter().enumerate().map(|(place, token)| {
+            let hash = if token.is_word() {
                 PARAMETER
             } else {
                 token.hash
-            }
-        })
-    }
-
-    fn key(&self, hash: impl Fn(&Token) -> u64) -> u64 {
-        let parts = self
-            .tokens
-            .iter()
-            .enumerate()
-            .map(|(place, token)| hash::at(place, hash(token) ^ u64::from(token.spaced)));
+            };
+            part(place, token, hash)
+        });
         parts.fold(EMPTY, u64::wrapping_add)
     }
 
@@ -425,20 +455,19 @@ impl Scanner {
         while rest != 0 {
             let place = rest.trailing_zeros() as usize;
             rest &= rest - 1;
-            if let Some(token) = self.tokens.get(place) {
+            if let Some(token) = self.tokens.get(place)
+                && token.masked != PARAMETER
+            {
                 shown = shown.wrapping_add(hash::at(place, token.masked));
             }
         }
         shown
     }
+}
 
-    fn find_values(&mut self) {
-        self.values = 0;
-        for (place, token) in self.tokens.iter().enumerate().take(PLACES) {
-            let is_value = token.masked != PARAMETER && token.kind().is_some();
-            self.values |= u64::from(is_value) << place;
-        }
-    }
+/// What a token adds to a key, by this hash of it.
+fn part(place: usize, token: &Token, hash: u64) -> u64 {
+    hash::at(place, hash ^ u64::from(token.spaced))
 }
 
 /// `/search?q` up to `=`: where the rest of the query ends, if it is one.

@@ -158,6 +158,14 @@ proptest! {
         Miner::restore(&miner.snapshot(), Limits::default()).unwrap();
     }
 
+    /// Words are read eight bytes at a time where there are so many, and byte by byte at the end.
+    #[test]
+    fn what_follows_a_line_does_not_change_it(line in "[ -~]{0,40}|[a-zA-Z0-9:. =']{0,20}|\\PC{0,20}") {
+        let mut miner = Miner::new(Limits::default());
+        let id = miner.observe(line.as_bytes());
+        prop_assert_eq!(miner.observe(format!("{line}            ").as_bytes()), id);
+    }
+
     #[test]
     fn damaged_snapshots_are_refused(lines in vec(line(), 0..50), at in any::<prop::sample::Index>(), with in any::<u8>()) {
         let (miner, ..) = mine(&lines);
