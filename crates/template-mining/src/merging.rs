@@ -227,18 +227,13 @@ impl Miner {
             if !known {
                 template.keys.push(pattern.key);
             }
-            let least = if template.is_pattern {
-                template.id.min(pattern.key)
-            } else {
-                pattern.key
-            };
-            template.is_pattern = true;
-            template.rename(least);
+            template.follow(pattern.key);
             if !std::mem::replace(&mut template.is_news, true) {
                 self.news.push(slot);
             }
-            let into = TemplateId(least);
-            let untold = template.untold().iter().filter(|id| **id != least);
+            let id = template.id;
+            let into = TemplateId(id);
+            let untold = template.untold().iter().filter(|former| **former != id);
             self.merges.extend(untold.map(|id| Merge {
                 from: TemplateId(*id),
                 into,
@@ -272,13 +267,7 @@ impl Miner {
             let was_news = template.is_news;
             template.former.push(gone.id);
             if gone.is_pattern {
-                let least = if template.is_pattern {
-                    template.id.min(gone.id)
-                } else {
-                    gone.id
-                };
-                template.rename(least);
-                template.is_pattern = true;
+                template.follow(gone.id);
             }
             template.join(gone);
             if !was_news {

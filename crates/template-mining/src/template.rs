@@ -130,8 +130,19 @@ impl Template {
         }
     }
 
+    /// A pattern leads to it: of all that do, the least gives the id.
+    pub(crate) fn follow(&mut self, pattern: u64) {
+        let least = if self.is_pattern {
+            self.id.min(pattern)
+        } else {
+            pattern
+        };
+        self.is_pattern = true;
+        self.rename(least);
+    }
+
     /// Goes by this id from now on.
-    pub(crate) fn rename(&mut self, id: u64) {
+    fn rename(&mut self, id: u64) {
         if self.id != id {
             self.former.push(self.id);
             self.id = id;

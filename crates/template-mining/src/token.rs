@@ -34,52 +34,6 @@ pub enum Kind {
     Rest,
 }
 
-impl Kind {
-    /// All of them, by their number.
-    pub const ALL: [Self; 17] = [
-        Self::Number,
-        Self::Quantity,
-        Self::Hex,
-        Self::Uuid,
-        Self::Time,
-        Self::Address,
-        Self::Path,
-        Self::Url,
-        Self::Email,
-        Self::Literal,
-        Self::Name,
-        Self::Identifier,
-        Self::Quoted,
-        Self::Word,
-        Self::List,
-        Self::Frames,
-        Self::Rest,
-    ];
-
-    /// Lower case, as it is shown and stored.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Number => "number",
-            Self::Quantity => "quantity",
-            Self::Hex => "hex",
-            Self::Uuid => "uuid",
-            Self::Time => "time",
-            Self::Address => "address",
-            Self::Path => "path",
-            Self::Url => "url",
-            Self::Email => "email",
-            Self::Literal => "literal",
-            Self::Name => "name",
-            Self::Identifier => "identifier",
-            Self::Quoted => "quoted",
-            Self::Word => "word",
-            Self::List => "list",
-            Self::Frames => "frames",
-            Self::Rest => "rest",
-        }
-    }
-}
-
 /// A parameter of a line: its bytes in the line, and what they look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
