@@ -14,17 +14,12 @@ use std::{
 };
 
 use anomaly_processor::{
-    decode::decode,
-    knowledge::Knowledge,
-    lane::{Lane, OutletError, Outlets},
-    metrics::Metrics,
+    decode::decode, knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets,
 };
-use contracts::dead_letter::Reason;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use detection::Finding;
 use pipeline::{
     Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
-    beginning::Beginning, block::Acknowledgement, ports::Record,
+    beginning::Beginning, ports::Record,
 };
 use service_kit::metrics::Registry;
 
@@ -60,29 +55,6 @@ fn full_records() -> Vec<String> {
         record.trim_end_matches('}').to_owned() + &rest
     };
     records().into_iter().enumerate().map(complete).collect()
-}
-
-/// Nobody listens: an outlet's cost is not the hot path's.
-struct Closed;
-
-impl Outlets for Closed {
-    fn dead_letter(
-        &mut self,
-        _: &LaneId,
-        _: &Record<'_>,
-        _: Reason,
-        _: &str,
-    ) -> Result<Acknowledgement, OutletError> {
-        Ok(tokio::sync::oneshot::channel().1)
-    }
-    fn announce(
-        &mut self,
-        _: &LaneId,
-        _: Finding,
-        _: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError> {
-        Ok(tokio::sync::oneshot::channel().1)
-    }
 }
 
 fn hot_path(criterion: &mut Criterion) {
@@ -135,7 +107,8 @@ fn hot_path(criterion: &mut Criterion) {
                     payload: payload.as_bytes(),
                     traceparent: None,
                 };
-                lane.take(&record, now, &metrics, &mut Closed).unwrap();
+                lane.take(&record, now, &metrics, &mut outlets::Closed)
+                    .unwrap();
             }
             let block = lane.close().unwrap();
             black_box(block.rows.encode("0123456789abcdef", 0));

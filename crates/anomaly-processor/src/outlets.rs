@@ -9,6 +9,7 @@ use kafka_io::{
     producer::Producer,
 };
 use pipeline::{LaneId, block::Acknowledgement, ports::Record};
+use tokio::sync::oneshot;
 
 use crate::{
     announce::Announcer,
@@ -67,5 +68,29 @@ const fn why(reason: Reason) -> Why {
         Reason::BrokenJson => Why::BrokenJson,
         Reason::NoMessage => Why::NoMessage,
         Reason::RejectedRow => Why::RejectedRow,
+    }
+}
+
+/// Nobody listens and nothing is ever acknowledged: for measuring and testing a lane by itself.
+pub struct Closed;
+
+impl Outlets for Closed {
+    fn dead_letter(
+        &mut self,
+        _: &LaneId,
+        _: &Record<'_>,
+        _: Reason,
+        _: &str,
+    ) -> Result<Acknowledgement, OutletError> {
+        Ok(oneshot::channel().1)
+    }
+
+    fn announce(
+        &mut self,
+        _: &LaneId,
+        _: Finding,
+        _: Option<&str>,
+    ) -> Result<Acknowledgement, OutletError> {
+        Ok(oneshot::channel().1)
     }
 }

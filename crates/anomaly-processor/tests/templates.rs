@@ -7,41 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-use anomaly_processor::{
-    knowledge::Knowledge,
-    lane::{Lane, OutletError, Outlets},
-    metrics::Metrics,
-};
-use contracts::dead_letter::Reason;
-use detection::Finding;
+use anomaly_processor::{knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets};
 use pipeline::{
     Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition, Work,
-    beginning::Beginning, block::Acknowledgement, ports::Record,
+    beginning::Beginning, ports::Record,
 };
 use service_kit::metrics::Registry;
-
-struct Nobody;
-
-impl Outlets for Nobody {
-    fn dead_letter(
-        &mut self,
-        _: &LaneId,
-        _: &Record<'_>,
-        _: Reason,
-        _: &str,
-    ) -> Result<Acknowledgement, OutletError> {
-        Ok(tokio::sync::oneshot::channel().1)
-    }
-
-    fn announce(
-        &mut self,
-        _: &LaneId,
-        _: Finding,
-        _: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError> {
-        Ok(tokio::sync::oneshot::channel().1)
-    }
-}
 
 fn at(offset: i64) -> NextOffset {
     NextOffset::resume_at(Offset::new(offset))
@@ -78,7 +49,7 @@ fn take(lane: &mut Lane, offset: i64, payload: &str) {
         traceparent: None,
     };
     let metrics = Metrics::new(&Registry::new());
-    lane.take(&record, Instant::now(), &metrics, &mut Nobody)
+    lane.take(&record, Instant::now(), &metrics, &mut outlets::Closed)
         .unwrap();
 }
 

@@ -10,15 +10,16 @@ use std::{
 use anomaly_processor::{
     decode::{Line, decode},
     knowledge::Knowledge,
-    lane::{Lane, OutletError, Outlets},
+    lane::Lane,
     metrics::Metrics,
+    outlets,
 };
 use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource};
-use contracts::{Timestamp, dead_letter::Reason};
+use contracts::Timestamp;
 use detection::{Finding, Observation, PartitionDetectors, time::EventTime};
 use pipeline::{
     Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
-    beginning::Beginning, block::Acknowledgement, gather::Gather, ports::Record,
+    beginning::Beginning, gather::Gather, ports::Record,
 };
 use serde::Serialize;
 use service_kit::metrics::Registry;
@@ -215,7 +216,7 @@ impl<'a> Inputs<'a> {
                 traceparent: None,
             };
             // The outlets below never refuse.
-            let _ = lane.take(&record, now, metrics, &mut Closed);
+            let _ = lane.take(&record, now, metrics, &mut outlets::Closed);
         }
         lane.close()
     }
@@ -355,30 +356,6 @@ struct Attributes<'a>(&'a Input<'a>);
 impl Serialize for Attributes<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.attributes())
-    }
-}
-
-/// Nobody listens: an outlet's cost is not a stage's.
-struct Closed;
-
-impl Outlets for Closed {
-    fn dead_letter(
-        &mut self,
-        _: &LaneId,
-        _: &Record<'_>,
-        _: Reason,
-        _: &str,
-    ) -> Result<Acknowledgement, OutletError> {
-        Ok(tokio::sync::oneshot::channel().1)
-    }
-
-    fn announce(
-        &mut self,
-        _: &LaneId,
-        _: Finding,
-        _: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError> {
-        Ok(tokio::sync::oneshot::channel().1)
     }
 }
 
