@@ -322,7 +322,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             if outcome.is_err() || running.flow.is_draining() {
                 return;
             }
-            running.lane.reach(record.offset);
+            running.lane.reach(record.offset, now);
             if running.lane.gather().is_full() {
                 running.close(now, blocks);
             }

@@ -17,7 +17,7 @@ use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource,
 use contracts::dead_letter::Reason;
 use detection::{Finding, Observation, Seen, time::EventTime};
 use pipeline::{
-    Block, LaneId, Limits, NextOffset, Snapshot, Work,
+    Block, HoleReason, LaneId, Limits, NextOffset, Offset, Snapshot, Work,
     beginning::Beginning,
     block::Acknowledgement,
     gather::{self, Gather},
@@ -28,7 +28,7 @@ use template_mining::{Changes, TemplateId};
 use crate::{
     decode::{Line, Unreadable, decode},
     knowledge::Knowledge,
-    metrics::{Metrics, Oddity},
+    metrics::{Metrics, Oddity, Skipped},
 };
 
 /// An event time more than this past the Kafka record's own is held back to it.
@@ -144,8 +144,21 @@ impl Lane {
     }
 
     /// See [`Gather::reach`].
-    pub fn reach(&mut self, offset: pipeline::Offset) {
-        self.gather.reach(offset);
+    pub fn reach(&mut self, offset: Offset, now: Instant) {
+        self.gather.reach(offset, now);
+    }
+
+    /// Nothing will ever come of these offsets: see [`Gather::hole`].
+    pub fn hole(
+        &mut self,
+        first: Offset,
+        end: NextOffset,
+        why: HoleReason,
+        now: Instant,
+        metrics: &Metrics,
+    ) {
+        let offsets = self.gather.hole(first, end, why, now);
+        metrics.skipped.at(why.into()).inc_by(offsets);
     }
 
     /// Closes the open block, if it may be closed.
@@ -183,11 +196,11 @@ impl Lane {
         metrics: &Metrics,
         outlets: &mut O,
     ) -> Result<(), OutletError> {
-        let hole = self.gather.hole_before(record.offset);
-        if hole > 0 {
-            metrics.skipped.inc_by(hole);
+        let absent = self.gather.absent_before(record.offset, now);
+        if absent > 0 {
+            metrics.skipped.at(Skipped::Absent).inc_by(absent);
             let id = self.gather.id();
-            tracing::debug!(partition = %id.assignment.partition, next = %self.gather.next(), offset = %record.offset, "offsets did not come");
+            tracing::debug!(partition = %id.assignment.partition, absent, offset = %record.offset, "offsets did not come");
         }
         let replaying = match self.gather.see(record.offset) {
             gather::Seen::Again => return Ok(()),
@@ -195,13 +208,13 @@ impl Lane {
             gather::Seen::New => false,
         };
         let id = self.gather.id();
-        let rows = || LogRows::of_day(record.kafka_time);
         let line = match decode(record.payload) {
             Ok(line) => line,
             Err(_) if replaying => return Ok(()),
             Err(Unreadable { reason, error }) => {
                 let acknowledgement = outlets.dead_letter(&id, record, reason, &error)?;
-                let open = self.gather.open(record.offset, now, rows);
+                let open = self.gather.open(record.offset, now);
+                open.rows.begin(record.kafka_time);
                 open.bytes += record.payload.len();
                 open.acknowledgements.push(acknowledgement);
                 return Ok(());
@@ -237,7 +250,8 @@ impl Lane {
             self.findings.clear();
             return Ok(());
         }
-        let open = self.gather.open(record.offset, now, rows);
+        let open = self.gather.open(record.offset, now);
+        open.rows.begin(record.kafka_time);
         if !self.news.is_empty() {
             open.bytes += self.news.size();
             open.rows.templates.append(std::mem::take(&mut self.news));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pipeline::{ports::StoreError, writer::WriterMetrics};
+use pipeline::{HoleReason, ports::StoreError, writer::WriterMetrics};
 use service_kit::metrics::{
     Counter, Counters, Family, Gauge, GaugeFamily, Gauges, Histogram, Histograms, Registry, Unit,
 };
@@ -57,6 +57,10 @@ service_kit::labels! {
 service_kit::labels! {
     /// How a partition was given back.
     pub enum Release as "how" { Finished = "finished", Unfinished = "unfinished", Lost = "lost" }
+}
+service_kit::labels! {
+    /// Why nothing came of an offset.
+    pub enum Skipped as "reason" { Absent = "absent", Unreadable = "unreadable" }
 }
 service_kit::labels! {
     pub enum Settled as "outcome" { AlreadyThere = "already_there", Inserted = "inserted" }
@@ -197,10 +201,11 @@ pub const GAPS: Counter = Counter::new(
     Unit::Records,
     "Records that were deleted from the topic before they were read.",
 );
-pub const SKIPPED: Counter = Counter::new(
+pub const SKIPPED: Counter<Skipped> = Counter::new(
     "barograph_offsets_skipped_total",
     Unit::Records,
-    "Offsets that Kafka did not deliver: transaction markers, records compacted away.",
+    "Offsets of which nothing will ever come, by reason: the broker gives nothing there (transaction markers, \
+     aborted and compacted records), or what it gives cannot be decoded.",
 );
 pub const PAUSED: Gauge = Gauge::new(
     "barograph_partitions_paused",
@@ -236,7 +241,7 @@ pub struct Metrics {
     pub templates_merged: Counters,
     pub templates_evicted: Counters,
     pub gaps: Counters,
-    pub skipped: Counters,
+    pub skipped: Counters<Skipped>,
     pub paused: Gauges,
 }
 
@@ -271,6 +276,15 @@ impl Metrics {
             gaps: registry.counter(&GAPS),
             skipped: registry.counter(&SKIPPED),
             paused: registry.gauge(&PAUSED),
+        }
+    }
+}
+
+impl From<HoleReason> for Skipped {
+    fn from(why: HoleReason) -> Self {
+        match why {
+            HoleReason::Absent => Self::Absent,
+            HoleReason::Unreadable => Self::Unreadable,
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct LogRow<'a> {
 pub struct LogRows {
     count: usize,
     /// Days since the epoch of the first record's Kafka time; the whole block's.
-    day: u16,
+    day: Option<u16>,
     timestamp: Fixed<8>,
     timestamp_source: Fixed<1>,
     service: Interned,
@@ -82,13 +82,17 @@ pub struct LogRows {
 impl LogRows {
     /// `first_kafka_timestamp`: of the block's first record, whether or not it becomes a row.
     pub fn of_day(first_kafka_timestamp: i64) -> Self {
-        let day = first_kafka_timestamp
-            .div_euclid(86_400_000)
-            .clamp(0, i64::from(u16::MAX));
-        Self {
-            day: day as u16,
-            ..Self::default()
-        }
+        let mut rows = Self::default();
+        rows.begin(first_kafka_timestamp);
+        rows
+    }
+
+    /// A record of the block has come: the first one's Kafka time sets the day.
+    pub fn begin(&mut self, kafka_timestamp: i64) {
+        self.day.get_or_insert_with(|| {
+            let day = kafka_timestamp.div_euclid(86_400_000);
+            day.clamp(0, i64::from(u16::MAX)) as u16
+        });
     }
 
     pub fn len(&self) -> usize {
@@ -101,7 +105,7 @@ impl LogRows {
 
     /// Days since the epoch.
     pub fn day(&self) -> u16 {
-        self.day
+        self.day.unwrap_or_default()
     }
 
     /// Bytes of all columns as they are held, about.
@@ -299,7 +303,7 @@ impl LogRows {
         put_column(&mut out, "kafka_partition", "Int32");
         out.extend_from_slice(&partition.to_le_bytes().repeat(rows));
         put_column(&mut out, "block_day", "Date");
-        out.extend_from_slice(&self.day.to_le_bytes().repeat(rows));
+        out.extend_from_slice(&self.day().to_le_bytes().repeat(rows));
         out
     }
 }

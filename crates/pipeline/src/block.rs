@@ -15,7 +15,7 @@ pub struct LaneId {
 pub type Acknowledgement = oneshot::Receiver<Result<(), String>>;
 
 /// Rows of a block: what the store takes, in order of their offsets.
-pub trait Rows: Send + Sync + Sized + 'static {
+pub trait Rows: Default + Send + Sync + Sized + 'static {
     fn count(&self) -> usize;
     /// Offset of row `at`, which must exist.
     fn offset_of(&self, at: usize) -> Offset;
@@ -23,8 +23,35 @@ pub trait Rows: Send + Sync + Sized + 'static {
     fn split(self, at: usize) -> (Self, Self);
 }
 
+/// Why nothing will ever come of some offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HoleReason {
+    /// The broker gives nothing there: transaction markers, aborted records, records compacted away.
+    Absent,
+    /// The broker gives it, and the client library cannot decode it.
+    Unreadable,
+}
+
+impl HoleReason {
+    pub const ALL: [Self; 2] = [Self::Absent, Self::Unreadable];
+}
+
+/// Offsets `[first, end)` of which nothing will ever come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    pub first: Offset,
+    pub end: NextOffset,
+    pub why: HoleReason,
+}
+
+impl Hole {
+    pub fn offsets(&self) -> u64 {
+        (self.end.raw() - self.first.raw()).max(0).cast_unsigned()
+    }
+}
+
 /// A closed block: `[first, end)` of one partition, its rows, and what else must be durable before
-/// the block is complete.
+/// the block is complete. Each of its offsets is a row, a dead letter, or lies in a hole.
 #[derive(Debug)]
 pub struct Block<R> {
     pub id: LaneId,
@@ -32,6 +59,8 @@ pub struct Block<R> {
     pub end: NextOffset,
     /// Rows to store: one per record that was not dead-lettered.
     pub rows: R,
+    /// In order; they do not overlap.
+    pub holes: Vec<Hole>,
     pub bytes: usize,
     /// Dead letters and anomalies of these records.
     pub acknowledgements: Vec<Acknowledgement>,
@@ -76,10 +105,13 @@ impl<R: Rows> Block<R> {
         }
         let border = self.rows.offset_of(count / 2);
         let (rows, others) = self.rows.split(count / 2);
+        // The border is a row's: no hole holds it.
+        let (holes, other_holes) = self.holes.iter().partition(|hole| hole.first < border);
         let bytes = self.bytes / 2;
         let first = Self {
             end: NextOffset::resume_at(border),
             rows,
+            holes,
             bytes,
             acknowledgements: self.acknowledgements,
             uncertain: true,
@@ -90,6 +122,7 @@ impl<R: Rows> Block<R> {
             first: border,
             end: self.end,
             rows: others,
+            holes: other_holes,
             bytes: self.bytes - bytes,
             acknowledgements: Vec::new(),
             uncertain: true,

@@ -1,14 +1,15 @@
 //! Gathers one partition's records into blocks.
 //!
 //! Invariants:
-//! - a block holds every record of its range, once;
+//! - a block holds every record of its range, once, and every hole between them;
+//! - blocks lie side by side: one begins where the one before has ended;
 //! - a block whose range an earlier owner announced is closed exactly at that range's end;
 //! - records before the point where this assignment takes over are in no block.
 
 use std::time::{Duration, Instant};
 
 use crate::{
-    Block, NextOffset, Offset,
+    Block, Hole, HoleReason, NextOffset, Offset,
     beginning::Beginning,
     block::{Acknowledgement, LaneId, Rows},
 };
@@ -63,6 +64,7 @@ pub struct Open<R> {
     first: Offset,
     since: Instant,
     pub rows: R,
+    holes: Vec<Hole>,
     pub acknowledgements: Vec<Acknowledgement>,
     /// Of the records as they were received.
     pub bytes: usize,
@@ -89,10 +91,34 @@ impl<R: Rows> Gather<R> {
         self.next
     }
 
-    /// Offsets between the newest record and `offset` that did not come: transaction markers, records
-    /// that were compacted away.
-    pub fn hole_before(&self, offset: Offset) -> u64 {
-        (offset.raw() - self.next.raw()).max(0).cast_unsigned()
+    /// Nothing will ever come of `[first, end)`. What of it was seen before, or belongs to an earlier
+    /// owner, is passed over, and so is what lies past the end of an announced block, until that is
+    /// closed; the rest is in a block, also if no record follows. Returns how many offsets that are.
+    pub fn hole(&mut self, first: Offset, end: NextOffset, why: HoleReason, now: Instant) -> u64 {
+        let end = self
+            .announced_end
+            .map_or(end, |announced| end.min(announced));
+        let seen = self.next.max(self.take_from).offset();
+        self.next = self.next.max(end);
+        let hole = Hole {
+            first: first.max(seen),
+            end,
+            why,
+        };
+        if hole.offsets() > 0 {
+            self.open(hole.first, now).holes.push(hole);
+        }
+        hole.offsets()
+    }
+
+    /// The next record is `offset`: whatever lies between the newest one and it did not come. Call it
+    /// before [`Self::see`], and after [`Self::reach`].
+    pub fn absent_before(&mut self, offset: Offset, now: Instant) -> u64 {
+        let from = self.next.offset();
+        if offset <= from {
+            return 0;
+        }
+        self.hole(from, NextOffset::resume_at(offset), HoleReason::Absent, now)
     }
 
     /// The record at `offset` has come.
@@ -114,12 +140,13 @@ impl<R: Rows> Gather<R> {
         self.next >= self.take_from
     }
 
-    /// The open block, made if there is none: `first` is then its first record.
-    pub fn open(&mut self, first: Offset, now: Instant, rows: impl FnOnce() -> R) -> &mut Open<R> {
+    /// The open block, made if there is none: `first` is then its first offset.
+    pub fn open(&mut self, first: Offset, now: Instant) -> &mut Open<R> {
         self.open.get_or_insert_with(|| Open {
             first,
             since: now,
-            rows: rows(),
+            rows: R::default(),
+            holes: Vec::new(),
             acknowledgements: Vec::new(),
             bytes: 0,
         })
@@ -163,11 +190,11 @@ impl<R: Rows> Gather<R> {
 
     /// The next record is `offset`. If it lies past the range that an earlier owner announced, that
     /// range is over although its last records never came (compaction, transaction markers).
-    pub fn reach(&mut self, offset: Offset) {
+    pub fn reach(&mut self, offset: Offset, now: Instant) {
         let Some(end) = self.announced_end.filter(|end| offset >= end.offset()) else {
             return;
         };
-        self.next = self.next.max(end);
+        self.hole(self.next.offset(), end, HoleReason::Absent, now);
         if self.open.is_none() {
             self.announced_end = None;
         }
@@ -186,9 +213,159 @@ impl<R: Rows> Gather<R> {
             first: open.first,
             end: announced.unwrap_or(self.next),
             rows: open.rows,
+            holes: open.holes,
             bytes: open.bytes,
             acknowledgements: open.acknowledgements,
             uncertain: announced.is_some(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{Assignment, Epoch, Incarnation, Partition};
+
+    /// Rows that are nothing but their offsets.
+    #[derive(Debug, Default)]
+    struct Offsets(Vec<i64>);
+
+    impl Rows for Offsets {
+        fn count(&self) -> usize {
+            self.0.len()
+        }
+        fn offset_of(&self, at: usize) -> Offset {
+            Offset::new(self.0[at])
+        }
+        fn split(mut self, at: usize) -> (Self, Self) {
+            let others = self.0.split_off(at);
+            (self, Self(others))
+        }
+    }
+
+    fn at(raw: i64) -> NextOffset {
+        NextOffset::resume_at(Offset::new(raw))
+    }
+
+    struct Partly {
+        gather: Gather<Offsets>,
+        now: Instant,
+    }
+
+    /// From 10 on, perhaps with a block that was announced.
+    fn gather(replay_from: i64, announced_end: Option<i64>) -> Partly {
+        let id = LaneId {
+            assignment: Assignment {
+                partition: Partition(0),
+                epoch: Epoch(0),
+            },
+            incarnation: Incarnation::of(Uuid::from_u128(1), "g"),
+        };
+        let beginning = Beginning {
+            replay_from: at(replay_from),
+            take_from: at(10),
+            announced_end: announced_end.map(at),
+        };
+        Partly {
+            gather: Gather::new(id, Limits::default(), beginning),
+            now: Instant::now(),
+        }
+    }
+
+    impl Partly {
+        /// As a lane takes a record.
+        fn record(&mut self, offset: i64) {
+            let offset = Offset::new(offset);
+            self.gather.absent_before(offset, self.now);
+            if self.gather.see(offset) == Seen::New {
+                let open = self.gather.open(offset, self.now);
+                open.rows.0.push(offset.raw());
+            }
+        }
+
+        /// First, end, rows, and holes with their reason's first letter.
+        #[track_caller]
+        fn closes(&mut self, expected: &str) {
+            let block = self.gather.close().unwrap();
+            let holes = block.holes.iter().map(|hole| {
+                let why = &format!("{:?}", hole.why)[..1];
+                format!(" {why}{}..{}", hole.first, hole.end)
+            });
+            let holes: String = holes.collect();
+            let told = format!("{}..{} {:?}{holes}", block.first, block.end, block.rows.0);
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn blocks_lie_side_by_side_and_every_offset_is_a_row_or_in_a_hole() {
+        let mut one = gather(10, None);
+        one.record(12);
+        one.record(13);
+        one.record(15);
+        one.closes("10..16 [12, 13, 15] A10..12 A14..15");
+        one.record(18);
+        one.closes("16..19 [18] A16..18");
+    }
+
+    #[test]
+    fn a_hole_that_nothing_follows_is_a_block() {
+        let mut one = gather(10, None);
+        let offsets = one
+            .gather
+            .hole(Offset::new(10), at(14), HoleReason::Unreadable, one.now);
+        assert_eq!(offsets, 4);
+        one.closes("10..14 [] U10..14");
+        one.record(14);
+        one.closes("14..15 [14]");
+    }
+
+    #[test]
+    fn holes_of_an_earlier_owner_and_holes_that_were_seen_are_passed_over() {
+        let mut one = gather(3, None);
+        one.record(5);
+        assert!(one.gather.is_empty());
+        one.record(12);
+        let again = one
+            .gather
+            .hole(Offset::new(8), at(13), HoleReason::Unreadable, one.now);
+        assert_eq!(again, 0);
+        one.closes("10..13 [12] A10..12");
+    }
+
+    #[test]
+    fn an_announced_block_ends_where_it_was_announced_whatever_came_of_it() {
+        let mut one = gather(10, Some(15));
+        one.record(11);
+        one.gather.reach(Offset::new(18), one.now);
+        assert!(one.gather.is_full());
+        one.closes("10..15 [11] A10..11 A12..15");
+        one.record(18);
+        one.closes("15..19 [18] A15..18");
+
+        let mut nothing = gather(10, Some(15));
+        let end = at(20);
+        let why = HoleReason::Unreadable;
+        nothing.gather.hole(Offset::new(10), end, why, nothing.now);
+        nothing.closes("10..15 [] U10..15");
+        nothing.gather.hole(Offset::new(10), end, why, nothing.now);
+        nothing.closes("15..20 [] U15..20");
+    }
+
+    #[test]
+    fn halves_share_the_holes() {
+        let mut one = gather(10, None);
+        for offset in [11, 12, 14, 16] {
+            one.record(offset);
+        }
+        let (first, second) = one.gather.close().unwrap().halve().unwrap();
+        let holes = |block: &Block<Offsets>| {
+            let firsts = block.holes.iter().map(|hole| hole.first.raw());
+            firsts.collect::<Vec<_>>()
+        };
+        assert_eq!((first.end, second.first), (at(14), Offset::new(14)));
+        assert_eq!((holes(&first), holes(&second)), (vec![10, 13], vec![15]));
     }
 }

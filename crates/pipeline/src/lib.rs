@@ -19,7 +19,7 @@ pub mod ports;
 pub mod position;
 pub mod writer;
 
-pub use block::{Block, LaneId, Rows, Snapshot, Work};
+pub use block::{Block, Hole, HoleReason, LaneId, Rows, Snapshot, Work};
 pub use fence::Fence;
 pub use gather::Limits;
 pub use incarnation::Incarnation;

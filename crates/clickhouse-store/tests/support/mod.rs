@@ -148,6 +148,7 @@ pub fn block_of(partition: i32, first: i64, end: i64, rows: LogRows) -> Block<Lo
         end: NextOffset::resume_at(Offset::new(end)),
         bytes: rows.size(),
         rows,
+        holes: Vec::new(),
         acknowledgements: Vec::new(),
         uncertain: false,
     }

@@ -49,6 +49,7 @@ fn block(partition: i32) -> Block<LogRows> {
         end: NextOffset::resume_at(Offset::new(ROWS)),
         bytes: rows.size(),
         rows,
+        holes: Vec::new(),
         acknowledgements: Vec::new(),
         uncertain: true,
     }

@@ -179,7 +179,8 @@ impl<'a> Inputs<'a> {
         let mut gather = Gather::new(lane_id(), Limits::default(), beginning());
         for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
             gather.see(offset);
-            let open = gather.open(offset, now, || LogRows::of_day(input.time));
+            let open = gather.open(offset, now);
+            open.rows.begin(input.time);
             open.bytes += input.payload.len();
             open.rows.push(&input.row(offset.raw()), input.attributes());
         }
