@@ -4,20 +4,24 @@
 //! A receiver that is away costs spans, never work: the queue is bounded, and so is the flush.
 
 mod export;
+mod gate;
 mod trace_context;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
-use tracing::{Level, Metadata};
+use tracing::metadata::LevelFilter;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{EnvFilter, FilterFn};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::{Layer, Registry};
+use tracing_subscriber::registry::LookupSpan;
 
 pub use trace_context::{add_link, current_traceparent, link_parent};
 
 use self::export::Exporter;
+use self::gate::{Gate, is_question};
 use crate::options::{LogFormat, ServiceOptions};
 
 /// How long the last spans may take on their way out.
@@ -43,11 +47,16 @@ impl Telemetry {
             let tracer = exporter.provider().tracer(service_name);
             tracing_opentelemetry::layer()
                 .with_tracer(tracer)
-                .with_filter(FilterFn::new(is_traced))
+                .with_filter(FilterFn::new(is_traced).with_max_level_hint(LevelFilter::INFO))
         });
-        let subscriber = tracing_subscriber::registry()
-            .with(log_layer(options))
-            .with(traces);
+        let others = traces.is_some();
+        // The gate is the last one: it answers for all of them.
+        let subscriber = tracing_subscriber::registry().with(traces);
+        let subscriber = subscriber.with(Gate {
+            filter: EnvFilter::builder().parse_lossy(options.log_level.as_str()),
+            lines: lines(options.log_format),
+            others,
+        });
         // Without the bridge from the `log` crate: a line of it that is filtered out would leave its mark
         // on the thread, and the next line, whatever it says, would be filtered out with it.
         // Already set: somebody who embeds the service logs in their own way.
@@ -81,15 +90,14 @@ impl Drop for Telemetry {
     }
 }
 
-fn log_layer(options: &ServiceOptions) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let filter = EnvFilter::builder().parse_lossy(options.log_level.as_str());
+fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    match options.log_format {
-        LogFormat::Text => {
-            let layer = layer.with_ansi(std::io::stderr().is_terminal());
-            layer.with_filter(filter).boxed()
-        }
-        LogFormat::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
+    match format {
+        LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
     }
 }
 
@@ -98,5 +106,6 @@ fn is_traced(metadata: &Metadata<'_>) -> bool {
     const OF_THE_EXPORTER: [&str; 5] = ["h2", "hyper", "opentelemetry", "tonic", "tower"];
     let target = metadata.target();
     let part_of_exporter = OF_THE_EXPORTER.iter().any(|name| target.starts_with(name));
-    *metadata.level() <= Level::INFO && !part_of_exporter
+    // A question without an event must leave no mark (see `gate`).
+    is_question(metadata) || *metadata.level() <= Level::INFO && !part_of_exporter
 }

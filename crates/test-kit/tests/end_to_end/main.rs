@@ -12,6 +12,7 @@ mod absence;
 mod anomalies;
 mod crashes;
 mod isolation;
+mod last_words;
 mod memory;
 mod migrations;
 mod records;
