@@ -60,8 +60,11 @@ pub enum Answer {
     Broken(String),
     /// Next offset that each partition will give, and the time of the answer in ms since the epoch.
     Ends(BTreeMap<Partition, i64>, i64),
-    /// The topic has this life now.
-    Life(pipeline::Incarnation),
+    /// The topic as it is now.
+    Topic {
+        life: pipeline::Incarnation,
+        partitions: i32,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +111,8 @@ pub struct State {
     writers: usize,
     /// Blocks that were closed.
     blocks: u64,
+    /// How many partitions the topic has; 0 while nobody has said.
+    partitions: i32,
     /// No broker answers since the last answer.
     unanswered: bool,
     next_tick: Option<Instant>,
@@ -167,17 +172,23 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 }
                 Answer::Broken(reason) => return Err(IntakeError::Broken(reason)),
                 Answer::Ends(ends, at_ms) => self.ends_are(&ends, at_ms, now)?,
-                Answer::Life(life) => {
-                    let others = |running: &Running| running.lane.id().incarnation != life;
-                    let partitions = self.partitions_where(others);
-                    if !partitions.is_empty() {
-                        tracing::warn!(incarnation = %life, "the topic was made anew; beginning anew");
-                        self.begin_anew(&partitions);
-                    }
-                }
+                Answer::Topic { life, partitions } => self.topic_is(life, partitions),
             }
         }
         Ok(())
+    }
+
+    fn topic_is(&mut self, life: pipeline::Incarnation, count: i32) {
+        let others = |running: &Running| running.lane.id().incarnation != life;
+        let partitions = self.partitions_where(others);
+        if !partitions.is_empty() {
+            tracing::warn!(incarnation = %life, "the topic was made anew; beginning anew");
+            self.begin_anew(&partitions);
+        }
+        self.state.partitions = count;
+        for running in self.state.lanes.values_mut() {
+            running.lane.partitions_are(count);
+        }
     }
 
     fn lane_of(&mut self, id: LaneId) -> Option<&mut Running> {
@@ -270,7 +281,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             work: receiver,
         });
         self.state.writers += 1;
-        let lane = Lane::new(
+        let mut lane = Lane::new(
             id,
             self.settings.limits,
             started.knowledge,
@@ -278,6 +289,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             self.settings.snapshot_every,
             now,
         );
+        lane.partitions_are(self.state.partitions);
         let running = Running {
             lane,
             flow: Flow::into(work),

@@ -70,6 +70,8 @@ pub struct Lane {
     loose: Vec<Acknowledgement>,
     counted: Counted,
     kept: Kept,
+    /// How many partitions the topic has; 0 while nobody has said.
+    partitions: i32,
 }
 
 /// What the metrics have been told of.
@@ -113,7 +115,18 @@ impl Lane {
                 at: now,
                 next: beginning.replay_from,
             },
+            partitions: 0,
         }
+    }
+
+    /// The topic has this many partitions now.
+    pub fn partitions_are(&mut self, count: i32) {
+        self.partitions = count;
+    }
+
+    /// How many partitions the topic was last said to have; 0 while nobody has said.
+    pub fn partitions(&self) -> i32 {
+        self.partitions
     }
 
     pub fn id(&self) -> LaneId {

@@ -323,7 +323,7 @@ fn ask_ends(
     let _gone = answers.send(Answer::Ends(ends, now));
 }
 
-/// Notices a topic that was made anew while its offsets still look right.
+/// Notices a topic that was made anew while its offsets still look right, and partitions that were added.
 async fn watch_topic(
     consumer: GroupConsumer,
     group: String,
@@ -333,11 +333,14 @@ async fn watch_topic(
         tokio::time::sleep(Duration::from_secs(2)).await;
         let asking = consumer.clone();
         let asked = tokio::task::spawn_blocking(move || {
-            topic_id::fetch(asking.client(), asking.topic(), Duration::from_secs(5))
+            topic_id::describe(asking.client(), asking.topic(), Duration::from_secs(5))
         });
-        if let Ok(Ok(id)) = asked.await {
+        if let Ok(Ok(topic)) = asked.await {
             // The intake may have ended.
-            let _gone = answers.send(Answer::Life(Incarnation::of(id, &group)));
+            let _gone = answers.send(Answer::Topic {
+                life: Incarnation::of(topic.id, &group),
+                partitions: topic.partitions,
+            });
         }
     }
 }

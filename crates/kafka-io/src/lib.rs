@@ -24,6 +24,8 @@ pub enum Error {
         brokers: String,
         source: rdkafka::error::KafkaError,
     },
+    #[error("kafka topic {topic} does not exist")]
+    Missing { topic: String },
     #[error("kafka topic {topic}: {reason}")]
     Topic { topic: String, reason: String },
 }

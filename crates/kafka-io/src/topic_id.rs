@@ -1,4 +1,4 @@
-//! The id that Kafka gives a topic when it is created.
+//! The id that Kafka gives a topic when it is created, and what else the same answer tells.
 //!
 //! The `rdkafka` crate has no wrapper for `DescribeTopics`, which is the only call of librdkafka
 //! that tells the id, so this is the one module here that talks to the C library itself
@@ -8,8 +8,9 @@
     reason = "librdkafka's DescribeTopics has no safe wrapper; see the module's comment"
 )]
 
-use std::{ffi::CString, time::Duration};
+use std::{collections::BTreeSet, ffi::CString, time::Duration};
 
+use pipeline::Partition;
 use rdkafka::{
     bindings as c,
     consumer::{BaseConsumer, Consumer, ConsumerContext},
@@ -18,12 +19,31 @@ use uuid::Uuid;
 
 use crate::Error;
 
+/// A topic as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    pub id: Uuid,
+    /// How many partitions it has.
+    pub partitions: i32,
+    /// Those that no broker leads: nothing can be read from them.
+    pub leaderless: BTreeSet<Partition>,
+}
+
 /// Asks the brokers for the topic's id. Blocks up to `limit`.
 pub fn fetch<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     limit: Duration,
 ) -> Result<Uuid, Error> {
+    describe(consumer, topic, limit).map(|described| described.id)
+}
+
+/// Asks the brokers what the topic is now. Blocks up to `limit`.
+pub fn describe<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    limit: Duration,
+) -> Result<Described, Error> {
     let failed = |reason: String| Error::Topic {
         topic: topic.to_owned(),
         reason,
@@ -47,7 +67,11 @@ pub fn fetch<C: ConsumerContext>(
                 "the brokers did not answer within {limit_ms} ms"
             )))
         } else {
-            read(event).map_err(failed)
+            read(event).map_err(failed).and_then(|described| {
+                described.ok_or_else(|| Error::Missing {
+                    topic: topic.to_owned(),
+                })
+            })
         };
         if !event.is_null() {
             c::rd_kafka_event_destroy(event);
@@ -58,9 +82,11 @@ pub fn fetch<C: ConsumerContext>(
     }
 }
 
+/// `None`: there is no such topic.
+///
 /// # Safety
 /// `event` is a live event of librdkafka.
-unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Uuid, String> {
+unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Option<Described>, String> {
     // SAFETY: the caller keeps `event` alive; each pointer below belongs to it and is checked.
     unsafe {
         let error = c::rd_kafka_event_error(event);
@@ -83,6 +109,9 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Uuid, String> {
         let error = c::rd_kafka_TopicDescription_error(description);
         if !error.is_null() {
             let code = c::rd_kafka_error_code(error);
+            if code == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART {
+                return Ok(None);
+            }
             if code != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                 return Err(rdkafka::error::RDKafkaErrorCode::from(code).to_string());
             }
@@ -93,6 +122,20 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Uuid, String> {
         }
         let high = c::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
         let low = c::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
-        Ok(Uuid::from_u64_pair(high, low))
+        let mut count = 0;
+        let partitions = c::rd_kafka_TopicDescription_partitions(description, &raw mut count);
+        if partitions.is_null() || count == 0 {
+            return Err("cannot be described: it has no partitions".to_owned());
+        }
+        let leaderless = std::slice::from_raw_parts(partitions, count)
+            .iter()
+            .filter(|partition| c::rd_kafka_TopicPartitionInfo_leader(**partition).is_null())
+            .map(|partition| Partition(c::rd_kafka_TopicPartitionInfo_partition(*partition)))
+            .collect();
+        Ok(Some(Described {
+            id: Uuid::from_u64_pair(high, low),
+            partitions: i32::try_from(count).unwrap_or(i32::MAX),
+            leaderless,
+        }))
     }
 }
