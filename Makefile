@@ -70,8 +70,8 @@ chaos: build ## Faults of every kind on real parts under load, with an account (
 	CHAOS=full $(CARGO) test --release -p test-kit --test chaos -- --nocapture --test-threads=1
 
 .PHONY: simulate
-simulate: ## The pipeline in a seeded simulation, e.g. make simulate SEEDS=100000 or SEED=7
-	SIMULATION_SEEDS=$(SEEDS) SIMULATION_SEED=$(SEED) $(CARGO) test --release -p anomaly-processor --test simulation -- --nocapture
+simulate: ## The pipeline and its clocks in seeded simulations, e.g. make simulate SEEDS=100000 or SEED=7
+	SIMULATION_SEEDS=$(SEEDS) SIMULATION_SEED=$(SEED) $(CARGO) test --release --workspace --test simulation --test clocks -- --nocapture
 
 .PHONY: bench
 bench: build ## Everything that is measured, beside its peer, and the targets (about ten minutes)

@@ -58,8 +58,8 @@ pub enum Answer {
     WriterEnded(LaneId),
     /// A writer ended in a way that nothing here can mend.
     Broken(String),
-    /// Next offset that each partition will give, and the time of the answer in ms since the epoch.
-    Ends(BTreeMap<Partition, i64>, i64),
+    /// Next offset that each partition will give.
+    Ends(BTreeMap<Partition, i64>),
     /// The topic as it is now.
     Topic {
         life: pipeline::Incarnation,
@@ -171,14 +171,14 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                     }
                 }
                 Answer::Broken(reason) => return Err(IntakeError::Broken(reason)),
-                Answer::Ends(ends, at_ms) => self.ends_are(&ends, at_ms, now)?,
-                Answer::Topic { life, partitions } => self.topic_is(life, partitions),
+                Answer::Ends(ends) => self.ends_are(&ends, now)?,
+                Answer::Topic { life, partitions } => self.topic_is(life, partitions)?,
             }
         }
         Ok(())
     }
 
-    fn topic_is(&mut self, life: pipeline::Incarnation, count: i32) {
+    fn topic_is(&mut self, life: pipeline::Incarnation, count: i32) -> Result<(), IntakeError> {
         let others = |running: &Running| running.lane.id().incarnation != life;
         let partitions = self.partitions_where(others);
         if !partitions.is_empty() {
@@ -187,8 +187,9 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         }
         self.state.partitions = count;
         for running in self.state.lanes.values_mut() {
-            running.lane.partitions_are(count);
+            running.lane.partitions_are(count, &mut self.outlets)?;
         }
+        Ok(())
     }
 
     fn lane_of(&mut self, id: LaneId) -> Option<&mut Running> {
@@ -289,7 +290,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             self.settings.snapshot_every,
             now,
         );
-        lane.partitions_are(self.state.partitions);
+        lane.partitions_are(self.state.partitions, &mut self.outlets)?;
         let running = Running {
             lane,
             flow: Flow::into(work),
@@ -484,7 +485,6 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     fn ends_are(
         &mut self,
         ends: &BTreeMap<Partition, i64>,
-        at_ms: i64,
         now: Instant,
     ) -> Result<(), IntakeError> {
         if std::mem::take(&mut self.state.unanswered) {
@@ -496,7 +496,8 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 && running.is_silent(now, &self.settings)
                 && running.lane.gather().next().raw() >= *end
             {
-                running.lane.idle(at_ms, &mut self.outlets)?;
+                let idle_for = now.duration_since(running.last_record);
+                running.lane.idle(idle_for, &mut self.outlets)?;
             }
         }
         Ok(())

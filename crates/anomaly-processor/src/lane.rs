@@ -16,6 +16,7 @@ use std::{
 use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource, templates::Text};
 use contracts::dead_letter::Reason;
 use detection::{Finding, Observation, Seen, time::EventTime};
+use kafka_io::partitioner::Partitioner;
 use pipeline::{
     Block, HoleReason, LaneId, Limits, NextOffset, Offset, Snapshot, Work,
     beginning::Beginning,
@@ -70,8 +71,6 @@ pub struct Lane {
     loose: Vec<Acknowledgement>,
     counted: Counted,
     kept: Kept,
-    /// How many partitions the topic has; 0 while nobody has said.
-    partitions: i32,
 }
 
 /// What the metrics have been told of.
@@ -115,18 +114,32 @@ impl Lane {
                 at: now,
                 next: beginning.replay_from,
             },
-            partitions: 0,
         }
     }
 
-    /// The topic has this many partitions now.
-    pub fn partitions_are(&mut self, count: i32) {
-        self.partitions = count;
-    }
-
-    /// How many partitions the topic was last said to have; 0 while nobody has said.
-    pub fn partitions(&self) -> i32 {
-        self.partitions
+    /// The topic has this many partitions now, 0: nobody has said. Services whose lines may go to
+    /// another partition from now on are not silent here, and begin anew. Where keys go is found out
+    /// from where they went.
+    pub fn partitions_are<O: Outlets>(
+        &mut self,
+        count: i32,
+        outlets: &mut O,
+    ) -> Result<(), OutletError> {
+        let detectors = &mut self.knowledge.detectors;
+        let before = detectors.partitions();
+        let Some(count) = u32::try_from(count).ok().filter(|count| *count > 0) else {
+            return Ok(());
+        };
+        if before == count {
+            return Ok(());
+        }
+        let own = self.gather.id().assignment.partition;
+        let partitioner = Partitioner::of(detectors.names(), own, before);
+        let stays = |service: &str| {
+            partitioner.is_some_and(|keys| keys.partition_of(service, count) == own)
+        };
+        detectors.partitions_are(count, stays, &mut self.findings);
+        self.tell(outlets)
     }
 
     pub fn id(&self) -> LaneId {
@@ -243,7 +256,8 @@ impl Lane {
             &line.service
         };
         let service = &named[..named.floor_char_boundary(SERVICE_BYTES)];
-        let (timestamp, source) = time_of(&line, record.kafka_time);
+        let kafka_time = self.knowledge.detectors.kafka_time();
+        let (timestamp, source) = time_of(&line, record.kafka_time, kafka_time);
         let template_id = self.mine(&line.message, service, replaying, metrics);
         let seen = self.knowledge.detectors.observe(
             &Observation {
@@ -276,7 +290,7 @@ impl Lane {
         let late = seen == Seen::Late;
         count_oddities(
             metrics,
-            late,
+            seen,
             source,
             line.service.is_empty(),
             key.is_none(),
@@ -358,12 +372,22 @@ impl Lane {
         }
     }
 
-    /// The partition is at its end and has been for a while; `kafka_now` in ms.
-    pub fn idle<O: Outlets>(&mut self, kafka_now: i64, outlets: &mut O) -> Result<(), OutletError> {
+    /// The partition is at its end, and nothing came for so long.
+    pub fn idle<O: Outlets>(
+        &mut self,
+        idle_for: Duration,
+        outlets: &mut O,
+    ) -> Result<(), OutletError> {
         if !self.gather.has_caught_up() {
             return Ok(());
         }
-        self.knowledge.detectors.idle(kafka_now, &mut self.findings);
+        let millis = i64::try_from(idle_for.as_millis()).unwrap_or(i64::MAX);
+        self.knowledge.detectors.idle(millis, &mut self.findings);
+        self.tell(outlets)
+    }
+
+    /// Findings that no record raised.
+    fn tell<O: Outlets>(&mut self, outlets: &mut O) -> Result<(), OutletError> {
         let id = self.gather.id();
         for finding in self.findings.drain(..) {
             self.loose.push(outlets.announce(&id, finding, None)?);
@@ -381,27 +405,31 @@ fn ever_known(knowledge: &Knowledge) -> u64 {
     knowledge.miner.len() as u64 + knowledge.miner.evicted()
 }
 
-/// The record's own time, or Kafka's where there is none, or where it lies in the future.
-/// Never against the wall clock: a replay must give the same answer.
-fn time_of(line: &Line<'_>, kafka_time: i64) -> (i64, TimestampSource) {
-    match line.timestamp {
-        None => (kafka_time, TimestampSource::Kafka),
-        Some(time) if time > kafka_time.saturating_add(FUTURE_MS) => {
-            (kafka_time, TimestampSource::Clamped)
+/// The record's own time, or Kafka's where there is none, or where it lies in the future: of the
+/// record's Kafka timestamp and of what `many` records before it had reached, lest one wrong Kafka
+/// timestamp spoils a right time. Never against the wall clock: a replay must give the same answer.
+fn time_of(line: &Line<'_>, kafka_time: i64, many: Option<i64>) -> (i64, TimestampSource) {
+    let own = Some(kafka_time).filter(|time| detection::is_clock(*time));
+    let now = own.max(many);
+    match (line.timestamp, now) {
+        (None, _) => (own.or(many).unwrap_or(0), TimestampSource::Kafka),
+        (Some(time), Some(now)) if time > now.saturating_add(FUTURE_MS) => {
+            (now, TimestampSource::Clamped)
         }
-        Some(time) => (time, TimestampSource::Record),
+        (Some(time), _) => (time, TimestampSource::Record),
     }
 }
 
 fn count_oddities(
     metrics: &Metrics,
-    late: bool,
+    seen: Seen,
     source: TimestampSource,
     no_service: bool,
     no_key: bool,
 ) {
     let odd = [
-        (late, Oddity::Late),
+        (seen == Seen::Late, Oddity::Late),
+        (seen == Seen::Ahead, Oddity::Ahead),
         (source == TimestampSource::Kafka, Oddity::NoTimestamp),
         (source == TimestampSource::Clamped, Oddity::Clamped),
         (no_service, Oddity::NoService),

@@ -20,7 +20,7 @@ service_kit::labels! {
     }
 }
 service_kit::labels! {
-    pub enum Oddity as "oddity" { Late = "late", NoTimestamp = "no_timestamp", Clamped = "clamped", NoService = "no_service", NoKey = "no_key" }
+    pub enum Oddity as "oddity" { Late = "late", Ahead = "ahead", NoTimestamp = "no_timestamp", Clamped = "clamped", NoService = "no_service", NoKey = "no_key" }
 }
 service_kit::labels! {
     pub enum Found as "kind" {

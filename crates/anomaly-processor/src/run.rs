@@ -318,9 +318,8 @@ fn ask_ends(
             Err(error) => return tracing::debug!(%error, "the ends of partitions are not known"),
         }
     }
-    let now = jiff::Timestamp::now().as_millisecond();
     // The intake may have ended.
-    let _gone = answers.send(Answer::Ends(ends, now));
+    let _gone = answers.send(Answer::Ends(ends));
 }
 
 /// Notices a topic that was made anew while its offsets still look right, and partitions that were added.

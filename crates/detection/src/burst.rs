@@ -16,6 +16,8 @@ use crate::{
 
 /// Fewer errors than this are never a burst.
 const LEAST_ERRORS: u64 = 5;
+/// Said of what is adopted.
+pub(crate) const NEW_NORMAL: &str = " It has lasted so long that it is taken for the new normal.";
 
 #[derive(Debug, Clone)]
 pub(crate) struct ErrorBurst {
@@ -25,6 +27,11 @@ pub(crate) struct ErrorBurst {
     lines: Vec<SampleLine>,
     /// Errors, and lines, since the episode opened.
     during: (u64, u64),
+    /// The same, up to the last line that was too many.
+    worst: (u64, u64),
+    /// Windows closed since, and what they teach if it lasts.
+    lasted: u32,
+    lasting: RatioBaseline,
     usual_lines: f64,
 }
 
@@ -40,8 +47,16 @@ impl ErrorBurst {
             episodes: Episodes::default(),
             lines: Vec::new(),
             during: (0, 0),
+            worst: (0, 0),
+            lasted: 0,
+            lasting: RatioBaseline::new(alpha(config)),
             usual_lines: 0.0,
         }
+    }
+
+    /// See [`Episodes::clock_set`].
+    pub(crate) fn clock_set(&mut self, to: EventTime) {
+        self.episodes.clock_set(to);
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -89,11 +104,12 @@ impl ErrorBurst {
         if !self.episodes.is_open() {
             self.during = (errors, records);
         }
+        self.worst = self.during;
         let first = first_error.unwrap_or(seen.offset);
         let errors_during = self.during.0 as f64;
         // The score costs a sum over the tail: worked out when something is told.
         let step = self.episodes.anomalous(
-            seen.time.start_of_window(config.window_ms),
+            named_by(seen.time, now, config),
             now,
             Score::NONE,
             errors_during,
@@ -113,7 +129,8 @@ impl ErrorBurst {
         }
     }
 
-    /// A window of the service closed; `now` is when it does.
+    /// A window of the service closed; `now` is when it does. `true`: the share of errors has lasted so
+    /// long that it is taken for the new normal.
     pub(crate) fn window_closed(
         &mut self,
         service: &str,
@@ -121,20 +138,55 @@ impl ErrorBurst {
         now: EventTime,
         config: &Config,
         findings: &mut Vec<Finding>,
-    ) {
+    ) -> bool {
         let Some(episode) = self.episodes.current() else {
             self.baseline.learn(window.records, window.errors);
             self.usual_lines += (window.records as f64 - self.usual_lines) * 0.05;
-            return;
+            return false;
         };
         // A long grace keeps windows open: what they hold of the burst is not learned, nor told again.
         let holds_more = window.start + config.window_ms <= episode.last_anomalous;
-        if holds_more || now - episode.last_anomalous < 2 * config.window_ms {
-            return;
+        let is_over = !holds_more && now - episode.last_anomalous >= 2 * config.window_ms;
+        if window.start >= episode.began {
+            self.lasted += 1;
         }
+        let is_adopted = !is_over && self.lasted >= config.adopt_after_windows;
+        if !is_over {
+            self.lasting.learn(window.records, window.errors);
+        }
+        if !is_over && !is_adopted {
+            return false;
+        }
+        self.lasted = 0;
+        let lasting = std::mem::replace(&mut self.lasting, RatioBaseline::new(alpha(config)));
         if let Some(episode) = self.episodes.close() {
             let peak = episode.peak;
-            let (errors, records) = self.during;
+            let (errors, records) = self.worst;
+            let counts = (records, errors);
+            let mut finding =
+                self.tell(service, Phase::Closed, &episode, now, peak, counts, config);
+            if is_adopted {
+                finding.summary.push_str(NEW_NORMAL);
+            }
+            findings.push(finding);
+        }
+        if is_adopted {
+            self.baseline = lasting;
+        }
+        is_adopted
+    }
+
+    /// What is open ends here.
+    pub(crate) fn give_up(
+        &mut self,
+        service: &str,
+        now: EventTime,
+        config: &Config,
+        findings: &mut Vec<Finding>,
+    ) {
+        if let Some(episode) = self.episodes.close() {
+            let peak = episode.peak;
+            let (errors, records) = self.worst;
             let counts = (records, errors);
             findings.push(self.tell(service, Phase::Closed, &episode, now, peak, counts, config));
         }
@@ -146,6 +198,10 @@ impl ErrorBurst {
         SampleLine::save_all(&self.lines, to);
         to.u64(self.during.0);
         to.u64(self.during.1);
+        to.u64(self.worst.0);
+        to.u64(self.worst.1);
+        to.u32(self.lasted);
+        self.lasting.save(to);
         to.f64(self.usual_lines);
     }
 
@@ -155,6 +211,9 @@ impl ErrorBurst {
             episodes: Episodes::load(from)?,
             lines: SampleLine::load_all(from, config.samples)?,
             during: (from.count()?, from.count()?),
+            worst: (from.count()?, from.count()?),
+            lasted: from.u32()?,
+            lasting: RatioBaseline::load(from, alpha(config))?,
             usual_lines: from.amount()?,
         })
     }
@@ -264,6 +323,12 @@ impl ErrorBurst {
         }
         parts
     }
+}
+
+/// The moment that names an episode: the line's own, unless its clock is far off its service's.
+fn named_by(line: EventTime, now: EventTime, config: &Config) -> EventTime {
+    let earliest = now + -config.window_ms * 30;
+    line.clamp(earliest, now).start_of_window(config.window_ms)
 }
 
 /// A number as a person writes it: no decimals from ten up.

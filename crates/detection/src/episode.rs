@@ -13,6 +13,10 @@ use crate::{
 pub(crate) struct Episodes {
     current: Option<Episode>,
     last_start: Option<(EventTime, u32)>,
+    /// Ordinals begin here: above all that were used before the clock was set back.
+    least_ordinal: u32,
+    /// Above all that were used.
+    next_ordinal: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -20,6 +24,8 @@ pub(crate) struct Episode {
     pub(crate) start: EventTime,
     pub(crate) ordinal: u32,
     pub(crate) version: u32,
+    /// Its start by the service's clock as it is now.
+    pub(crate) began: EventTime,
     /// The most anomalous it has been.
     pub(crate) peak: Score,
     /// Event time of the last judgement that was anomalous.
@@ -64,13 +70,15 @@ impl Episodes {
             // Spans of different lengths may begin before an episode that was told already.
             let (start, ordinal) = match self.last_start {
                 Some((last, ordinal)) if last >= start => (last, ordinal + 1),
-                _ => (start, 0),
+                _ => (start, self.least_ordinal),
             };
             self.last_start = Some((start, ordinal));
+            self.next_ordinal = self.next_ordinal.max(ordinal.saturating_add(1));
             self.current = Some(Episode {
                 start,
                 ordinal,
                 version: 1,
+                began: start,
                 peak: score,
                 last_anomalous: now,
                 first_offset: offsets.0,
@@ -95,6 +103,17 @@ impl Episodes {
         Step::Quiet
     }
 
+    /// The service's clock was set: times of before mean nothing after it, and starts may come again.
+    pub(crate) fn clock_set(&mut self, to: EventTime) {
+        self.last_start = None;
+        self.least_ordinal = self.next_ordinal;
+        if let Some(episode) = &mut self.current {
+            episode.began = episode.began.min(to);
+            episode.last_anomalous = episode.last_anomalous.min(to);
+            episode.told_at = episode.told_at.min(to);
+        }
+    }
+
     /// It was worse than known so far.
     pub(crate) fn raise(&mut self, score: Score) {
         if let Some(episode) = self.current.as_mut().filter(|episode| score > episode.peak) {
@@ -115,12 +134,16 @@ impl Episodes {
             to.u32(ordinal);
         });
         to.maybe(self.current.as_ref(), Episode::save);
+        to.u32(self.least_ordinal);
+        to.u32(self.next_ordinal);
     }
 
     pub(crate) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
         Ok(Self {
             last_start: from.maybe(|from| Ok((from.moment()?, from.u32()?)))?,
             current: from.maybe(Episode::load)?,
+            least_ordinal: from.u32()?,
+            next_ordinal: from.u32()?,
         })
     }
 }
@@ -130,6 +153,7 @@ impl Episode {
         to.moment(self.start);
         to.u32(self.ordinal);
         to.u32(self.version);
+        to.moment(self.began);
         self.peak.save(to);
         to.moment(self.last_anomalous);
         to.i64(self.first_offset);
@@ -143,6 +167,7 @@ impl Episode {
             start: from.moment()?,
             ordinal: from.u32()?,
             version: from.u32()?,
+            began: from.moment()?,
             peak: Score::load(from)?,
             last_anomalous: from.moment()?,
             first_offset: from.i64()?,

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::{
     Config,
-    burst::rounded,
+    burst::{NEW_NORMAL, rounded},
     episode::{Episode, Episodes, Step},
     finding::{Finding, Kind, Part, Phase, SampleLine},
     ratio::RatioBaseline,
@@ -33,6 +33,23 @@ pub(crate) struct ErrorRate {
     calm: u32,
     /// Windows that still hold lines of a burst.
     burst_within: usize,
+    /// Where the episode was worst.
+    worst: Option<Judged>,
+}
+
+/// Windows that were judged together: lines, errors, where they begin, and where they end.
+#[derive(Debug, Clone, Copy)]
+struct Judged {
+    records: u64,
+    errors: u64,
+    from: EventTime,
+    to: EventTime,
+}
+
+impl Judged {
+    fn share(&self) -> f64 {
+        self.errors as f64 / self.records.max(1) as f64
+    }
 }
 
 impl ErrorRate {
@@ -45,7 +62,20 @@ impl ErrorRate {
             episodes: Episodes::default(),
             calm: 0,
             burst_within: 0,
+            worst: None,
         }
+    }
+
+    /// See [`Episodes::clock_set`].
+    pub(crate) fn clock_set(&mut self, to: EventTime) {
+        self.episodes.clock_set(to);
+        self.last.clear();
+    }
+
+    /// Another share of errors is normal from now on.
+    pub(crate) fn forget(&mut self) {
+        self.baseline.forget();
+        self.learned = 0;
     }
 
     #[expect(
@@ -73,6 +103,12 @@ impl ErrorRate {
         };
         let records: u64 = self.last.iter().map(|window| window.records).sum();
         let errors: u64 = self.last.iter().map(|window| window.errors).sum();
+        let judged = Judged {
+            records,
+            errors,
+            from: self.last.front().map_or(window.start, |first| first.start),
+            to: window.start + config.window_ms,
+        };
         let expected = self.baseline.share() * records as f64;
         let matters = self.learned >= config.warm_up_windows
             && self.burst_within == 0
@@ -84,7 +120,13 @@ impl ErrorRate {
             .filter(|score| score.is_anomalous());
         if let Some(score) = anomalous {
             self.calm = 0;
-            let start = self.last.front().map_or(window.start, |first| first.start);
+            let start = judged.from;
+            if self
+                .worst
+                .is_none_or(|worst| judged.share() >= worst.share())
+            {
+                self.worst = Some(judged);
+            }
             let offsets = (
                 self.last
                     .iter()
@@ -110,24 +152,14 @@ impl ErrorRate {
                 Step::Quiet => None,
             };
             if let (Some(phase), Some(episode)) = (phase, self.episodes.current()) {
-                findings.push(self.tell(
-                    service,
-                    phase,
-                    episode,
-                    (records, errors),
-                    lines,
-                    now,
-                    score,
-                    config,
-                ));
+                findings.push(self.tell(service, phase, episode, judged, lines, now, score));
             }
         }
-        let counts = (records, errors);
         self.settle(
             service,
             window,
             anomalous.is_some(),
-            counts,
+            judged,
             now,
             config,
             findings,
@@ -143,7 +175,7 @@ impl ErrorRate {
         service: &str,
         window: &Window,
         anomalous: bool,
-        counts: (u64, u64),
+        judged: Judged,
         now: EventTime,
         config: &Config,
         findings: &mut Vec<Finding>,
@@ -167,24 +199,22 @@ impl ErrorRate {
         self.calm = 0;
         if let Some(episode) = self.episodes.close() {
             let peak = episode.peak;
-            let mut finding = self.tell(
-                service,
-                Phase::Closed,
-                &episode,
-                counts,
-                &[],
-                now,
-                peak,
-                config,
-            );
+            // An episode is remembered by its worst, not by the calm in which it ended.
+            let worst = self.worst.take().unwrap_or(judged);
+            let mut finding = self.tell(service, Phase::Closed, &episode, worst, &[], now, peak);
             if adopted {
-                finding
-                    .summary
-                    .push_str(" It has lasted so long that it is taken for the new normal.");
-                self.baseline.forget();
-                self.learned = 0;
+                finding.summary.push_str(NEW_NORMAL);
+                self.forget();
             }
             findings.push(finding);
+        }
+    }
+
+    /// What is open ends here.
+    pub(crate) fn give_up(&mut self, service: &str, now: EventTime, findings: &mut Vec<Finding>) {
+        if let Some((episode, worst)) = self.episodes.close().zip(self.worst.take()) {
+            let peak = episode.peak;
+            findings.push(self.tell(service, Phase::Closed, &episode, worst, &[], now, peak));
         }
     }
 
@@ -203,6 +233,12 @@ impl ErrorRate {
         self.episodes.save(to);
         to.u32(self.calm);
         to.byte(self.burst_within as u8);
+        to.maybe(self.worst, |worst, to| {
+            to.u64(worst.records);
+            to.u64(worst.errors);
+            to.moment(worst.from);
+            to.moment(worst.to);
+        });
     }
 
     pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
@@ -218,6 +254,14 @@ impl ErrorRate {
             episodes: Episodes::load(from)?,
             calm: from.u32()?,
             burst_within: usize::from(from.byte()?).min(SPAN),
+            worst: from.maybe(|from| {
+                Ok(Judged {
+                    records: from.count()?,
+                    errors: from.count()?,
+                    from: from.moment()?,
+                    to: from.moment()?,
+                })
+            })?,
         })
     }
 
@@ -230,18 +274,25 @@ impl ErrorRate {
         service: &str,
         phase: Phase,
         episode: &Episode,
-        (records, errors): (u64, u64),
+        Judged {
+            records,
+            errors,
+            from,
+            to,
+        }: Judged,
         lines: &[SampleLine],
         now: EventTime,
         score: Score,
-        config: &Config,
     ) -> Finding {
         let share = self.baseline.share();
         let expected = share * records as f64;
-        let seconds = config.window_ms / 1000 * self.last.len() as i64;
+        let seconds = (to - from) / 1000;
         let title = if phase == Phase::Closed {
             let lasted = ((episode.last_anomalous - episode.start) / 1000).max(1);
-            format!("{service}: raised share of errors over after {lasted} s")
+            format!(
+                "{service}: raised share of errors over after {lasted} s, {errors} errors in {seconds} s at its worst, {} expected",
+                rounded(expected)
+            )
         } else {
             format!(
                 "{service}: {errors} errors in {seconds} s, {} expected",
@@ -255,14 +306,8 @@ impl ErrorRate {
             ordinal: episode.ordinal,
             version: episode.version,
             phase,
-            window_start: self
-                .last
-                .front()
-                .map_or(episode.start, |window| window.start),
-            window_end: self
-                .last
-                .back()
-                .map_or(now, |window| window.start + config.window_ms),
+            window_start: from,
+            window_end: to,
             detected_at: now,
             score: if score > episode.peak {
                 score

@@ -10,25 +10,28 @@ mod episode;
 mod error_rate;
 pub mod finding;
 mod order;
+mod pace;
 pub mod partition;
 mod provisional;
 mod rate;
 mod ratio;
 mod recent;
 mod service;
+mod standing;
 mod state;
 mod tail;
 pub mod time;
 mod window;
 
 pub use finding::{Finding, Kind, Phase, SampleLine};
+pub use pace::is_clock;
 pub use partition::{Observation, PartitionDetectors, Seen};
 pub use state::{FORMAT, SnapshotError};
 pub use time::{EventTime, Score};
 
 /// Version of what the detectors answer. Raised with every change that lets them answer otherwise to
 /// the same records, or keep something else: a snapshot of others is not gone on from.
-const BEHAVIOUR: u32 = 2;
+const BEHAVIOUR: u32 = 3;
 
 /// What a snapshot can be gone on from: the same number for the same behaviour and configuration.
 pub fn compatibility(config: &Config) -> u64 {

@@ -11,11 +11,11 @@ use crate::service::Service;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Order {
-    /// By Kafka's time of the newest record when it was entered, and slot.
+    /// By the offset of the newest record when it was entered, and slot.
     calm: BTreeSet<(i64, u32)>,
     /// Those that came up while they had an anomaly open.
     troubled: BTreeSet<(i64, u32)>,
-    /// The time under which a slot is entered in `troubled`.
+    /// The offset under which a slot is entered in `troubled`.
     in_trouble_since: Vec<Option<i64>>,
 }
 
@@ -24,7 +24,7 @@ impl Order {
         let entries = services.iter().zip(0..);
         Self {
             calm: entries
-                .map(|(service, slot)| (service.kafka_time, slot))
+                .map(|(service, slot)| (service.newest_offset(), slot))
                 .collect(),
             troubled: BTreeSet::new(),
             in_trouble_since: vec![None; services.len()],
@@ -32,7 +32,7 @@ impl Order {
     }
 
     pub(crate) fn enter(&mut self, slot: u32, service: &Service) {
-        self.calm.insert((service.kafka_time, slot));
+        self.calm.insert((service.newest_offset(), slot));
     }
 
     /// An anomaly of the service ended.
@@ -44,7 +44,7 @@ impl Order {
             && let Some(since) = since.take()
         {
             self.troubled.remove(&(since, slot));
-            self.calm.insert((service.kafka_time, slot));
+            self.calm.insert((service.newest_offset(), slot));
         }
     }
 
@@ -52,8 +52,8 @@ impl Order {
     pub(crate) fn take_oldest(&mut self, services: &[Service]) -> Option<u32> {
         while let Some((entered, slot)) = self.calm.pop_first() {
             let service = services.get(slot as usize)?;
-            if service.kafka_time != entered {
-                self.calm.insert((service.kafka_time, slot));
+            if service.newest_offset() != entered {
+                self.calm.insert((service.newest_offset(), slot));
             } else if service.is_anomalous() {
                 self.troubled.insert((entered, slot));
                 *self.in_trouble_since.get_mut(slot as usize)? = Some(entered);
@@ -62,7 +62,7 @@ impl Order {
             }
         }
         while let Some((entered, slot)) = self.troubled.pop_first() {
-            let now = services.get(slot as usize)?.kafka_time;
+            let now = services.get(slot as usize)?.newest_offset();
             let since = self.in_trouble_since.get_mut(slot as usize)?;
             if now == entered {
                 *since = None;

@@ -13,6 +13,7 @@ use crate::{
     BEHAVIOUR, Config, SnapshotError, compatibility,
     finding::{Finding, Phase},
     order::Order,
+    pace::{Pace, Vote, tolerance},
     provisional::Provisional,
     service::{NameTag, Service},
     state::{self, Loaded, Reader, Writer},
@@ -24,8 +25,7 @@ use crate::{
 pub struct Observation<'a> {
     pub service: &'a str,
     pub time: EventTime,
-    /// The Kafka record's own time, ms: the pace of the partition, whatever the clocks of the
-    /// services say.
+    /// The Kafka record's own time, ms. It may hold the partition's pace back, and moves nothing.
     pub kafka_time: i64,
     pub offset: i64,
     pub is_error: bool,
@@ -39,10 +39,13 @@ pub struct Observation<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     InTime,
+    /// Its window is closed: it counts for bursts alone.
     Late,
+    /// So far ahead of the service's other lines that it is in no window: likewise.
+    Ahead,
 }
 
-/// How often, in ms of Kafka time, silent services are looked for.
+/// How often, in ms of the pace, silent services are looked for.
 const SWEEP_MS: i64 = 1000;
 /// Bytes of the least that is kept of a service.
 const LEAST_SERVICE_BYTES: usize = 60;
@@ -60,12 +63,13 @@ pub struct PartitionDetectors {
     /// Made when the first service has to be forgotten.
     order: Option<Order>,
     provisional: Provisional,
-    /// Newest Kafka time seen, ms; `None` before the first record.
-    kafka_time: Option<i64>,
+    pace: Pace,
     swept_at: i64,
-    /// Until then, by Kafka's time, no service has been silent for long.
+    /// Until then, by the pace, no service has been silent for long.
     nobody_silent_until: i64,
     evicted: u64,
+    /// Partitions of the topic; 0 while nobody has said.
+    partitions: u32,
 }
 
 impl PartitionDetectors {
@@ -78,10 +82,11 @@ impl PartitionDetectors {
             services: Vec::new(),
             order: None,
             provisional: Provisional::default(),
-            kafka_time: None,
+            pace: Pace::default(),
             swept_at: 0,
             nobody_silent_until: i64::MIN,
             evicted: 0,
+            partitions: 0,
         }
     }
 
@@ -101,19 +106,6 @@ impl PartitionDetectors {
             seen = &clamped;
         }
         self.provisional.records_came();
-        match self.kafka_time {
-            Some(newest) if seen.kafka_time <= newest => {}
-            Some(_) => {
-                self.kafka_time = Some(seen.kafka_time);
-                if seen.kafka_time - self.swept_at >= SWEEP_MS {
-                    self.sweep(seen.kafka_time, findings);
-                }
-            }
-            None => {
-                self.kafka_time = Some(seen.kafka_time);
-                self.swept_at = seen.kafka_time;
-            }
-        }
         let hash = self.hasher.hash_one(seen.service);
         let tag = NameTag::of(seen.service);
         let known = self.slots.find(hash, |slot| {
@@ -134,30 +126,127 @@ impl PartitionDetectors {
         let Some(service) = self.services.get_mut(slot as usize) else {
             return Seen::Late;
         };
+        if service.round != self.pace.round() {
+            service.round = self.pace.round();
+            self.pace.join(slot);
+        }
         let before = findings.len();
-        let answer = service.observe(seen, &self.config, findings);
+        let answer = service.observe(seen, &self.pace, &self.config, findings);
         if findings.len() > before {
             self.told(slot, before, findings);
+        }
+        if self.pace.count(seen.kafka_time) {
+            self.end_round(findings);
         }
         answer
     }
 
-    /// The partition is at its end and the broker answers: until `kafka_now`, ms, nothing came.
+    /// The services that wrote in this round decide how far time has come.
+    #[cold]
+    fn end_round(&mut self, findings: &mut Vec<Finding>) {
+        let voters = self.voters();
+        let votes = self.votes(&voters);
+        let decided = self.pace.decide(&votes, self.services.len(), &self.config);
+        let tolerance = decided
+            .is_agreed
+            .then(|| tolerance(&self.config) + decided.step);
+        for slot in voters {
+            let at = slot as usize;
+            let Some((service, name)) = self.services.get_mut(at).zip(self.names.get(at)) else {
+                continue;
+            };
+            let before = findings.len();
+            if service.follow(name, &self.pace, tolerance, &self.config, findings) {
+                // Silent since another moment than was reckoned with.
+                self.nobody_silent_until = i64::MIN;
+            }
+            if findings.len() > before {
+                self.told(slot, before, findings);
+            }
+        }
+        if self.pace.now() - self.swept_at >= SWEEP_MS {
+            self.sweep(findings);
+        }
+    }
+
+    /// The slots of those who wrote in this round, each once: a forgotten service's is another's now.
+    fn voters(&self) -> Vec<u32> {
+        let mut voters = self.pace.voters().to_vec();
+        voters.sort_unstable();
+        voters.dedup();
+        voters
+    }
+
+    fn votes(&self, voters: &[u32]) -> Vec<Vote> {
+        let services = voters
+            .iter()
+            .filter_map(|slot| self.services.get(*slot as usize));
+        services.map(|service| service.vote(&self.config)).collect()
+    }
+
+    /// The partition is at its end and the broker answers: for `idle_ms` nothing came.
     /// Silences are told ahead of the records that will show them, under the identities that those
     /// will lead to; `Config::max_provisional` services at most, those silent longest.
-    pub fn idle(&mut self, kafka_now: i64, findings: &mut Vec<Finding>) {
-        let kafka_now = kafka_now.clamp(-MOST_MS, MOST_MS);
-        let comes_first = self.kafka_time.is_none_or(|newest| kafka_now <= newest);
-        if comes_first || kafka_now - self.swept_at < SWEEP_MS {
+    pub fn idle(&mut self, idle_ms: i64, findings: &mut Vec<Finding>) {
+        // Where the round stood that was under way.
+        let mut pace = self.pace.clone();
+        let votes = self.votes(&self.voters());
+        pace.decide(&votes, self.services.len(), &self.config);
+        let now = pace.now().saturating_add(idle_ms.clamp(0, MOST_MS));
+        if self.services.is_empty() || now - self.swept_at < SWEEP_MS {
             return;
         }
         self.provisional.advance(
-            kafka_now,
+            now.min(MOST_MS),
             &self.names,
             &self.services,
             &self.config,
             findings,
         );
+    }
+
+    /// How many partitions the topic was last said to have; 0 while nobody has said.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.names.iter().map(|name| &**name)
+    }
+
+    /// The topic has so many partitions now. Services whose lines go elsewhere are not silent: only those
+    /// that `stays` says stay are gone on with.
+    pub fn partitions_are(
+        &mut self,
+        count: u32,
+        stays: impl Fn(&str) -> bool,
+        findings: &mut Vec<Finding>,
+    ) {
+        let before = std::mem::replace(&mut self.partitions, count);
+        if before == 0 || before == count {
+            return;
+        }
+        for slot in 0..self.services.len() {
+            let Some((service, name)) = self.services.get_mut(slot).zip(self.names.get(slot))
+            else {
+                break;
+            };
+            if service.is_gone() || stays(name) {
+                continue;
+            }
+            let (first, stream_time) = (findings.len(), service.stream_time());
+            service.leave(name, &self.config, findings);
+            let name = name.clone();
+            self.told(slot as u32, first, findings);
+            self.provisional
+                .forget(slot as u32, &name, stream_time, findings);
+        }
+    }
+
+    /// Kafka's time, ms, as far as many records in a row have reached it: one that is ahead, or
+    /// behind, does not count. `None` before the first of them.
+    pub fn kafka_time(&self) -> Option<i64> {
+        self.pace.kafka()
     }
 
     pub fn services(&self) -> usize {
@@ -173,10 +262,11 @@ impl PartitionDetectors {
     /// and ticks.
     pub fn snapshot(&self) -> Vec<u8> {
         let mut to = Writer::default();
-        to.maybe(self.kafka_time, |time, to| to.i64(time));
         to.i64(self.swept_at);
         to.u64(self.evicted);
+        to.u32(self.partitions);
         to.u64(self.services.len() as u64);
+        self.pace.save(&mut to);
         for (name, service) in self.names.iter().zip(&self.services) {
             to.text(name);
             service.save(&mut to, &self.config);
@@ -197,11 +287,12 @@ impl PartitionDetectors {
 
     fn load(from: &mut Reader<'_>, config: Config) -> Loaded<Self> {
         let mut detectors = Self::new(config);
-        detectors.kafka_time = from.maybe(Reader::millis)?;
         detectors.swept_at = from.millis()?;
         detectors.evicted = from.count()?;
+        detectors.partitions = from.u32()?;
         let most = detectors.config.max_services.max(1);
         let count = from.length(most, LEAST_SERVICE_BYTES)?;
+        detectors.pace = Pace::load(from, count)?;
         detectors.names.reserve(count);
         detectors.services.reserve(count);
         for slot in 0..count {
@@ -224,26 +315,31 @@ impl PartitionDetectors {
     /// A service that has been silent while its neighbours wrote for longer than window and grace
     /// moves on with them: silence is a fact about time, not about the next record.
     #[cold]
-    fn sweep(&mut self, kafka_now: i64, findings: &mut Vec<Finding>) {
-        self.swept_at = kafka_now;
+    fn sweep(&mut self, findings: &mut Vec<Finding>) {
+        self.swept_at = self.pace.now();
+        // What was written in the round may be as much older than the pace.
+        let now = self.pace.now() - self.pace.step();
         let patience = self.config.window_ms + self.config.grace_ms;
-        if kafka_now > self.nobody_silent_until {
-            let mut seen_longest_ago = kafka_now;
+        if now > self.nobody_silent_until {
+            let mut seen_longest_ago = now;
             for slot in 0..self.services.len() {
                 let Some((service, name)) = self.services.get_mut(slot).zip(self.names.get(slot))
                 else {
                     break;
                 };
-                if kafka_now - service.kafka_time > patience {
+                if service.is_gone() {
+                    continue;
+                }
+                if now - service.followed_to() > patience {
                     let before = findings.len();
-                    let to = kafka_now - self.config.grace_ms;
+                    let to = now - self.config.grace_ms;
                     service.advance(name, to, &self.config, findings);
-                    seen_longest_ago = seen_longest_ago.min(service.kafka_time);
+                    seen_longest_ago = seen_longest_ago.min(service.followed_to());
                     if findings.len() > before {
                         self.told(slot as u32, before, findings);
                     }
                 } else {
-                    seen_longest_ago = seen_longest_ago.min(service.kafka_time);
+                    seen_longest_ago = seen_longest_ago.min(service.followed_to());
                 }
             }
             self.nobody_silent_until = seen_longest_ago + patience;
@@ -272,8 +368,12 @@ impl PartitionDetectors {
     /// Makes room for a service never seen before.
     #[cold]
     fn enter(&mut self, seen: &Observation<'_>, hash: u64, findings: &mut Vec<Finding>) -> u32 {
-        let service = Service::first_seen(seen, &self.config);
-        let silent_at = seen.kafka_time + self.config.window_ms + self.config.grace_ms;
+        let pace = self.pace.begin(seen.time.0, seen.kafka_time, &self.config);
+        if self.services.is_empty() {
+            self.swept_at = pace;
+        }
+        let service = Service::first_seen(seen, pace, &self.config);
+        let silent_at = pace + self.config.window_ms + self.config.grace_ms;
         self.nobody_silent_until = self.nobody_silent_until.min(silent_at);
         let freed = self.make_room(findings);
         let slot = freed.unwrap_or(self.services.len() as u32);
@@ -355,8 +455,8 @@ mod tests {
         for (service, time, is_error) in lines {
             let seen = Observation {
                 service: &format!("service-{service}"),
-                time: EventTime(time),
-                kafka_time: time,
+                time: EventTime(1_790_000_000_000 + time),
+                kafka_time: 1_790_000_000_000 + time,
                 offset: time,
                 is_error,
                 level: 3,
@@ -379,7 +479,7 @@ mod tests {
         };
         feed(&mut detectors, (0..1000).map(line));
         let mut findings = Vec::new();
-        detectors.idle(26_000, &mut findings);
+        detectors.idle(6_000, &mut findings);
         assert!(!findings.is_empty());
         detectors
     }

@@ -29,7 +29,7 @@ use crate::{
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Provisional {
-    /// How far the wall clock went in this idle spell, Kafka's ms; `None` when records came.
+    /// How far the wall clock went in this idle spell, ms of the pace; `None` when records came.
     until: Option<i64>,
     copies: BTreeMap<u32, Service>,
     told: BTreeMap<Key, Told>,
@@ -44,19 +44,19 @@ impl Provisional {
         }
     }
 
-    /// Nothing came until `kafka_now`: silent services are moved on, in copies.
+    /// Nothing came until `now`: silent services are moved on, in copies.
     pub(crate) fn advance(
         &mut self,
-        kafka_now: i64,
+        now: i64,
         names: &[Box<str>],
         services: &[Service],
         config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        let kafka_now = self.until.map_or(kafka_now, |until| until.max(kafka_now));
-        self.until = Some(kafka_now);
-        let to = kafka_now - config.grace_ms;
-        self.copy_silent(kafka_now, services, config);
+        let now = self.until.map_or(now, |until| until.max(now));
+        self.until = Some(now);
+        let to = now - config.grace_ms;
+        self.copy_silent(now, services, config);
         let mut found = Vec::new();
         for (slot, copy) in &mut self.copies {
             if self.told.len() >= config.max_provisional {
@@ -72,7 +72,7 @@ impl Provisional {
         }
     }
 
-    fn copy_silent(&mut self, kafka_now: i64, services: &[Service], config: &Config) {
+    fn copy_silent(&mut self, now: i64, services: &[Service], config: &Config) {
         let room = config.max_provisional.saturating_sub(self.copies.len());
         if room == 0 {
             return;
@@ -82,11 +82,12 @@ impl Provisional {
             .iter()
             .zip(0..)
             .filter(|(service, slot)| {
-                kafka_now - service.kafka_time > patience
+                !service.is_gone()
+                    && now - service.followed_to() > patience
                     && !service.is_judged_silent()
                     && !self.copies.contains_key(slot)
             })
-            .map(|(service, slot)| (service.kafka_time, slot, service))
+            .map(|(service, slot)| (service.followed_to(), slot, service))
             .collect();
         silent.sort_unstable_by_key(|(since, slot, _)| (*since, *slot));
         let chosen = silent.into_iter().take(room);
@@ -144,12 +145,11 @@ impl Provisional {
             };
             if told.is_withdrawn {
                 // An episode of the same name may begin until here.
-                return !service.has_passed(key.start + same_start_until);
+                return !service.has_passed(key.start + same_start_until, config);
             }
-            let unopened = told
-                .ahead
-                .front()
-                .is_some_and(|ahead| ahead.version == 1 && service.has_passed(ahead.detected_at));
+            let unopened = told.ahead.front().is_some_and(|ahead| {
+                ahead.version == 1 && service.has_passed(ahead.detected_at, config)
+            });
             if unopened {
                 findings.push(told.withdraw(*key, name, service.stream_time()));
             }

@@ -49,6 +49,18 @@ impl Recent {
         (recent, past)
     }
 
+    /// The clock was set to `at`: what was counted stays, as if it had come just now.
+    pub(crate) fn restart(&mut self, at: EventTime, past: &mut Past, config: &Config) {
+        let (records, errors) = self.sum(past);
+        let first_error = past.first_error();
+        (*self, *past) = Self::starting_at(at, config);
+        let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        past.records[past.at] = clamp(records);
+        past.errors[past.at] = clamp(errors);
+        past.first_errors[past.at] = first_error.unwrap_or(0);
+        past.sum = (u64::from(clamp(records)), u64::from(clamp(errors)));
+    }
+
     /// Counts one record that is no error; one older than the span is left out.
     pub(crate) fn count(&mut self, time: EventTime, past: &mut Past, config: &Config) {
         let into = time.0 - self.newest;

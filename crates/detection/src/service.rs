@@ -8,9 +8,11 @@ use crate::{
     burst::ErrorBurst,
     error_rate::ErrorRate,
     finding::{Finding, SampleLine},
+    pace::{Pace, Vote},
     partition::{Observation, Seen},
     rate::Rate,
     recent::{Past, Recent},
+    standing::{Move, SETTLED, Standing, near},
     state::{Loaded, Reader, Writer},
     time::{EventTime, MOST_MS},
     window::{Behind, Window, Windows},
@@ -22,8 +24,16 @@ use crate::{
 pub(crate) struct Service {
     pub(crate) name: NameTag,
     is_bursting: bool,
-    /// Kafka's time of its newest record, ms, or how far its silence was followed.
-    pub(crate) kafka_time: i64,
+    /// A line away from the stream time came, and none near it since.
+    is_unsettled: bool,
+    /// Its lines go to another partition: it is not silent here.
+    is_gone: bool,
+    /// Lines seen, as far as it matters.
+    lines: u16,
+    /// The partition's round in which it wrote last.
+    pub(crate) round: u32,
+    /// The partition's pace at its newest record, ms, or how far its silence was followed.
+    seen: i64,
     windows: Windows,
     recent: Recent,
     /// A window with fewer lines than this is no spike.
@@ -33,12 +43,14 @@ pub(crate) struct Service {
 
 #[derive(Debug, Clone)]
 struct Cold {
+    standing: Standing,
     behind: Behind,
     past: Past,
     burst: ErrorBurst,
     error_rate: ErrorRate,
     rate: Rate,
-    /// The service's first window began before it was first seen: it says nothing.
+    /// The window in which the service's time began began before it, and so did one in which its clock
+    /// was set: it says nothing.
     first_window: EventTime,
     /// Offset of the last line in a closed window.
     last_offset: i64,
@@ -71,17 +83,22 @@ impl NameTag {
 }
 
 impl Service {
-    pub(crate) fn first_seen(seen: &Observation<'_>, config: &Config) -> Self {
+    pub(crate) fn first_seen(seen: &Observation<'_>, pace: i64, config: &Config) -> Self {
         let (windows, behind) = Windows::starting_at(seen.time, config);
         let (recent, past) = Recent::starting_at(seen.time, config);
         Self {
             name: NameTag::of(seen.service),
             is_bursting: false,
-            kafka_time: seen.kafka_time,
+            is_unsettled: false,
+            is_gone: false,
+            lines: 0,
+            round: 0,
+            seen: pace,
             windows,
             recent,
             spike_at: u64::MAX,
             cold: Box::new(Cold {
+                standing: Standing::first_seen(seen.time, pace, config),
                 behind,
                 past,
                 burst: ErrorBurst::new(config),
@@ -97,17 +114,24 @@ impl Service {
     pub(crate) fn observe(
         &mut self,
         seen: &Observation<'_>,
+        pace: &Pace,
         config: &Config,
         findings: &mut Vec<Finding>,
     ) -> Seen {
-        self.kafka_time = self.kafka_time.max(seen.kafka_time);
-        let (time, offset) = (seen.time, seen.offset);
-        let behind = &mut self.cold.behind;
-        let admitted = self
-            .windows
-            .admit(time, seen.is_error, offset, behind, config);
-        let Some(records) = admitted else {
-            return Seen::Late;
+        if self.is_gone {
+            *self = Self::first_seen(seen, pace.now(), config);
+        }
+        self.seen = self.seen.max(pace.now());
+        self.lines = self.lines.saturating_add(1);
+        let is_near = seen.time - self.windows.stream_time() <= near(config);
+        let admitted = if is_near && !self.is_unsettled {
+            self.admit(seen, config)
+        } else {
+            None
+        };
+        let (records, answer) = match admitted {
+            Some(records) => (records, Seen::InTime),
+            None => self.admit_from_afar(seen, pace, config, findings),
         };
         if self.windows.is_closing() {
             self.close_windows(seen.service, config, findings);
@@ -115,33 +139,139 @@ impl Service {
         if records == 1 {
             self.keep_line(seen);
         }
+        // A burst is judged on the lines as they come: those of a shipper that is behind, or of a host
+        // whose clock is off, are as much part of it as the others.
+        let now = self.windows.stream_time();
         if seen.is_error || self.is_bursting {
-            self.observe_burst(seen, config, findings);
+            self.observe_burst(seen, now, config, findings);
         } else {
-            self.recent.count(time, &mut self.cold.past, config);
+            self.recent.count(now, &mut self.cold.past, config);
         }
         if records >= self.spike_at {
             self.observe_rate(seen, config, findings);
         }
-        Seen::InTime
+        answer
+    }
+
+    /// Counts a line in its window; the answer is how many the window has now, `None` if it is closed.
+    #[inline]
+    fn admit(&mut self, seen: &Observation<'_>, config: &Config) -> Option<u64> {
+        let behind = &mut self.cold.behind;
+        self.windows
+            .admit(seen.time, seen.is_error, seen.offset, behind, config)
+    }
+
+    /// A line that is not near the stream time, or the first after one that was not. The answer: lines
+    /// of its window, where that may be a spike.
+    #[cold]
+    fn admit_from_afar(
+        &mut self,
+        seen: &Observation<'_>,
+        pace: &Pace,
+        config: &Config,
+        findings: &mut Vec<Finding>,
+    ) -> (u64, Seen) {
+        let stream_time = self.windows.stream_time();
+        let ahead = seen.time - stream_time;
+        let moved = if ahead > near(config) {
+            let gap = self.cold.rate.usual_gap(config);
+            self.cold
+                .standing
+                .ahead(seen, stream_time, gap, pace, config)
+        } else if ahead >= -near(config) {
+            // One that stands where time stands bears nothing out: its clock may have stopped.
+            if ahead != 0 {
+                self.cold.standing.near();
+            }
+            self.is_unsettled = self.cold.standing.is_unsettled();
+            return match self.admit(seen, config) {
+                Some(records) => (records, Seen::InTime),
+                None => (0, Seen::Late),
+            };
+        } else if let Some(records) = self.admit(seen, config) {
+            return (records, Seen::InTime);
+        } else {
+            self.cold.standing.behind(seen, stream_time, pace, config)
+        };
+        let is_new = self.lines <= SETTLED;
+        match moved {
+            Move::On(to) => self.pass_on(to, config),
+            Move::Anew(to) => self.begin_anew(seen.service, to, pace, config, findings),
+            Move::None if is_new => {
+                self.begin_anew(seen.service, seen.time, pace, config, findings);
+            }
+            Move::None => {}
+        }
+        self.is_unsettled = self.cold.standing.is_unsettled();
+        let stream_time = self.windows.stream_time();
+        if seen.time - stream_time <= near(config) {
+            return match self.admit(seen, config) {
+                Some(records) => (records, Seen::InTime),
+                None => (0, Seen::Late),
+            };
+        }
+        let behind = &mut self.cold.behind;
+        let (time, is_error, offset) = (seen.time, seen.is_error, seen.offset);
+        let is_kept = self
+            .windows
+            .admit_ahead(time, is_error, offset, behind, config);
+        (0, if is_kept { Seen::InTime } else { Seen::Ahead })
+    }
+
+    fn pass_on(&mut self, to: EventTime, config: &Config) {
+        self.windows.advance(to, &mut self.cold.behind, config);
+    }
+
+    /// The service's clock was set: what time had passed is judged, and the rest begins anew. What is
+    /// usual for the service stays so.
+    #[cold]
+    fn begin_anew(
+        &mut self,
+        service: &str,
+        at: EventTime,
+        pace: &Pace,
+        config: &Config,
+        findings: &mut Vec<Finding>,
+    ) {
+        self.close_windows(service, config, findings);
+        while let Some(window) = self.windows.take_complete(&mut self.cold.behind) {
+            self.close(service, &window, config, findings);
+        }
+        self.windows.restart(at, &mut self.cold.behind, config);
+        let Cold {
+            standing,
+            past,
+            burst,
+            error_rate,
+            rate,
+            first_window,
+            ..
+        } = &mut *self.cold;
+        *first_window = at.start_of_window(config.window_ms);
+        standing.restart(at, pace.now(), config);
+        self.recent.restart(at, past, config);
+        burst.clock_set(at);
+        error_rate.clock_set(at);
+        rate.clock_set(at);
+        self.is_unsettled = false;
+        self.is_bursting = burst.is_open();
     }
 
     #[inline(never)]
     fn observe_burst(
         &mut self,
         seen: &Observation<'_>,
+        now: EventTime,
         config: &Config,
         findings: &mut Vec<Finding>,
     ) {
         let Cold { past, burst, .. } = &mut *self.cold;
         if seen.is_error {
-            self.recent
-                .count_error(seen.time, seen.offset, past, config);
+            self.recent.count_error(now, seen.offset, past, config);
         } else {
-            self.recent.count(seen.time, past, config);
+            self.recent.count(now, past, config);
         }
         let recent = (self.recent.sum(past), past.first_error());
-        let now = self.windows.stream_time();
         burst.observe(seen, recent, now, config, findings);
         self.is_bursting = burst.is_open();
     }
@@ -167,23 +297,89 @@ impl Service {
         }
     }
 
-    /// Time goes on although the service is silent: `kafka_now` is how far its neighbours, or the
+    /// Up to where, by the partition's pace, ms, its lines have come, or its silence was followed.
+    pub(crate) fn followed_to(&self) -> i64 {
+        let reached = self.windows.stream_time().0 - self.cold.standing.offset();
+        self.seen.max(reached)
+    }
+
+    /// Time goes on although the service is silent: `pace` is how far its neighbours, or the
     /// clock of an idle partition, have got.
     pub(crate) fn advance(
         &mut self,
         service: &str,
-        kafka_now: i64,
+        pace: i64,
         config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        if kafka_now > self.kafka_time {
-            let time = self.windows.stream_time() + (kafka_now - self.kafka_time);
-            self.kafka_time = kafka_now;
-            let behind = &mut self.cold.behind;
-            self.windows
-                .advance(time.min(EventTime(MOST_MS)), behind, config);
+        let silent_for = pace - self.followed_to();
+        if silent_for > 0 {
+            let time = self.windows.stream_time() + silent_for;
+            self.seen = pace;
+            self.pass_on(time.min(EventTime(MOST_MS)), config);
             self.close_windows(service, config, findings);
         }
+    }
+
+    /// What the service says of the time at the end of a round.
+    pub(crate) fn vote(&self, config: &Config) -> Vote {
+        let gap = self.cold.rate.usual_gap(config);
+        self.cold.standing.vote(self.windows.stream_time(), gap)
+    }
+
+    /// The pace was decided: lines that were ahead of it may not be so any more. `tolerance`, ms, where
+    /// clocks are measured anew; `true` if this one was off.
+    pub(crate) fn follow(
+        &mut self,
+        service: &str,
+        pace: &Pace,
+        tolerance: Option<i64>,
+        config: &Config,
+        findings: &mut Vec<Finding>,
+    ) -> bool {
+        if self.is_unsettled
+            && let Some(to) = self.cold.standing.caught_up(pace, config)
+        {
+            self.pass_on(to, config);
+            self.close_windows(service, config, findings);
+            self.is_unsettled = self.cold.standing.is_unsettled();
+        }
+        let stream_time = self.windows.stream_time();
+        let standing = &mut self.cold.standing;
+        tolerance.is_some_and(|tolerance| standing.measure(stream_time, pace.now(), tolerance))
+    }
+
+    /// Offset of its newest line that was counted.
+    pub(crate) fn newest_offset(&self) -> i64 {
+        let open = self.windows.last_offset(&self.cold.behind);
+        open.unwrap_or(self.cold.last_offset)
+    }
+
+    /// Its lines may go to another partition from now on: what was under way is over, and what was learned
+    /// of all of its lines says nothing about some of them.
+    pub(crate) fn leave(&mut self, service: &str, config: &Config, findings: &mut Vec<Finding>) {
+        let now = self.windows.stream_time();
+        let Cold {
+            burst,
+            error_rate,
+            rate,
+            ..
+        } = &mut *self.cold;
+        let before = findings.len();
+        burst.give_up(service, now, config, findings);
+        error_rate.give_up(service, now, findings);
+        rate.give_up(service, now, config, findings);
+        for finding in findings.iter_mut().skip(before) {
+            finding.summary.push_str(
+                " The topic has more partitions now, and its lines may go to another one.",
+            );
+        }
+        self.is_gone = true;
+        self.is_bursting = false;
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone
     }
 
     /// Whether all that [`Self::advance`] could close is silence that was judged already.
@@ -192,8 +388,8 @@ impl Service {
     }
 
     /// Every window that closes by `moment` at the latest is closed.
-    pub(crate) fn has_passed(&self, moment: EventTime) -> bool {
-        self.windows.has_passed(moment)
+    pub(crate) fn has_passed(&self, moment: EventTime, config: &Config) -> bool {
+        self.windows.has_passed(moment, &self.cold.behind, config)
     }
 
     pub(crate) fn stream_time(&self) -> EventTime {
@@ -221,19 +417,30 @@ impl Service {
     #[cold]
     fn close_windows(&mut self, service: &str, config: &Config, findings: &mut Vec<Finding>) {
         while let Some(window) = self.windows.next_closed(&mut self.cold.behind, config) {
-            if let Some((_, last)) = window.offsets() {
-                self.cold.last_offset = last;
-            }
-            if window.start > self.cold.first_window {
-                self.cold.judge(service, &window, config, findings);
-            }
+            self.close(service, &window, config, findings);
         }
         self.is_bursting = self.cold.burst.is_open();
         self.spike_at = self.cold.rate.spike_at();
     }
 
+    fn close(
+        &mut self,
+        service: &str,
+        window: &Window,
+        config: &Config,
+        findings: &mut Vec<Finding>,
+    ) {
+        if let Some((_, last)) = window.offsets() {
+            self.cold.last_offset = last;
+        }
+        if window.start > self.cold.first_window {
+            self.cold.judge(service, window, config, findings);
+        }
+    }
+
     pub(crate) fn save(&self, to: &mut Writer, config: &Config) {
         let Cold {
+            standing,
             behind,
             past,
             burst,
@@ -243,7 +450,11 @@ impl Service {
             last_offset,
             line,
         } = &*self.cold;
-        to.i64(self.kafka_time);
+        to.flag(self.is_gone);
+        to.u32(u32::from(self.lines.min(SETTLED + 1)));
+        to.u32(self.round);
+        to.i64(self.seen);
+        standing.save(to);
         self.windows.save(behind, to);
         self.recent.save(past, to, config);
         burst.save(to);
@@ -255,10 +466,14 @@ impl Service {
     }
 
     pub(crate) fn load(name: &str, from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let kafka_time = from.millis()?;
+        let is_gone = from.flag()?;
+        let lines = from.u32()?.min(u32::from(SETTLED) + 1) as u16;
+        let (round, seen) = (from.u32()?, from.millis()?);
+        let standing = Standing::load(from)?;
         let (windows, behind) = Windows::load(from, config)?;
         let (recent, past) = Recent::load(from, config)?;
         let cold = Box::new(Cold {
+            standing,
             behind,
             past,
             burst: ErrorBurst::load(from, config)?,
@@ -271,7 +486,11 @@ impl Service {
         Ok(Self {
             name: NameTag::of(name),
             is_bursting: cold.burst.is_open(),
-            kafka_time,
+            is_unsettled: cold.standing.is_unsettled(),
+            is_gone,
+            lines,
+            round,
+            seen,
             windows,
             recent,
             spike_at: cold.rate.spike_at(),
@@ -293,8 +512,12 @@ impl Cold {
         let bursting = self.burst.is_open();
         // Before the burst may end with this window.
         let unexplained = self.burst.unexplained(window);
-        self.burst
-            .window_closed(service, window, now, config, findings);
+        if self
+            .burst
+            .window_closed(service, window, now, config, findings)
+        {
+            self.error_rate.forget();
+        }
         self.error_rate.window_closed(
             service,
             window,

@@ -184,6 +184,10 @@ impl Writer {
         self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
     }
 
+    pub(crate) fn f32(&mut self, value: f32) {
+        self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
+    }
+
     pub(crate) fn text(&mut self, value: &str) {
         self.u64(value.len() as u64);
         self.bytes.extend_from_slice(value.as_bytes());
@@ -303,6 +307,16 @@ impl<'a> Reader<'a> {
             Ok(value)
         } else {
             Err("an amount out of range")
+        }
+    }
+
+    /// Finite: a difference of counts.
+    pub(crate) fn f32(&mut self) -> Loaded<f32> {
+        let value = f32::from_bits(u32::from_le_bytes(self.fixed()?));
+        if value.abs() <= MOST_COUNT as f32 {
+            Ok(value)
+        } else {
+            Err("a difference out of range")
         }
     }
 

@@ -4,7 +4,8 @@
 //! - a window takes records while `window_end > stream_time − grace`; then it is closed, once, in
 //!   order, and so is every window that time skipped, empty;
 //! - which windows are closed, and what they hold, does not depend on the steps in which time went
-//!   on, so that a silence gives the same answer whoever notices it, and when.
+//!   on, so that a silence gives the same answer whoever notices it, and when;
+//! - a line that is ahead of the stream time has its window kept until time gets there, and moves nothing.
 
 use std::collections::VecDeque;
 
@@ -46,6 +47,89 @@ pub(crate) struct Behind {
     older: VecDeque<Window>,
     /// Empty windows closed since the last one with records, up to the bound.
     quiet: u32,
+    /// Windows after the newest that hold lines already, oldest first.
+    ahead: Vec<Window>,
+    allowance: Allowance,
+}
+
+/// Windows ahead of the stream time that may hold lines, five minutes of windows of ten seconds.
+const MOST_AHEAD: i64 = 30;
+
+/// How long windows wait beyond the grace for lines that are regularly behind: a host whose clock is
+/// slow, a shipper that takes its time.
+#[derive(Debug, Clone, Default)]
+struct Allowance {
+    /// What windows wait for now, ms.
+    granted: i64,
+    /// Of lines behind by more than the grace since the last look: how many, and what the furthest
+    /// behind but one would have needed, and the furthest one.
+    lines: u32,
+    needed: i64,
+    furthest: i64,
+    /// Windows closed since the last look.
+    windows: u32,
+}
+
+/// Lines behind that are no accident.
+const REGULAR: u32 = 8;
+/// Closed windows between two looks at what is needed.
+const LOOK_EVERY: u32 = 30;
+
+impl Allowance {
+    /// A line came that is `behind` the stream time by so many ms.
+    fn note(&mut self, behind: i64, config: &Config) {
+        let needed = behind - config.grace_ms;
+        if needed <= 0 || needed > config.window_ms * MOST_AHEAD {
+            return;
+        }
+        self.lines = self.lines.saturating_add(1);
+        if needed > self.furthest {
+            (self.needed, self.furthest) = (self.furthest, needed);
+        } else {
+            self.needed = self.needed.max(needed);
+        }
+        if self.lines >= REGULAR {
+            self.granted = self.granted.max(self.needed);
+        }
+    }
+
+    fn window_closed(&mut self) {
+        self.windows += 1;
+        if self.windows >= LOOK_EVERY {
+            let is_regular = self.lines >= REGULAR;
+            *self = Self {
+                granted: if is_regular { self.needed } else { 0 },
+                ..Self::default()
+            };
+        }
+    }
+
+    fn save(&self, to: &mut Writer) {
+        to.i64(self.granted);
+        to.u32(self.lines);
+        to.i64(self.needed);
+        to.i64(self.furthest);
+        to.u32(self.windows);
+    }
+
+    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+        let allowance = Self {
+            granted: from.i64()?,
+            lines: from.u32()?,
+            needed: from.i64()?,
+            furthest: from.i64()?,
+            windows: from.u32()?,
+        };
+        let most = config.window_ms * MOST_AHEAD;
+        let longest = allowance
+            .granted
+            .max(allowance.needed)
+            .max(allowance.furthest);
+        if longest > most || allowance.granted < 0 {
+            return Err("windows that wait longer than they may");
+        }
+        Ok(allowance)
+    }
 }
 
 impl Windows {
@@ -85,8 +169,64 @@ impl Windows {
             self.move_to(time, behind, config);
             return Some(self.newest.count(is_error, offset));
         }
+        let late_by = self.stream_time - time;
+        if late_by > config.grace_ms {
+            behind.allowance.note(late_by, config);
+            self.reckon_close(behind, config);
+        }
         let at = self.index_of(time, behind, config)?;
         Some(behind.older.get_mut(at)?.count(is_error, offset))
+    }
+
+    /// Counts one record whose time is ahead, and moves nothing; `false`: it is too far ahead.
+    pub(crate) fn admit_ahead(
+        &mut self,
+        time: EventTime,
+        is_error: bool,
+        offset: i64,
+        behind: &mut Behind,
+        config: &Config,
+    ) -> bool {
+        let start = time.start_of_window(config.window_ms);
+        let windows = (start - self.newest.start) / config.window_ms;
+        if windows > MOST_AHEAD {
+            return false;
+        }
+        if windows <= 0 {
+            self.newest.count(is_error, offset);
+            return true;
+        }
+        let at = match behind
+            .ahead
+            .binary_search_by_key(&start, |window| window.start)
+        {
+            Ok(at) => at,
+            Err(at) => {
+                behind.ahead.insert(at, Window::empty(start));
+                at
+            }
+        };
+        if let Some(window) = behind.ahead.get_mut(at) {
+            window.count(is_error, offset);
+        }
+        true
+    }
+
+    /// Begins anew at `time`. Call [`Self::take_complete`] before, until it is `None`: what is open
+    /// after that is forgotten.
+    pub(crate) fn restart(&mut self, time: EventTime, behind: &mut Behind, config: &Config) {
+        (*self, *behind) = Self::starting_at(time, config);
+    }
+
+    /// The oldest window that time has passed, closed before its grace is over.
+    pub(crate) fn take_complete(&mut self, behind: &mut Behind) -> Option<Window> {
+        behind.older.pop_front()
+    }
+
+    /// Offset of the newest line in an open window.
+    pub(crate) fn last_offset(&self, behind: &Behind) -> Option<i64> {
+        let open = [&self.newest].into_iter().chain(behind.older.iter().rev());
+        open.filter_map(Window::offsets).map(|(_, last)| last).max()
     }
 
     /// Time went on without a record: the neighbours', or that of an idle partition.
@@ -112,6 +252,9 @@ impl Windows {
         while self.is_closing() {
             // The newest holds the stream time: it is never closed.
             let window = behind.older.pop_front()?;
+            if window.records > 0 {
+                behind.allowance.window_closed();
+            }
             self.reckon_close(behind, config);
             if window.records > 0 {
                 behind.quiet = 0;
@@ -125,9 +268,10 @@ impl Windows {
         None
     }
 
-    /// Every window that closes by `moment` at the latest is closed.
-    pub(crate) fn has_passed(&self, moment: EventTime) -> bool {
-        moment < self.closes_at
+    /// Every window that was to close by `moment` at the latest is closed.
+    pub(crate) fn has_passed(&self, moment: EventTime, behind: &Behind, config: &Config) -> bool {
+        let oldest = behind.older.front().unwrap_or(&self.newest);
+        moment < oldest.closes_at(config)
     }
 
     /// The open window that a moment belongs to.
@@ -161,10 +305,11 @@ impl Windows {
             empty += 1;
             if empty > i64::from(MOST_QUIET) {
                 // So many empty ones are judged; of the rest only those that stay open are made.
-                let first_open = (time + -config.grace_ms).start_of_window(length);
+                let waits = config.grace_ms + behind.allowance.granted;
+                let first_open = (time + -waits).start_of_window(length);
                 start = start.max(first_open);
             }
-            next = Window::empty(start);
+            next = behind.take_ahead(start);
         }
         self.newest = next;
         self.reckon_close(behind, config);
@@ -172,7 +317,7 @@ impl Windows {
 
     fn reckon_close(&mut self, behind: &Behind, config: &Config) {
         let oldest = behind.older.front().unwrap_or(&self.newest);
-        self.closes_at = oldest.closes_at(config);
+        self.closes_at = oldest.closes_at(config) + behind.allowance.granted;
     }
 
     pub(crate) fn save(&self, behind: &Behind, to: &mut Writer) {
@@ -182,6 +327,11 @@ impl Windows {
         for window in behind.older.iter().chain([&self.newest]) {
             window.save_counts(to);
         }
+        to.u64(behind.ahead.len() as u64);
+        for window in &behind.ahead {
+            window.save(to);
+        }
+        behind.allowance.save(to);
     }
 
     pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<(Self, Behind)> {
@@ -190,7 +340,7 @@ impl Windows {
         if quiet > MOST_QUIET {
             return Err("a longer silence than is counted");
         }
-        let most = config.grace_ms / config.window_ms + 1;
+        let most = config.grace_ms / config.window_ms + 1 + MOST_AHEAD;
         let count = from.length(most as usize, 1)?;
         let length = config.window_ms;
         let newest = stream_time.start_of_window(length);
@@ -204,12 +354,36 @@ impl Windows {
             newest: Window::load_counts(newest, from)?,
             closes_at: newest,
         };
-        let behind = Behind { older, quiet };
+        let count = from.length(MOST_AHEAD as usize, 2)?;
+        let ahead = (0..count).map(|_| Window::load(from));
+        let ahead: Vec<_> = ahead.collect::<Loaded<_>>()?;
+        let in_order = [newest]
+            .into_iter()
+            .chain(ahead.iter().map(|window| window.start));
+        if !in_order.is_sorted_by(|one, next| *next > *one && (*next - newest) % length == 0) {
+            return Err("windows ahead that are out of order");
+        }
+        let behind = Behind {
+            older,
+            quiet,
+            ahead,
+            allowance: Allowance::load(from, config)?,
+        };
         windows.reckon_close(&behind, config);
         if windows.is_closing() {
             return Err("an open window that is closed");
         }
         Ok((windows, behind))
+    }
+}
+
+impl Behind {
+    /// The window that begins at `start`, with the lines that were ahead.
+    fn take_ahead(&mut self, start: EventTime) -> Window {
+        match self.ahead.first() {
+            Some(window) if window.start == start => self.ahead.remove(0),
+            _ => Window::empty(start),
+        }
     }
 }
 

@@ -21,6 +21,9 @@ struct Traffic {
 /// What happens at a second: factor on the rate, and on top a share of errors.
 type Story = fn(second: i64) -> (f64, f64);
 
+/// When the simulated day begins, ms since the epoch.
+const BEGIN: i64 = 1_790_000_000_000;
+
 const QUIET: Story = |_| (1.0, 0.0);
 
 fn run(seed: u64, fleet: &[(Traffic, Story)], seconds: i64) -> Vec<Finding> {
@@ -57,8 +60,8 @@ fn run_with(config: Config, seed: u64, fleet: &[(Traffic, Story)], seconds: i64)
         for (millis, service, is_error) in lines {
             let seen = Observation {
                 service,
-                time: EventTime(millis),
-                kafka_time: millis,
+                time: EventTime(BEGIN + millis),
+                kafka_time: BEGIN + millis,
                 offset,
                 is_error,
                 level: if is_error { 5 } else { 3 },
@@ -87,7 +90,7 @@ fn opened(findings: &[Finding], kind: Kind, service: &str) -> Vec<i64> {
         .filter(|finding| {
             finding.kind == kind && finding.service == service && finding.phase == Phase::Opened
         })
-        .map(|finding| finding.detected_at.0 / 1000)
+        .map(|finding| (finding.detected_at.0 - BEGIN) / 1000)
         .collect()
 }
 
@@ -283,8 +286,8 @@ fn the_order_of_lines_within_a_window_does_not_make_a_storm_a_spike() {
                 let millis = second * 1000 + at * 1000 / lines;
                 let seen = Observation {
                     service: "ordered",
-                    time: EventTime(millis),
-                    kafka_time: millis,
+                    time: EventTime(BEGIN + millis),
+                    kafka_time: BEGIN + millis,
                     offset: second * 100 + at,
                     is_error: storms && is_error(at as usize),
                     level: 3,
@@ -447,8 +450,8 @@ fn services_are_bounded_and_evictions_counted() {
         let service = format!("service-{offset}");
         let seen = Observation {
             service: &service,
-            time: EventTime(offset),
-            kafka_time: offset,
+            time: EventTime(BEGIN + offset),
+            kafka_time: BEGIN + offset,
             offset,
             is_error: false,
             level: 3,
@@ -458,4 +461,117 @@ fn services_are_bounded_and_evictions_counted() {
         detectors.observe(&seen, &mut findings);
     }
     assert_eq!((detectors.services(), detectors.evicted()), (100, 900));
+}
+
+/// From the second hour on nothing, for an hour, and then as before.
+const OUTAGE: Story = |second| {
+    (
+        if (7200..10_800).contains(&second) {
+            0.0
+        } else {
+            1.0
+        },
+        0.0,
+    )
+};
+
+#[test]
+fn a_silence_is_told_however_quiet_the_service_and_lasts_until_lines_come() {
+    let rates = [0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 20.0];
+    let names = ["a", "b", "c", "d", "e", "f", "g"];
+    for seed in 0..3 {
+        let mut fleet: Vec<_> = names
+            .iter()
+            .zip(rates)
+            .map(|(name, rate)| {
+                let one = Traffic {
+                    dispersion: 0.01,
+                    ..traffic(name, rate, 0.0)
+                };
+                (one, OUTAGE)
+            })
+            .collect();
+        fleet.push((traffic("steady", 5.0, 0.0), QUIET));
+        let findings = run(20 + seed, &fleet, 14_400);
+        for (name, rate) in names.iter().zip(rates) {
+            let of_it: Vec<_> = findings
+                .iter()
+                .filter(|finding| finding.service == *name && finding.kind == Kind::RateDrop)
+                .filter(|finding| finding.phase != Phase::Updated)
+                .collect();
+            let after = |finding: &&Finding| finding.detected_at.0 - BEGIN > 10_800_000;
+            let spikes = opened(&findings, Kind::RateSpike, name);
+            let end_is_a_spike = spikes.iter().any(|at| (10_790..10_900).contains(at));
+            assert!(!end_is_a_spike, "{rate}, seed {seed}: {spikes:?}");
+            assert_eq!(of_it.iter().copied().filter(after).count(), 1);
+            let told: Vec<_> = of_it
+                .iter()
+                .map(|finding| (finding.kind, finding.phase))
+                .collect();
+            let expected = [
+                (Kind::RateDrop, Phase::Opened),
+                (Kind::RateDrop, Phase::Closed),
+            ];
+            assert_eq!(
+                told, expected,
+                "{rate} lines a second, seed {seed}: {of_it:#?}"
+            );
+            let closed = (of_it[1].detected_at.0 - BEGIN) / 1000;
+            assert!(
+                (10_800..11_400).contains(&closed),
+                "{rate}: closed at {closed}"
+            );
+            assert!(
+                of_it[1].observed < 0.1 * of_it[1].expected,
+                "the worst, not the calm"
+            );
+        }
+        assert_eq!(kinds(&findings, "steady"), []);
+    }
+}
+
+#[test]
+fn a_share_of_errors_that_lasts_is_adopted_and_what_is_worse_is_told_again() {
+    let worse_and_worse: Story = |second| {
+        let extra = match second {
+            3600..9000 => 0.3,
+            9000..9060 => 0.9,
+            9060.. => 0.3,
+            _ => 0.0,
+        };
+        (1.0, extra)
+    };
+    let findings = run(
+        11,
+        &[(traffic("loud", 30.0, 0.01), worse_and_worse)],
+        10_800,
+    );
+    let told: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.phase != Phase::Updated)
+        .map(|finding| {
+            let minute = (finding.detected_at.0 - BEGIN) / 60_000;
+            (finding.kind, finding.phase, minute)
+        })
+        .collect();
+    let expected = [
+        (Kind::ErrorBurst, Phase::Opened, 60),
+        (Kind::ErrorBurst, Phase::Closed, 90),
+        (Kind::ErrorBurst, Phase::Opened, 150),
+        (Kind::ErrorBurst, Phase::Closed, 151),
+    ];
+    assert_eq!(told, expected);
+    let closed = |at: usize| {
+        let closed = findings
+            .iter()
+            .filter(|finding| finding.phase == Phase::Closed);
+        closed.collect::<Vec<_>>()[at]
+    };
+    assert!(closed(0).summary.contains("new normal"));
+    // Of the minute, not of the calm after it.
+    assert!(
+        closed(1).observed > 0.8 * closed(1).expected / 0.32,
+        "{:?}",
+        closed(1)
+    );
 }

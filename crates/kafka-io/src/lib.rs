@@ -7,6 +7,7 @@
 pub mod connection;
 pub mod consumer;
 pub mod dead_letters;
+pub mod partitioner;
 pub mod producer;
 pub mod reader;
 mod received;

@@ -409,8 +409,7 @@ async fn serve(
                             partitions.iter().map(|at| (*at, length(at))).collect()
                         })
                         .await;
-                    let now = link.wall_ms();
-                    let _gone = answers.send(Answer::Ends(ends, now));
+                    let _gone = answers.send(Answer::Ends(ends));
                 });
             }
         }

@@ -53,9 +53,54 @@ struct Run {
     rng: Arc<Mutex<StdRng>>,
     /// Decides about faults and load, apart from what the network decides.
     fate: StdRng,
+    clock: Clock,
     processes: Vec<Process>,
     last_group: u32,
     failure: Arc<Mutex<Option<String>>>,
+}
+
+/// One service's clock, and what is wrong with it.
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    Right,
+    /// Event and Kafka's time are off by so many ms, after so many ms of the run.
+    Off(i64, i64),
+    /// Event time alone is.
+    EventOff(i64, i64),
+    /// It gains or loses so many ms a second.
+    Drifts(i64),
+    /// No Kafka time, or one in seconds.
+    NoKafka,
+    KafkaInSeconds,
+}
+
+impl Clock {
+    fn of(fate: &mut StdRng) -> Self {
+        let off = [-3_600_000, -30_000, -3000, 3000, 30_000, 3_600_000][fate.random_range(0..6)];
+        let after = fate.random_range(0..40_000);
+        match fate.random_range(0..8) {
+            0 | 1 => Self::Off(off, after),
+            2 | 3 => Self::EventOff(off, after),
+            4 => Self::Drifts(off.signum() * 40),
+            5 => Self::NoKafka,
+            6 => Self::KafkaInSeconds,
+            _ => Self::Right,
+        }
+    }
+
+    /// Event time and Kafka's of a line of `service`; the first one has this clock.
+    fn times(self, service: i32, wall: i64) -> (i64, i64) {
+        let run = wall - 1_790_000_000_000;
+        match self {
+            _ if service != 0 => (wall, wall),
+            Self::Off(off, after) if run >= after => (wall + off, wall + off),
+            Self::EventOff(off, after) if run >= after => (wall + off, wall),
+            Self::Drifts(gain) => (wall + run / 1000 * gain, wall + run / 1000 * gain),
+            Self::NoKafka => (wall, -1),
+            Self::KafkaInSeconds => (wall, wall / 1000),
+            Self::Right | Self::Off(..) | Self::EventOff(..) => (wall, wall),
+        }
+    }
 }
 
 /// Runs one seed. `Err` says what does not hold.
@@ -71,6 +116,7 @@ pub(crate) fn run(seed: u64, mutant: Option<Mutant>) -> Result<Tally, String> {
         world: Arc::new(Mutex::new(world)),
         rng: Arc::new(Mutex::new(StdRng::seed_from_u64(seed ^ 0x5eed))),
         fate: StdRng::seed_from_u64(seed ^ 0xfa7e),
+        clock: Clock::of(&mut StdRng::seed_from_u64(seed ^ 0xc10c)),
         processes: Vec::new(),
         last_group: 0,
         failure: Arc::new(Mutex::new(None)),
@@ -137,6 +183,7 @@ impl Run {
             return;
         }
         let wall = 1_790_000_000_000 + self.executor.handle.now().as_millis() as i64;
+        let clock = self.clock;
         for partition in 0..PARTITIONS {
             let lines = self.fate.random_range(0..4);
             let storm = self.fate.random_range(0..40) == 0;
@@ -160,17 +207,23 @@ impl Run {
             let log = world.log.entry(partition).or_default();
             for (service, level) in batch {
                 let n = log.len();
+                let (time, kafka_time) = clock.times(service, wall);
                 let payload = if n % 41 == 17 {
                     format!("{{\"broken\":{n}")
-                } else {
+                } else if n % 4 == 0 {
                     let message = message(n);
                     format!("{{\"level\":\"{level}\",\"message\":\"{message}\"}}")
+                } else {
+                    let message = message(n);
+                    format!(
+                        "{{\"timestamp\":{time},\"level\":\"{level}\",\"message\":\"{message}\"}}"
+                    )
                 };
                 if n % 97 == 60 {
                     poisoned.push((life, partition, n as i64));
                 }
                 log.push(Produced {
-                    kafka_time: wall,
+                    kafka_time,
                     key: format!("service-{partition}-{service}").into_bytes(),
                     payload: payload.into_bytes(),
                 });
@@ -359,7 +412,7 @@ impl Run {
             if world.loses_miners {
                 break;
             }
-            let undisturbed = undisturbed(&world, *partition, log, 0);
+            let undisturbed = undisturbed(&world, *partition, log, Duration::ZERO);
             for (offset, id) in undisturbed.ids {
                 let stored = world.store.rows.get(&(life, *partition, offset));
                 if let Some((_, stored)) = stored
@@ -390,9 +443,8 @@ impl Run {
         let world = self.world();
         let mut by_records = Told::new();
         let mut with_silence = Told::new();
-        let wall = 1_790_000_000_000 + self.executor.handle.now().as_millis() as i64;
         for (partition, log) in &world.log {
-            let undisturbed = undisturbed(&world, *partition, log, wall);
+            let undisturbed = undisturbed(&world, *partition, log, self.executor.handle.now());
             by_records.extend(undisturbed.by_records);
             with_silence.extend(undisturbed.with_silence);
         }
@@ -465,7 +517,8 @@ struct Undisturbed {
     templates: Templates,
 }
 
-fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> Undisturbed {
+/// `idle`: how long nothing comes after the last record.
+fn undisturbed(world: &World, partition: i32, log: &[Produced], idle: Duration) -> Undisturbed {
     let id = LaneId {
         assignment: Assignment {
             partition: Partition(partition),
@@ -506,7 +559,7 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], wall: i64) -> Un
             .expect("nothing is sent");
     }
     let by_records = told.0.clone();
-    lane.idle(wall, &mut told).expect("nothing is sent");
+    lane.idle(idle, &mut told).expect("nothing is sent");
     let rows = lane.close().map(|block| block.rows).unwrap_or_default();
     let mut templates = Templates::default();
     templates.take_merges(&rows.templates);

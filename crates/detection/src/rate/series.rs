@@ -1,10 +1,9 @@
 //! The episodes of one direction, and where the current one was worst.
 
-use super::DROP_SPANS;
 use crate::{
     episode::Episodes,
     state::{Loaded, Reader, Writer},
-    window::Window,
+    window::{MOST_QUIET, Window},
 };
 
 #[derive(Debug, Clone, Default)]
@@ -61,7 +60,7 @@ impl Series {
             worst: from.maybe(|from| {
                 let window = Window::load(from)?;
                 let span = from.count()? as usize;
-                if !DROP_SPANS.contains(&span) {
+                if span == 0 || span > MOST_QUIET as usize {
                     return Err("a span that is not judged");
                 }
                 let observed = from.amount()?;

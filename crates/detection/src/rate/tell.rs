@@ -35,7 +35,7 @@ impl Rate {
             _ => 0.0,
         };
         let seconds = config.window_ms / 1000 * span as i64;
-        let spread = 3.0 * self.variance().sqrt() * span as f64;
+        let spread = 3.0 * self.variance_over(span).sqrt();
         let title = match phase {
             Phase::Closed => {
                 let lasted = ((episode.last_anomalous - episode.start) / 1000).max(1);
