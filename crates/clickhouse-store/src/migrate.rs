@@ -1,11 +1,17 @@
 //! Brings the schema up to date.
 //!
 //! Invariants: migrations are applied in order, each once; a file that was applied never changes
-//! (its checksum is kept); two runners at once do not collide.
+//! (its checksum is kept); two runners at once do not collide ([`lock`]); a runner may be killed, or
+//! stopped for however long, between any two statements, and who comes next ends with the same schema
+//! ([`statement`]).
 
-use std::time::Duration;
+mod lock;
+mod statement;
+
+use std::{future::Future, time::Duration};
 
 use clickhouse::Row;
+use lock::Lock;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -65,10 +71,10 @@ pub enum MigrateError {
         source: Error,
     },
     #[error(
-        "another runner has held the migration lock for more than {0:?}; if none is running, \
-         it died: DROP TABLE {1}.schema_migrations_lock and try again"
+        "another runner is at work: it has held the migration lock for {0:?} and gives signs of life; \
+         try again when it has ended"
     )]
-    Locked(Duration, String),
+    Locked(Duration),
 }
 
 /// What stands applied, and what does not.
@@ -142,110 +148,157 @@ pub async fn status(client: &Client, migrations: &[Migration]) -> Result<Status,
     Ok(status)
 }
 
+/// How long the runners wait for each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Between two signs of life.
+    pub beat: Duration,
+    /// Without a sign of life for so long, a runner counts as dead.
+    pub expiry: Duration,
+    /// How long a runner waits for another that lives.
+    pub patience: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            beat: Duration::from_secs(2),
+            expiry: Duration::from_secs(15),
+            patience: Duration::from_secs(120),
+        }
+    }
+}
+
 /// Applies what is pending, creating the database first if need be. Returns the names.
 pub async fn apply(
     client: &Client,
     migrations: &[Migration],
 ) -> Result<Vec<&'static str>, MigrateError> {
-    let server = client.in_database("default");
-    server
+    apply_with(client, migrations, Timing::default(), async |_| {}).await
+}
+
+/// The same, for tests that disturb it: `before` is called before each statement, with how many came
+/// before, at the last moment before it is sent.
+pub async fn apply_with(
+    client: &Client,
+    migrations: &[Migration],
+    timing: Timing,
+    before: impl AsyncFn(usize),
+) -> Result<Vec<&'static str>, MigrateError> {
+    client
+        .in_database("default")
         .execute(
             &format!("CREATE DATABASE IF NOT EXISTS `{}`", client.database()),
             &[],
         )
         .await?;
-    if status(client, migrations).await?.pending.is_empty() {
-        return Ok(Vec::new());
+    let mut runner = Runner {
+        client,
+        timing,
+        before,
+        sent: 0,
+        applied: Vec::new(),
+    };
+    // What is to be done again although it stands applied.
+    let mut again: Option<Place> = None;
+    while again.is_some() || !status(client, migrations).await?.pending.is_empty() {
+        let lock = Lock::take(client, timing).await?;
+        let outcome = runner.run(&lock, migrations, again).await;
+        // The lock goes whatever the outcome; an outcome that failed is the one to tell.
+        let released = lock.release().await;
+        again = outcome?;
+        released?;
     }
-    lock(client).await?;
-    let outcome = apply_locked(client, migrations).await;
-    // The lock goes whatever the outcome; an outcome that failed is the one to tell.
-    let unlocked = client
-        .execute("DROP TABLE IF EXISTS schema_migrations_lock", &[])
-        .await;
-    let applied = outcome?;
-    unlocked?;
-    Ok(applied)
+    Ok(runner.applied)
 }
 
-/// `CREATE TABLE` without `IF NOT EXISTS` succeeds for one runner only: the one lock that every
-/// ClickHouse has.
-async fn lock(client: &Client) -> Result<(), MigrateError> {
-    const PATIENCE: Duration = Duration::from_secs(60);
-    const TABLE_ALREADY_EXISTS: u32 = 57;
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        match client
-            .execute(
-                "CREATE TABLE schema_migrations_lock (held UInt8) ENGINE = Memory",
-                &[],
-            )
-            .await
-        {
-            Ok(_) => return Ok(()),
-            Err(Error::Exception {
-                code: TABLE_ALREADY_EXISTS,
-                ..
-            }) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if tokio::time::Instant::now() >= deadline {
-            return Err(MigrateError::Locked(PATIENCE, client.database().to_owned()));
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+/// A statement: of which migration, and which of its.
+type Place = (u32, usize);
+
+struct Runner<'a, B> {
+    client: &'a Client,
+    timing: Timing,
+    before: B,
+    /// Statements.
+    sent: usize,
+    applied: Vec<&'static str>,
 }
 
-async fn apply_locked(
-    client: &Client,
-    migrations: &[Migration],
-) -> Result<Vec<&'static str>, MigrateError> {
-    client
-        .execute(
-            "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, checksum String, \
-             applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = MergeTree ORDER BY version",
-            &[],
-        )
-        .await?;
-    let status = status(client, migrations).await?;
-    for migration in migrations
-        .iter()
-        .filter(|migration| status.pending.contains(&migration.name))
-    {
-        for (at, statement) in statements(migration.sql).into_iter().enumerate() {
-            client
-                .execute(&statement, &[])
-                .await
-                .map_err(|source| MigrateError::Failed {
+impl<B: AsyncFn(usize)> Runner<'_, B> {
+    /// `after`: this statement was sent without the lock, and what follows it is done again.
+    /// `Ok(Some)`: the lock was lost, and so it was with this statement.
+    async fn run(
+        &mut self,
+        lock: &Lock<'_>,
+        migrations: &[Migration],
+        after: Option<Place>,
+    ) -> Result<Option<Place>, MigrateError> {
+        const RECORDS: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (version UInt32, name String, checksum String, \
+             applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = MergeTree ORDER BY version";
+        self.client.execute(RECORDS, &[]).await?;
+        let pending = status(self.client, migrations).await?.pending;
+        for migration in migrations {
+            let is_pending = pending.contains(&migration.name);
+            let first = match after {
+                Some((version, at)) if version == migration.version => at + 1,
+                Some((version, _)) if version < migration.version => 0,
+                _ if is_pending => 0,
+                _ => continue,
+            };
+            let statements = statement::all_of(migration.sql);
+            for (at, statement) in statements.iter().enumerate().skip(first) {
+                if !lock.is_held().await? {
+                    // Nothing was sent without it: what came before stands, and is nobody's fault.
+                    tracing::warn!(
+                        name = migration.name,
+                        "another runner took the migration lock; waiting for it"
+                    );
+                    return Ok(after);
+                }
+                (self.before)(self.sent).await;
+                self.sent += 1;
+                let sending = self.client.execute(statement, &[]);
+                let sent = self.beating(lock, sending).await;
+                if !lock.is_held().await? {
+                    tracing::warn!(
+                        name = migration.name,
+                        statement = at + 1,
+                        "the migration lock expired during a statement; doing again what follows it"
+                    );
+                    return Ok(Some((migration.version, at)));
+                }
+                sent.map_err(|source| MigrateError::Failed {
                     name: migration.name,
                     statement: at + 1,
                     source,
                 })?;
+            }
+            if is_pending {
+                let record = format!(
+                    "INSERT INTO schema_migrations (version, name, checksum) VALUES ({}, '{}', '{}')",
+                    migration.version,
+                    migration.name,
+                    checksum(migration.sql)
+                );
+                self.client.execute(&record, &[]).await?;
+                self.applied.push(migration.name);
+                tracing::info!(name = migration.name, "migration applied");
+            }
         }
-        let record = format!(
-            "INSERT INTO schema_migrations (version, name, checksum) VALUES ({}, '{}', '{}')",
-            migration.version,
-            migration.name,
-            checksum(migration.sql)
-        );
-        client.execute(&record, &[]).await?;
-        tracing::info!(name = migration.name, "migration applied");
+        Ok(None)
     }
-    Ok(status.pending)
-}
 
-/// Statements of a file: ClickHouse takes one at a time. A semicolon ends one at the end of a line.
-fn statements(sql: &str) -> Vec<String> {
-    let without_comments: String = sql
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("--"))
-        .fold(String::new(), |text, line| text + line + "\n");
-    without_comments
-        .split(";\n")
-        .map(str::trim)
-        .filter(|statement| !statement.is_empty())
-        .map(str::to_owned)
-        .collect()
+    /// Gives signs of life for as long as the answer takes.
+    async fn beating<T>(&self, lock: &Lock<'_>, answer: impl Future<Output = T>) -> T {
+        let mut answer = std::pin::pin!(answer);
+        let mut beat = tokio::time::interval(self.timing.beat);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                _ = beat.tick() => lock.beat().await,
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -261,7 +314,7 @@ mod tests {
                     .name
                     .starts_with(&format!("{:04}_", migration.version))
             );
-            assert!(!statements(migration.sql).is_empty());
+            assert!(!statement::all_of(migration.sql).is_empty());
         }
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
         let files = std::fs::read_dir(folder).unwrap().count();
@@ -269,14 +322,6 @@ mod tests {
             files,
             ALL.len(),
             "a file in migrations/ is not listed in ALL"
-        );
-    }
-
-    #[test]
-    fn a_semicolon_inside_a_line_does_not_end_a_statement() {
-        assert_eq!(
-            statements("-- a; b\nSELECT ';' AS x,\n 2;\nSELECT 3;\n"),
-            ["SELECT ';' AS x,\n 2", "SELECT 3"]
         );
     }
 }
