@@ -19,7 +19,8 @@ use anomaly_processor::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pipeline::{
     Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
-    beginning::Beginning, ports::Record,
+    beginning::Beginning,
+    ports::{Bare, Record},
 };
 use service_kit::metrics::Registry;
 
@@ -104,8 +105,8 @@ fn hot_path(criterion: &mut Criterion) {
                     offset: Offset::new(offset as i64),
                     kafka_time: 1_795_244_400_000 + offset as i64,
                     key: None,
-                    payload: payload.as_bytes(),
-                    traceparent: None,
+                    value: Some(payload.as_bytes()),
+                    rest: &Bare,
                 };
                 lane.take(&record, now, &metrics, &mut outlets::Closed)
                     .unwrap();

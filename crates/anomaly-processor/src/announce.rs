@@ -12,14 +12,20 @@ use contracts::{
     topics::TRACEPARENT,
 };
 use detection::{Finding, Kind, Phase};
-use kafka_io::producer::{Outgoing, Producer};
-use pipeline::{Incarnation, LaneId, Partition, backoff::Backoff, block::Acknowledgement, ports};
+use kafka_io::{headers::Header, insist::Insisting, producer::Outgoing};
+use pipeline::{
+    Incarnation, LaneId, Partition,
+    backoff::Backoff,
+    block::Acknowledgement,
+    ports::{self, StoreError},
+};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
     lane::OutletError,
     metrics::{Found, Metrics},
+    shorten::shorten,
 };
 
 const NAMESPACE: Uuid = Uuid::from_u128(0x3f0a_8d1c_52b7_5e64_9a0e_71c2_d4b8_6f15);
@@ -29,7 +35,7 @@ type Waiting = (Anomaly, oneshot::Sender<Result<(), String>>);
 
 /// Publishes anomalies, and has them stored.
 pub struct Announcer {
-    pub producer: Arc<Producer>,
+    pub producer: Insisting,
     pub topic: Arc<str>,
     pub runtime: tokio::runtime::Handle,
     pub metrics: Metrics,
@@ -38,10 +44,10 @@ pub struct Announcer {
 
 impl Announcer {
     /// Its own task stores what is announced, one insert at a time, as long as it lives.
-    pub fn new(producer: Arc<Producer>, store: Client, topic: &str, metrics: Metrics) -> Self {
+    pub fn new(producer: Insisting, store: Client, topic: &str, metrics: Metrics) -> Self {
         let runtime = tokio::runtime::Handle::current();
         let (keeping, kept) = mpsc::unbounded_channel();
-        runtime.spawn(keep(store, kept));
+        runtime.spawn(keep(store, metrics.clone(), kept));
         Self {
             producer,
             topic: topic.into(),
@@ -75,20 +81,18 @@ impl Announcer {
         let failed =
             |error: &dyn std::fmt::Display| OutletError(format!("anomaly {}: {error}", anomaly.id));
         let payload = serde_json::to_vec(&anomaly).map_err(|error| failed(&error))?;
-        let headers: Vec<(&str, &[u8])> = anomaly
+        let headers: Vec<Header<'_>> = anomaly
             .traceparent
             .iter()
-            .map(|context| (TRACEPARENT, context.as_bytes()))
+            .map(|context| (TRACEPARENT.as_bytes(), Some(context.as_bytes())))
             .collect();
-        let published = self
-            .producer
-            .send(Outgoing {
-                topic: &self.topic,
-                key: Some(anomaly.service.as_bytes()),
-                payload: &payload,
-                headers: &headers,
-            })
-            .map_err(|error| failed(&error))?;
+        let message = Outgoing {
+            topic: &self.topic,
+            key: Some(anomaly.service.as_bytes()),
+            payload: Some(&payload),
+            headers: &headers,
+        };
+        let published = self.producer.send(message, shorten);
         let (answer, acknowledgement) = oneshot::channel();
         let (stored, storing) = oneshot::channel();
         // Without the task that stores, nobody answers, and that is an error where it is awaited.
@@ -107,18 +111,46 @@ impl Announcer {
 /// Anomalies of one insert: a storm is stored in some inserts, not in thousands at once.
 const MOST_AT_ONCE: usize = 500;
 
-async fn keep(store: Client, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
+async fn keep(store: Client, metrics: Metrics, mut waiting: mpsc::UnboundedReceiver<Waiting>) {
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
         let (anomalies, answers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
         let outcome = keep_storing(&store, &anomalies).await;
-        for answer in answers {
-            let _unheard = answer.send(outcome.clone());
+        if anomalies.len() > 1
+            && matches!(&outcome, Err(error) if error.kind == ports::Kind::Rejected)
+        {
+            // One of them is to blame: each for itself.
+            for (anomaly, answer) in anomalies.iter().zip(answers) {
+                let outcome = keep_storing(&store, std::slice::from_ref(anomaly)).await;
+                let _unheard = answer.send(settled(anomaly, outcome, &metrics));
+            }
+            continue;
+        }
+        for (anomaly, answer) in anomalies.iter().zip(answers) {
+            let _unheard = answer.send(settled(anomaly, outcome.clone(), &metrics));
         }
     }
 }
 
-async fn keep_storing(store: &Client, batch: &[Anomaly]) -> Result<(), String> {
+/// An anomaly that ClickHouse rejects for what is in it was published all the same: it is counted, and
+/// holds nothing up.
+fn settled(
+    anomaly: &Anomaly,
+    outcome: Result<(), StoreError>,
+    metrics: &Metrics,
+) -> Result<(), String> {
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind == ports::Kind::Rejected => {
+            metrics.anomalies_unstored.inc();
+            tracing::error!(id = %anomaly.id, version = anomaly.version, %error, "clickhouse rejects an anomaly; it is published and not stored");
+            Ok(())
+        }
+        Err(error) => Err(format!("anomaly {} cannot be stored: {error}", anomaly.id)),
+    }
+}
+
+async fn keep_storing(store: &Client, batch: &[Anomaly]) -> Result<(), StoreError> {
     let mut backoff = Backoff::new(
         Duration::from_millis(200),
         Duration::from_secs(10),
@@ -130,12 +162,7 @@ async fn keep_storing(store: &Client, batch: &[Anomaly]) -> Result<(), String> {
             Err(error) if error.kind() == ports::Kind::Transient => {
                 tokio::time::sleep(backoff.delay()).await;
             }
-            Err(error) => {
-                return Err(format!(
-                    "{} anomalies cannot be stored: {error}",
-                    batch.len()
-                ));
-            }
+            Err(error) => return Err(error.into()),
         }
     }
 }

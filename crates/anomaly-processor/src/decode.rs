@@ -18,7 +18,7 @@ mod words;
 
 use std::borrow::Cow;
 
-use contracts::{Level, dead_letter::Reason};
+use contracts::{Level, dead_letter::Reason, topics::MAX_LINE_BYTES};
 use fields::Fields;
 use scan::{Broken, Scanner};
 
@@ -80,6 +80,15 @@ pub fn decode(payload: &[u8]) -> Result<Line<'_>, Unreadable> {
         Ok(text) => text,
         Err(error) => return unreadable(Reason::NotUtf8, error.to_string()),
     };
+    if whole.len() > MAX_LINE_BYTES {
+        return unreadable(
+            Reason::TooLarge,
+            format!(
+                "the payload holds {} bytes, and a line at most {MAX_LINE_BYTES}",
+                whole.len()
+            ),
+        );
+    }
     let begun = whole.trim_start_matches('\u{feff}').trim_ascii_start();
     let text = begun.trim_ascii_end();
     if text.is_empty() {

@@ -39,6 +39,9 @@ const SERVICE_BYTES: usize = 256;
 /// News of templates that may wait for a block, beside those of templates that are still known.
 const MOST_WAITING: usize = 1024;
 
+/// What a dead letter takes beside its record, until it is acknowledged.
+const LETTER_BYTES: usize = 1024;
+
 /// Where dead letters and findings go. Handing over never waits for the network.
 pub trait Outlets {
     fn dead_letter(
@@ -234,14 +237,14 @@ impl Lane {
             gather::Seen::New => false,
         };
         let id = self.gather.id();
-        let line = match decode(record.payload) {
+        let line = match decode(record.payload()) {
             Ok(line) => line,
             Err(_) if replaying => return Ok(()),
             Err(Unreadable { reason, error }) => {
                 let acknowledgement = outlets.dead_letter(&id, record, reason, &error)?;
                 let open = self.gather.open(record.offset, now);
                 open.rows.begin(record.kafka_time);
-                open.bytes += record.payload.len();
+                open.bytes += record.size() + LETTER_BYTES;
                 open.acknowledgements.push(acknowledgement);
                 return Ok(());
             }
@@ -284,8 +287,11 @@ impl Lane {
             open.rows.templates.append(std::mem::take(&mut self.news));
         }
         for finding in self.findings.drain(..) {
-            open.acknowledgements
-                .push(outlets.announce(&id, finding, record.traceparent)?);
+            open.acknowledgements.push(outlets.announce(
+                &id,
+                finding,
+                record.rest.traceparent(),
+            )?);
         }
         let late = seen == Seen::Late;
         count_oddities(
@@ -295,7 +301,7 @@ impl Lane {
             line.service.is_empty(),
             key.is_none(),
         );
-        open.bytes += record.payload.len();
+        open.bytes += record.payload().len();
         open.rows.push(
             &LogRow {
                 timestamp,

@@ -13,6 +13,7 @@ pub mod options;
 pub mod outlets;
 mod prerequisites;
 pub mod run;
+mod shorten;
 pub mod startup;
 pub mod store;
 pub mod timestamps;

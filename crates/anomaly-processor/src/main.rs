@@ -35,6 +35,7 @@ fn main() -> ExitCode {
     let latches = Latches {
         kafka: readiness.latch("kafka"),
         clickhouse: readiness.latch("clickhouse"),
+        outlets: readiness.latch("outlets"),
     };
     let service = Service::new("anomaly-processor", &options.service)
         .registry(&registry)

@@ -16,6 +16,7 @@ service_kit::labels! {
         NotUtf8 = "not_utf8",
         BrokenJson = "broken_json",
         NoMessage = "no_message",
+        TooLarge = "too_large",
         RejectedRow = "rejected_row",
     }
 }
@@ -85,6 +86,21 @@ pub const ANOMALIES: Counter<Found> = Counter::new(
     "barograph_anomalies_opened_total",
     Unit::Anomalies,
     "Episodes opened, by kind.",
+);
+pub const UNSTORED: Counter = Counter::new(
+    "barograph_anomalies_unstored_total",
+    Unit::Anomalies,
+    "Versions of anomalies that ClickHouse rejected for what is in them; they were published.",
+);
+pub const CUT: Counter = Counter::new(
+    "barograph_messages_cut_total",
+    Unit::Messages,
+    "Times that a dead letter or an anomaly was made smaller because Kafka would not take it.",
+);
+pub const REFUSED: Gauge = Gauge::new(
+    "barograph_messages_refused",
+    Unit::Messages,
+    "Dead letters and anomalies that Kafka refuses and that are sent again and again: a topic is missing, or a right.",
 );
 pub const INSERTS: Histogram = Histogram::new(
     "barograph_block_store_seconds",
@@ -219,6 +235,9 @@ pub struct Metrics {
     pub dead_letters: Counters<Why>,
     pub oddities: Counters<Oddity>,
     pub anomalies: Counters<Found>,
+    pub anomalies_unstored: Counters,
+    pub cut: Counters,
+    pub refused: Gauges,
     inserts: Histograms,
     retries: Counters,
     settled: Counters<Settled>,
@@ -252,6 +271,9 @@ impl Metrics {
             dead_letters: registry.counter(&DEAD_LETTERS),
             oddities: registry.counter(&ODDITIES),
             anomalies: registry.counter(&ANOMALIES),
+            anomalies_unstored: registry.counter(&UNSTORED),
+            cut: registry.counter(&CUT),
+            refused: registry.gauge(&REFUSED),
             inserts: registry.histogram(&INSERTS),
             retries: registry.counter(&RETRIES),
             settled: registry.counter(&SETTLED),

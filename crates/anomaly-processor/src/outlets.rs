@@ -1,14 +1,18 @@
 //! From what a lane says to Kafka and ClickHouse.
 
-use std::sync::Arc;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use contracts::dead_letter::Reason;
 use detection::Finding;
 use kafka_io::{
     dead_letters::{self, DeadLetter},
-    producer::Producer,
+    insist::{Insisting, Witness},
 };
 use pipeline::{LaneId, block::Acknowledgement, ports::Record};
+use service_kit::lifecycle::Latch;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -19,7 +23,7 @@ use crate::{
 
 /// The real outlets.
 pub struct Doors {
-    pub producer: Arc<Producer>,
+    pub producer: Insisting,
     pub announcer: Announcer,
     pub dead_letter_topic: String,
     pub topic: String,
@@ -39,15 +43,15 @@ impl Outlets for Doors {
         let letter = DeadLetter {
             topic: &self.topic,
             partition: lane.assignment.partition,
-            offset: record.offset,
-            key: record.key,
-            payload: record.payload,
+            record,
             reason,
             error,
-            traceparent: record.traceparent.map(str::as_bytes),
         };
-        dead_letters::send(&self.producer, &self.dead_letter_topic, &letter)
-            .map_err(|error| OutletError(format!("dead letter: {error}")))
+        Ok(dead_letters::send(
+            &self.producer,
+            &self.dead_letter_topic,
+            &letter,
+        ))
     }
 
     fn announce(
@@ -61,12 +65,67 @@ impl Outlets for Doors {
     }
 }
 
+/// Shows what Kafka refuses: it waits, and the partitions that it belongs to with it.
+pub struct Refusals {
+    latch: Latch,
+    metrics: Metrics,
+    said: Mutex<Option<Instant>>,
+}
+
+/// Between two lines in the log, however many messages wait.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+impl Refusals {
+    pub fn new(latch: Latch, metrics: Metrics) -> Self {
+        Self {
+            latch,
+            metrics,
+            said: Mutex::default(),
+        }
+    }
+
+    fn is_to_be_said(&self) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = said.is_none_or(|at| at.elapsed() >= SAY_EVERY);
+        if due {
+            *said = Some(Instant::now());
+        }
+        due
+    }
+}
+
+impl Witness for Refusals {
+    fn cut(&self, topic: &str) {
+        self.metrics.cut.inc();
+        tracing::warn!(topic, "a message was cut: the topic takes none of its size");
+    }
+
+    fn waiting(&self, messages: usize, reason: Option<&str>) {
+        self.metrics.refused.at(()).set(messages as f64);
+        match reason {
+            None => self.latch.set_ready(),
+            Some(reason) => {
+                self.latch
+                    .set_unready(format!("{messages} messages wait: {reason}"));
+                if self.is_to_be_said() {
+                    tracing::error!(
+                        messages,
+                        reason,
+                        "kafka refuses messages; they are sent again until it takes them, and what they belong to waits"
+                    );
+                }
+            }
+        }
+    }
+}
+
 const fn why(reason: Reason) -> Why {
     match reason {
         Reason::Empty => Why::Empty,
         Reason::NotUtf8 => Why::NotUtf8,
         Reason::BrokenJson => Why::BrokenJson,
         Reason::NoMessage => Why::NoMessage,
+        Reason::TooLarge => Why::TooLarge,
         Reason::RejectedRow => Why::RejectedRow,
     }
 }

@@ -10,6 +10,7 @@ use clickhouse_store::{Client, Target};
 use kafka_io::{
     Connection,
     consumer::{GroupConsumer, Membership},
+    insist::Insisting,
     producer::Producer,
     set_aside::SetAside,
     topic_id,
@@ -24,7 +25,7 @@ use crate::{
     intake::{self, Answer, Intake, IntakeError, Request, Settings},
     metrics::Metrics,
     options::Options,
-    outlets::Doors,
+    outlets::{Doors, Refusals},
     prerequisites::{wait_for_both, watch_clickhouse},
     startup::{KafkaAndClickHouse, Starter},
     store::Store,
@@ -55,6 +56,8 @@ impl HasExit for RunError {
 pub struct Latches {
     pub kafka: Latch,
     pub clickhouse: Latch,
+    /// Kafka takes dead letters and anomalies.
+    pub outlets: Latch,
 }
 
 pub async fn run(
@@ -73,15 +76,22 @@ pub async fn run(
 
     let consumer = GroupConsumer::join(&connection, &membership(&options))?;
     let producer = Arc::new(Producer::connect(&connection)?);
+    latches.outlets.set_ready();
+    let refusals = Refusals::new(latches.outlets, metrics.clone());
+    let insisting = Insisting::new(
+        connection.clone(),
+        Arc::clone(&producer),
+        Box::new(refusals),
+    );
     let (requests, request_queue) = mpsc::unbounded_channel();
     let (answers, answer_queue) = mpsc::unbounded_channel();
     let topic = options.kafka.kafka_topic.as_str().to_owned();
     let intake = Intake {
         source: consumer.clone(),
         outlets: Doors {
-            producer: Arc::clone(&producer),
+            producer: insisting.clone(),
             announcer: Announcer::new(
-                Arc::clone(&producer),
+                insisting.clone(),
                 store.clone(),
                 options.kafka_anomalies_topic.as_str(),
                 metrics.clone(),
@@ -125,7 +135,7 @@ pub async fn run(
         )),
         dead_letters: Arc::new(SetAside {
             connection: connection.clone(),
-            producer: Arc::clone(&producer),
+            producer: insisting,
             topic,
             dead_letter_topic: options.dead_letter_topic(),
         }),

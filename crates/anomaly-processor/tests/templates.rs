@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anomaly_processor::{knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets};
 use pipeline::{
     Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition, Work,
-    beginning::Beginning, ports::Record,
+    beginning::Beginning,
+    ports::{Bare, Record},
 };
 use service_kit::metrics::Registry;
 
@@ -45,8 +46,8 @@ fn take(lane: &mut Lane, offset: i64, payload: &str) {
         offset: Offset::new(offset),
         kafka_time: 1_790_000_000_000,
         key: Some(b"login"),
-        payload: payload.as_bytes(),
-        traceparent: None,
+        value: Some(payload.as_bytes()),
+        rest: &Bare,
     };
     let metrics = Metrics::new(&Registry::new());
     lane.take(&record, Instant::now(), &metrics, &mut outlets::Closed)

@@ -176,7 +176,7 @@ fn write_unreadable(connection: &Connection) -> anyhow::Result<u64> {
         let _acknowledgement = producer.send(Outgoing {
             topic: APP_LOGS,
             key: Some(b"checkout"),
-            payload,
+            payload: Some(payload),
             headers: &[],
         })?;
     }

@@ -19,6 +19,9 @@ pub fn truth_of(topic: &str) -> String {
 
 /// Largest log record, bytes.
 pub const MAX_RECORD_BYTES: usize = 16 * 1024 * 1024;
+/// Longest line that is read. A record that is compressed well can be much larger than its topic
+/// allows: the broker's limit is for batches as they are sent.
+pub const MAX_LINE_BYTES: usize = 2 * MAX_RECORD_BYTES;
 /// Largest dead letter: a record with its headers beside it.
 pub const MAX_DEAD_LETTER_BYTES: usize = MAX_RECORD_BYTES + 64 * 1024;
 

@@ -29,7 +29,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use crate::{Connection, Error, received};
+use crate::{Connection, Error, received::Received};
 
 /// How to be a member.
 #[derive(Debug, Clone)]
@@ -318,7 +318,8 @@ impl RecordSource for GroupConsumer {
         while taken < most {
             match self.inner.poll(wait) {
                 Some(Ok(message)) => {
-                    take(Partition(message.partition()), &received::record(&message));
+                    let received = Received::new(&message);
+                    take(Partition(message.partition()), &received.record());
                     taken += 1;
                     wait = Duration::ZERO;
                 }

@@ -7,6 +7,9 @@
 pub mod connection;
 pub mod consumer;
 pub mod dead_letters;
+pub mod headers;
+pub mod insist;
+pub mod kept;
 pub mod partitioner;
 pub mod producer;
 pub mod reader;

@@ -1,24 +1,38 @@
 //! A producer whose every message is answered for.
 //!
 //! Invariant: `acks=all`, idempotent, and no time limit: a message waits for as long as the broker
-//! is away, and its acknowledgement resolves exactly once.
+//! is away, and its delivery resolves exactly once.
 
 use std::time::Duration;
 
-use pipeline::block::Acknowledgement;
 use rdkafka::{
-    ClientConfig, ClientContext, Message,
+    ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, Header, OwnedHeaders},
+    message::DeliveryResult,
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 use tokio::sync::oneshot;
 
-use crate::{Connection, Error};
+use crate::{
+    Connection, Error,
+    headers::{self, Header},
+    kept::Kept,
+};
 
-type Answer = oneshot::Sender<Result<(), String>>;
+/// Kafka, or the client, will not have this message.
+#[derive(Debug, thiserror::Error)]
+#[error("{error} (topic {})", message.topic)]
+pub struct Refused {
+    pub error: KafkaError,
+    pub message: Kept,
+}
 
-/// Resolves acknowledgements from delivery reports.
+type Answer = oneshot::Sender<Result<(), Box<Refused>>>;
+
+/// Resolves when the broker has acknowledged a message, or refused it.
+pub type Delivery = oneshot::Receiver<Result<(), Box<Refused>>>;
+
+/// Resolves deliveries from delivery reports.
 pub struct Deliveries;
 
 impl ClientContext for Deliveries {}
@@ -29,7 +43,10 @@ impl ProducerContext for Deliveries {
     fn delivery(&self, result: &DeliveryResult<'_>, answer: Box<Answer>) {
         let outcome = match result {
             Ok(_) => Ok(()),
-            Err((error, message)) => Err(format!("{error} (topic {})", message.topic())),
+            Err((error, message)) => Err(Box::new(Refused {
+                error: error.clone(),
+                message: Kept::refused(message),
+            })),
         };
         // Nobody has to listen: a receiver that went away has its own reason.
         let _unheard = answer.send(outcome);
@@ -41,8 +58,8 @@ impl ProducerContext for Deliveries {
 pub struct Outgoing<'a> {
     pub topic: &'a str,
     pub key: Option<&'a [u8]>,
-    pub payload: &'a [u8],
-    pub headers: &'a [(&'a str, &'a [u8])],
+    pub payload: Option<&'a [u8]>,
+    pub headers: &'a [Header<'a>],
 }
 
 pub struct Producer {
@@ -57,39 +74,48 @@ pub fn config(connection: &Connection) -> ClientConfig {
         .set("acks", "all")
         .set("compression.type", "lz4")
         .set("linger.ms", "1")
-        .set("message.timeout.ms", "0");
+        .set("message.timeout.ms", "0")
+        // Who hands messages over bounds their bytes; a full queue would hold up its thread.
+        .set("queue.buffering.max.messages", "2000000")
+        // A topic that was missing is found again within this time.
+        .set("topic.metadata.refresh.interval.ms", "10000");
     config
 }
 
 impl Producer {
     pub fn connect(connection: &Connection) -> Result<Self, Error> {
-        let inner = config(connection)
+        Self::with(connection, &config(connection))
+    }
+
+    /// Each message in a batch of its own, so that none is refused for the size of others.
+    pub fn one_by_one(connection: &Connection) -> Result<Self, Error> {
+        Self::with(
+            connection,
+            config(connection).set("batch.num.messages", "1"),
+        )
+    }
+
+    fn with(connection: &Connection, config: &ClientConfig) -> Result<Self, Error> {
+        let inner = config
             .create_with_context(Deliveries)
             .map_err(|source| connection.error(source))?;
         Ok(Self { inner })
     }
 
-    /// Hands the message over; blocks while the local queue is full. Only a message that Kafka can
-    /// never take (too large, unknown topic) is an error here.
-    pub fn send(&self, message: Outgoing<'_>) -> Result<Acknowledgement, KafkaError> {
-        let (answer, acknowledgement) = oneshot::channel();
-        let mut headers = OwnedHeaders::new_with_capacity(message.headers.len());
-        for (key, value) in message.headers {
-            headers = headers.insert(Header {
-                key,
-                value: Some(*value),
-            });
-        }
+    /// Hands the message over; blocks while the local queue is full. Only a message that the client
+    /// itself refuses (too large, unknown topic) is an error here.
+    pub fn send(&self, message: Outgoing<'_>) -> Result<Delivery, KafkaError> {
+        let (answer, delivery) = oneshot::channel();
         let mut record =
-            BaseRecord::<[u8], [u8], Box<Answer>>::with_opaque_to(message.topic, Box::new(answer))
-                .payload(message.payload)
-                .headers(headers);
-        if let Some(key) = message.key {
-            record = record.key(key);
+            BaseRecord::<[u8], [u8], Box<Answer>>::with_opaque_to(message.topic, Box::new(answer));
+        record.key = message.key;
+        record.payload = message.payload;
+        if !message.headers.is_empty() {
+            record = record.headers(headers::list(message.headers.iter().copied()));
         }
         loop {
             match self.inner.send(record) {
-                Ok(()) => return Ok(acknowledgement),
+                Ok(()) => return Ok(delivery),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
                     record = again;
                     std::thread::sleep(Duration::from_millis(1));

@@ -4,12 +4,16 @@
 //! all other records costs nothing for this one.
 
 use std::{
-    sync::Arc,
+    borrow::Cow,
     time::{Duration, Instant},
 };
 
 use contracts::dead_letter::Reason;
-use pipeline::{LaneId, Offset, Partition, block::Acknowledgement, ports::DeadLetters};
+use pipeline::{
+    LaneId, Offset, Partition,
+    block::Acknowledgement,
+    ports::{Bare, DeadLetters, Record},
+};
 use rdkafka::{
     Offset as KafkaOffset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
@@ -19,15 +23,16 @@ use rdkafka::{
 use crate::{
     Connection,
     dead_letters::{self, DeadLetter},
-    producer::Producer,
-    reader, received,
+    insist::Insisting,
+    reader,
+    received::Received,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
 
 pub struct SetAside {
     pub connection: Connection,
-    pub producer: Arc<Producer>,
+    pub producer: Insisting,
     pub topic: String,
     pub dead_letter_topic: String,
 }
@@ -35,7 +40,7 @@ pub struct SetAside {
 impl DeadLetters for SetAside {
     async fn set_aside(&self, id: LaneId, offset: Offset, error: &str) -> Result<(), String> {
         let partition = id.assignment.partition;
-        let (connection, producer) = (self.connection.clone(), Arc::clone(&self.producer));
+        let (connection, producer) = (self.connection.clone(), self.producer.clone());
         let (topic, to, error) = (
             self.topic.clone(),
             self.dead_letter_topic.clone(),
@@ -59,7 +64,7 @@ impl DeadLetters for SetAside {
 
 fn send_again(
     connection: &Connection,
-    producer: &Producer,
+    producer: &Insisting,
     (topic, partition, offset): (&str, Partition, Offset),
     to: &str,
     error: &str,
@@ -69,26 +74,29 @@ fn send_again(
     list.add_partition_offset(topic, partition.0, KafkaOffset::Offset(offset.raw()))
         .and_then(|()| consumer.assign(&list))
         .map_err(|error| error.to_string())?;
-    let mut letter = DeadLetter {
+    let message = fetch(&consumer, offset)?;
+    let received = message.as_ref().map(Received::new);
+    let (record, error) = match &received {
+        Some(received) => (received.record(), Cow::Borrowed(error)),
+        None => (
+            Record {
+                offset,
+                kafka_time: 0,
+                key: None,
+                value: None,
+                rest: &Bare,
+            },
+            format!("{error}; the record was deleted from {topic} before it was copied").into(),
+        ),
+    };
+    let letter = DeadLetter {
         topic,
         partition,
-        offset,
-        key: None,
-        payload: &[],
+        record: &record,
         reason: Reason::RejectedRow,
-        error,
-        traceparent: None,
+        error: &error,
     };
-    let Some(message) = fetch(&consumer, offset)? else {
-        let gone = format!("{error}; the record was deleted from {topic} before it was copied");
-        letter.error = &gone;
-        return dead_letters::send(producer, to, &letter).map_err(|error| error.to_string());
-    };
-    let record = received::record(&message);
-    letter.key = record.key;
-    letter.payload = record.payload;
-    letter.traceparent = record.traceparent.map(str::as_bytes);
-    dead_letters::send(producer, to, &letter).map_err(|error| error.to_string())
+    Ok(dead_letters::send(producer, to, &letter))
 }
 
 /// `None`: the topic holds it no more.

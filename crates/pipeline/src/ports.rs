@@ -96,14 +96,55 @@ pub trait Clock: Send + Sync + 'static {
 }
 
 /// One record as it was received.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Record<'a> {
     pub offset: Offset,
-    /// Kafka's timestamp, ms since the epoch.
+    /// Kafka's timestamp, ms since the epoch; of a record that was sent again from the dead letters,
+    /// that of when it first came.
     pub kafka_time: i64,
     pub key: Option<&'a [u8]>,
-    pub payload: &'a [u8],
-    pub traceparent: Option<&'a str>,
+    /// `None`: a tombstone.
+    pub value: Option<&'a [u8]>,
+    pub rest: &'a dyn Rest,
+}
+
+impl<'a> Record<'a> {
+    pub fn payload(&self) -> &'a [u8] {
+        self.value.unwrap_or_default()
+    }
+
+    /// Bytes of all of it. Looks at the headers: not for every record.
+    pub fn size(&self) -> usize {
+        let headers = self.rest.headers();
+        let of_headers = headers
+            .iter()
+            .map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len));
+        of_headers.sum::<usize>() + self.payload().len() + self.key.map_or(0, <[u8]>::len)
+    }
+}
+
+/// Name and value of a header. Names need not be text.
+pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// What few records are asked for: nothing of it costs the others.
+pub trait Rest {
+    /// All of them, in order.
+    fn headers(&self) -> Vec<Header<'_>>;
+    /// W3C trace context, if it is one.
+    fn traceparent(&self) -> Option<&str>;
+}
+
+/// No headers.
+pub struct Bare;
+
+impl Rest for Bare {
+    fn headers(&self) -> Vec<Header<'_>> {
+        Vec::new()
+    }
+
+    fn traceparent(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// What the group decided.

@@ -15,6 +15,6 @@ pub mod wait;
 mod watcher;
 
 pub use service::Running;
-pub use space::{Counts, Message, Space, header};
+pub use space::{Counts, Message, Space, all_headers, header};
 pub use stack::{Stack, program};
 pub use watcher::{Received, Watcher};

@@ -6,15 +6,12 @@ use anyhow::{Context as _, bail};
 use clickhouse_store::{Client, migrate};
 use contracts::{Anomaly, topics::dead_letters_of};
 use kafka_io::{
-    Connection,
+    Connection, headers,
     producer::{Outgoing, Producer},
     reader, topics,
 };
 use local_stack::{Ports, Service, ports::loopback};
-use rdkafka::{
-    Message as _,
-    message::{Headers as _, OwnedMessage},
-};
+use rdkafka::{Message as _, message::OwnedMessage};
 
 use crate::{Running, Stack, Watcher, wait};
 
@@ -35,8 +32,9 @@ pub struct Space {
 #[derive(Debug, Clone, Default)]
 pub struct Message {
     pub key: Option<Vec<u8>>,
-    pub payload: Vec<u8>,
-    pub headers: Vec<(&'static str, Vec<u8>)>,
+    /// `None`: a tombstone.
+    pub payload: Option<Vec<u8>>,
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 /// What stands where, at one moment.
@@ -60,9 +58,14 @@ impl Message {
     pub fn of(key: &str, payload: impl Into<Vec<u8>>) -> Self {
         Self {
             key: Some(key.into()),
-            payload: payload.into(),
+            payload: Some(payload.into()),
             headers: Vec::new(),
         }
+    }
+
+    pub fn with_header(mut self, name: impl Into<Vec<u8>>, value: Option<&[u8]>) -> Self {
+        self.headers.push((name.into(), value.map(<[u8]>::to_vec)));
+        self
     }
 }
 
@@ -146,19 +149,19 @@ impl Space {
                 let headers: Vec<_> = message
                     .headers
                     .iter()
-                    .map(|(name, value)| (*name, value.as_slice()))
+                    .map(|(name, value)| (name.as_slice(), value.as_deref()))
                     .collect();
                 producer.send(Outgoing {
                     topic: &topic,
                     key: message.key.as_deref(),
-                    payload: &message.payload,
+                    payload: message.payload.as_deref(),
                     headers: &headers,
                 })
             };
             messages.iter().map(send).collect::<Result<Vec<_>, _>>()
         });
         for acknowledgement in handed_over.await?? {
-            acknowledgement.await?.map_err(anyhow::Error::msg)?;
+            acknowledgement.await??;
         }
         Ok(())
     }
@@ -260,13 +263,19 @@ async fn database(stack: &Stack, name: &str) -> anyhow::Result<Client> {
     Ok(client)
 }
 
+/// Name and value of every header, in order.
+pub fn all_headers(message: &OwnedMessage) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let list = message
+        .headers()
+        .map(|list| headers::all(list.as_borrowed()));
+    let owned = |(name, value): headers::Header<'_>| (name.to_vec(), value.map(<[u8]>::to_vec));
+    list.into_iter().flatten().map(owned).collect()
+}
+
 /// Value of a header as text; empty if it is not there.
 pub fn header(message: &OwnedMessage, name: &str) -> String {
-    let found = message.headers().and_then(|headers| {
-        headers
-            .iter()
-            .find(|header| header.key == name)
-            .and_then(|header| header.value)
-    });
+    let found = message
+        .headers()
+        .and_then(|list| headers::first(list.as_borrowed(), name));
     String::from_utf8_lossy(found.unwrap_or_default()).into_owned()
 }

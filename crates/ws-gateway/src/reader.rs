@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{Anomaly, topics::TRACEPARENT};
-use kafka_io::{Connection, reader};
+use kafka_io::{Connection, headers, reader};
 use pipeline::backoff::Backoff;
 use rdkafka::consumer::{BaseConsumer, StreamConsumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use service_kit::{Tasks, telemetry};
 
@@ -252,9 +252,7 @@ fn is_out_of_range(error: &KafkaError) -> bool {
 }
 
 fn traceparent_of<'a>(message: &'a BorrowedMessage<'_>) -> Option<&'a str> {
-    let headers = message.headers()?;
-    let found = headers.iter().find(|header| header.key == TRACEPARENT)?;
-    std::str::from_utf8(found.value?).ok()
+    std::str::from_utf8(headers::first(message.headers()?, TRACEPARENT)?).ok()
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use futures::FutureExt as _;
 use pipeline::{
     Assignment, Fence, Limits, NextOffset, Partition,
     beginning::Start,
-    ports::{Change, Polled, Record, RecordSource, SourceError},
+    ports::{Bare, Change, Polled, Record, RecordSource, SourceError},
     writer::{Ended, Writer},
 };
 use service_kit::{lifecycle::Readiness, metrics::Registry};
@@ -191,8 +191,8 @@ impl RecordSource for Source {
                 offset: pipeline::Offset::new((next + at) as i64),
                 kafka_time: produced.kafka_time,
                 key: Some(&produced.key),
-                payload: &produced.payload,
-                traceparent: None,
+                value: Some(&produced.payload),
+                rest: &Bare,
             };
             take(Partition(partition), &record);
         }

@@ -19,8 +19,10 @@ use anomaly_processor::{
 use contracts::dead_letter::Reason;
 use detection::Finding;
 use pipeline::{
-    Assignment, Epoch, LaneId, Limits, NextOffset, Offset, Partition, beginning::Beginning,
-    block::Acknowledgement, ports::Record,
+    Assignment, Epoch, LaneId, Limits, NextOffset, Offset, Partition,
+    beginning::Beginning,
+    block::Acknowledgement,
+    ports::{Bare, Record},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use service_kit::metrics::Registry;
@@ -552,8 +554,8 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], idle: Duration) 
             offset: Offset::new(offset as i64),
             kafka_time: produced.kafka_time,
             key: Some(&produced.key),
-            payload: &produced.payload,
-            traceparent: None,
+            value: Some(&produced.payload),
+            rest: &Bare,
         };
         lane.take(&record, now, &metrics, &mut told)
             .expect("nothing is sent");

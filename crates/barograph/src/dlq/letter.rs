@@ -4,11 +4,12 @@
 
 use std::{fmt, str::FromStr};
 
-use contracts::{Timestamp, dead_letter as header};
-use rdkafka::{
-    Message as _,
-    message::{Headers as _, OwnedMessage},
+use contracts::{
+    Timestamp,
+    dead_letter::{self as header, REPLAYED_FROM, REPLAYED_TIMESTAMP},
 };
+use kafka_io::headers;
+use rdkafka::{Message as _, message::OwnedMessage};
 
 /// A place in the dead-letter topic, written `partition:offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -72,6 +73,33 @@ impl fmt::Display for Identity {
     }
 }
 
+/// Name and value of a header.
+pub(super) type Header = (Vec<u8>, Option<Vec<u8>>);
+
+/// What was cut, as it was before.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Whole {
+    pub(super) bytes: u64,
+    /// In hex.
+    pub(super) sha256: String,
+}
+
+/// What of the record was too large to be put aside; `None`: that is there, and whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub(super) struct Cut {
+    pub(super) value: Option<Whole>,
+    pub(super) key: Option<Whole>,
+    pub(super) headers: Option<Whole>,
+    /// Of the record; the letter has the first of them.
+    pub(super) header_count: Option<u64>,
+}
+
+impl Cut {
+    pub(super) fn is_something(&self) -> bool {
+        self.value.is_some() || self.key.is_some() || self.headers.is_some()
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Letter {
     pub(super) position: Position,
@@ -82,10 +110,14 @@ pub(super) struct Letter {
     pub(super) error: String,
     /// `None`: the letter does not say where its record came from. The topic's name is a legal one.
     pub(super) source: Option<Spot>,
+    /// Kafka's time of the record, from when it first came; `None`: the letter does not say.
+    pub(super) record_time: Option<Timestamp>,
     pub(super) key: Option<Vec<u8>>,
+    /// `None`: the record is a tombstone.
     pub(super) payload: Option<Vec<u8>>,
-    /// Those that are not about the letter itself; they belong to the record.
-    pub(super) headers: Vec<(String, Option<Vec<u8>>)>,
+    /// The record's own, in order.
+    pub(super) headers: Vec<Header>,
+    pub(super) cut: Cut,
 }
 
 impl Letter {
@@ -99,24 +131,55 @@ impl Letter {
             reason: String::new(),
             error: String::new(),
             source: None,
+            record_time: None,
             key: message.key().map(<[u8]>::to_vec),
             payload: message.payload().map(<[u8]>::to_vec),
             headers: Vec::new(),
+            cut: Cut::default(),
         };
+        let list = message.headers().map(|list| list.as_borrowed());
+        let all: Vec<_> = list.map(headers::all).into_iter().flatten().collect();
+        // Before there was a format, a record's headers were not told apart from the letter's own.
+        let told_apart = all
+            .iter()
+            .any(|(name, _)| *name == header::FORMAT.as_bytes());
         let (mut topic, mut partition, mut offset) = (None, None, None);
-        for found in message.headers().into_iter().flat_map(|all| all.iter()) {
-            let text = || String::from_utf8_lossy(found.value.unwrap_or_default()).into_owned();
-            match found.key {
+        let (mut value, mut key, mut kept) = (Claim::default(), Claim::default(), Claim::default());
+        for (name, found) in all {
+            let text = || String::from_utf8_lossy(found.unwrap_or_default()).into_owned();
+            let number = || text().parse::<u64>().ok();
+            match std::str::from_utf8(name).unwrap_or_default() {
+                header::FORMAT => {}
                 header::REASON => letter.reason = text(),
                 header::ERROR => letter.error = text(),
                 header::SOURCE_TOPIC => topic = Some(text()).filter(|it| is_topic(it)),
                 header::SOURCE_PARTITION => partition = text().parse().ok(),
                 header::SOURCE_OFFSET => offset = text().parse().ok(),
-                name => letter
-                    .headers
-                    .push((name.to_owned(), found.value.map(<[u8]>::to_vec))),
+                header::SOURCE_TIMESTAMP if told_apart => {
+                    letter.record_time = text().parse().ok().map(Timestamp::from_millis);
+                }
+                header::VALUE_LENGTH if told_apart => value.0 = number(),
+                header::VALUE_SHA256 if told_apart => value.1 = Some(text()),
+                header::KEY_LENGTH if told_apart => key.0 = number(),
+                header::KEY_SHA256 if told_apart => key.1 = Some(text()),
+                header::HEADERS_LENGTH if told_apart => kept.0 = number(),
+                header::HEADERS_SHA256 if told_apart => kept.1 = Some(text()),
+                header::HEADERS_COUNT if told_apart => letter.cut.header_count = number(),
+                _ => {
+                    let own = if told_apart {
+                        header::on_record(name)
+                    } else {
+                        name
+                    };
+                    letter
+                        .headers
+                        .push((own.to_vec(), found.map(<[u8]>::to_vec)));
+                }
             }
         }
+        letter.cut.value = whole(value);
+        letter.cut.key = whole(key);
+        letter.cut.headers = whole(kept);
         if let (Some(topic), Some(partition), Some(offset)) = (topic, partition, offset) {
             letter.source = Some(Spot {
                 topic,
@@ -125,6 +188,18 @@ impl Letter {
             });
         }
         letter
+    }
+
+    /// The record's headers without those that an earlier replay put behind them.
+    pub(super) fn headers_before_replay(&self) -> &[Header] {
+        let is = |header: &Header, name: &str| header.0 == name.as_bytes();
+        match self.headers.as_slice() {
+            [own @ .., time, from] if is(time, REPLAYED_TIMESTAMP) && is(from, REPLAYED_FROM) => {
+                own
+            }
+            [own @ .., from] if is(from, REPLAYED_FROM) => own,
+            all => all,
+        }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -146,6 +221,16 @@ impl Letter {
         );
         Identity(format!("{place}/{digest:016x}"))
     }
+}
+
+/// Length and hash, as two headers say them.
+type Claim = (Option<u64>, Option<String>);
+
+fn whole((bytes, sha256): Claim) -> Option<Whole> {
+    Some(Whole {
+        bytes: bytes?,
+        sha256: sha256.unwrap_or_default(),
+    })
 }
 
 /// By Kafka's rule for names: whoever wrote the header, it can be shown and asked for as it is.

@@ -73,7 +73,13 @@ struct Row {
     at: Timestamp,
     reason: String,
     source: Option<Spot>,
-    bytes: usize,
+    /// Kafka's time of the record.
+    record_time: Option<Timestamp>,
+    /// `None`: the value is null.
+    bytes: Option<usize>,
+    /// Of the value before it was cut.
+    cut_from: Option<u64>,
+    headers: usize,
     /// Escaped.
     beginning: String,
     /// The first letter of the same record.
@@ -144,7 +150,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             position: letter.position,
             at: letter.at,
             reason: letter.reason.clone(),
-            bytes: letter.bytes().len(),
+            record_time: letter.record_time,
+            bytes: letter.payload.as_ref().map(Vec::len),
+            cut_from: letter.cut.value.as_ref().map(|whole| whole.bytes),
+            headers: letter.headers.len(),
             beginning: printable(letter.bytes(), BEGINNING),
             duplicate_of,
             replayed,
@@ -226,6 +235,7 @@ fn print(listing: &Listing, others: usize) {
         "REASON",
         "SOURCE",
         "SIZE",
+        "HEADERS",
         "NOTE",
         "BEGINNING",
     ];
@@ -237,7 +247,11 @@ fn print(listing: &Listing, others: usize) {
             row.at.to_string(),
             reason_text(&row.reason),
             source.unwrap_or_else(|| "-".to_owned()),
-            HumanBytes(row.bytes as u64).to_string(),
+            row.bytes.map_or_else(
+                || "null".to_owned(),
+                |bytes| HumanBytes(bytes as u64).to_string(),
+            ),
+            row.headers.to_string(),
             note(row),
             row.beginning.clone(),
         ]
@@ -252,6 +266,9 @@ fn note(row: &Row) -> String {
     }
     if row.replayed {
         notes.push("replayed".to_owned());
+    }
+    if let Some(bytes) = row.cut_from {
+        notes.push(format!("cut from {}", HumanBytes(bytes)));
     }
     if let Some(letter) = &row.replay_of {
         notes.push(format!("came back, was {letter}"));

@@ -13,12 +13,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use contracts::dead_letter::REPLAYED_FROM;
+use contracts::dead_letter::{REPLAYED_FROM, REPLAYED_TIMESTAMP};
+use kafka_io::headers;
 use plan::Plan;
-use rdkafka::{
-    Message as _,
-    message::{Header, Headers as _, OwnedHeaders},
-};
+use rdkafka::{Message as _, message::OwnedHeaders};
 
 use super::{
     Queue, Where,
@@ -37,11 +35,13 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// Send dead letters back to where they came from
 ///
-/// The original bytes, key and headers go to the partition they were in, each record once however
-/// many letters it has, with a header `replayed-from`. What was replayed is remembered in Kafka
-/// (topic `<dead letters>.replays`), and not sent a second time; after an interruption, run it again.
-/// The letters stay in their topic. The bytes are the same as before: the processor takes them only
-/// if what refused them has been changed, else they become dead letters again.
+/// The original value, key and headers go to the partition they were in, each record once however
+/// many letters it has, with two headers behind the record's own: `replayed-timestamp`, by which the
+/// processor dates it as when it first came, and `replayed-from`. What was replayed is remembered in
+/// Kafka (topic `<dead letters>.replays`), and not sent a second time; after an interruption, run it
+/// again. The letters stay in their topic; those that were cut are not sent. The bytes are the same as
+/// before: the processor takes them only if what refused them has been changed, else they become dead
+/// letters again.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("selection").args(["reason", "since", "position", "all"]).required(true).multiple(true),
@@ -266,7 +266,7 @@ impl Replay {
 
         let headers: Vec<_> = batch
             .iter()
-            .map(|(letter, _)| headers(letter, &self.header(&letter.position.to_string())))
+            .map(|(letter, _)| with_stamps(letter, &self.header(&letter.position.to_string())))
             .collect();
         let records: Vec<_> = batch
             .iter()
@@ -325,27 +325,26 @@ fn sent(letter: String, landed: Spot) -> Note {
     }
 }
 
-fn headers(letter: &Letter, from: &str) -> OwnedHeaders {
-    let own = letter
-        .headers
+/// The record's own headers as they were, and two behind them: Kafka's time of the record when it
+/// first came, and the letter that it was.
+fn with_stamps(letter: &Letter, from: &str) -> OwnedHeaders {
+    let time = letter.record_time.map(|time| time.as_millis().to_string());
+    let own = letter.headers_before_replay().iter();
+    let own = own.map(|(name, value)| (name.as_slice(), value.as_deref()));
+    let time = time
         .iter()
-        .filter(|(name, _)| name != REPLAYED_FROM);
-    let headers = own.fold(OwnedHeaders::new(), |headers, (name, value)| {
-        headers.insert(Header {
-            key: name,
-            value: value.as_ref(),
-        })
-    });
-    headers.insert(Header {
-        key: REPLAYED_FROM,
-        value: Some(from),
-    })
+        .map(|time| (REPLAYED_TIMESTAMP.as_bytes(), Some(time.as_bytes())));
+    let from = (REPLAYED_FROM.as_bytes(), Some(from.as_bytes()));
+    headers::list(own.chain(time).chain([from]))
 }
 
+/// By its last header: one before it may be the record's own.
 fn replayed_from(message: &rdkafka::message::OwnedMessage) -> Option<String> {
-    let mut headers = message.headers()?.iter();
-    let found = headers.find(|header| header.key == REPLAYED_FROM)?;
-    String::from_utf8(found.value?.to_vec()).ok()
+    let (name, value) = headers::all(message.headers()?.as_borrowed()).next_back()?;
+    if name != REPLAYED_FROM.as_bytes() {
+        return None;
+    }
+    String::from_utf8(value?.to_vec()).ok()
 }
 
 /// First and next offset of each partition of the target.

@@ -97,6 +97,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn print(letter: &Letter, topic: &str, memory: &Memory) {
     let field = |name: &str, value: &str| say::line(format_args!("{name:<12} {value}"));
     let text = |bytes: &[u8]| printable(bytes, LINE);
+    let maybe = |bytes: Option<&[u8]>| match bytes {
+        None => "(null)".to_owned(),
+        Some([]) => "(empty)".to_owned(),
+        Some(bytes) => text(bytes),
+    };
     let source = match &letter.source {
         Some(source) => source.to_string(),
         None => "not said".to_owned(),
@@ -104,6 +109,9 @@ fn print(letter: &Letter, topic: &str, memory: &Memory) {
     field("letter", &format!("{topic} {}", letter.position));
     field("put aside", &letter.at.to_string());
     field("source", &source);
+    if let Some(time) = letter.record_time {
+        field("kafka time", &time.to_string());
+    }
     field("reason", &reason_text(&letter.reason));
     field("error", &text(letter.error.as_bytes()));
     field("why", why(letter));
@@ -133,18 +141,47 @@ fn print(letter: &Letter, topic: &str, memory: &Memory) {
             &format!("its record was sent by the replay of {first}"),
         );
     }
-    let key = letter.key.as_deref();
-    field("key", &key.map_or_else(|| "none".to_owned(), text));
+    field("key", &maybe(letter.key.as_deref()));
     for (name, value) in &letter.headers {
-        let value = value.as_deref().map_or_else(|| "none".to_owned(), text);
-        field("header", &format!("{} = {value}", text(name.as_bytes())));
+        field(
+            "header",
+            &format!("{} = {}", text(name), maybe(value.as_deref())),
+        );
+    }
+    for line in cuts(letter) {
+        field("cut", &line);
     }
     payload(letter);
 }
 
+/// What was too large to be put aside.
+fn cuts(letter: &Letter) -> Vec<String> {
+    let cut = &letter.cut;
+    let mut lines: Vec<String> = [("value", &cut.value), ("key", &cut.key)]
+        .into_iter()
+        .filter_map(|(name, part)| Some((name, part.as_ref()?)))
+        .map(|(name, whole)| {
+            let sha256 = printable(&whole.sha256, 64);
+            format!("the {name} had {} bytes, SHA-256 {sha256}", whole.bytes)
+        })
+        .collect();
+    if let Some(whole) = &cut.headers {
+        lines.push(format!(
+            "there were {} headers of {} bytes, SHA-256 {}",
+            cut.header_count.unwrap_or_default(),
+            whole.bytes,
+            printable(&whole.sha256, 64)
+        ));
+    }
+    if !lines.is_empty() {
+        lines.push("the source has the record whole for as long as its topic keeps it".to_owned());
+    }
+    lines
+}
+
 fn payload(letter: &Letter) {
     let Some(bytes) = &letter.payload else {
-        return say::line("\nno payload");
+        return say::line("\nno payload: the value is null (a tombstone)");
     };
     let shown = bytes.get(..SHOWN).unwrap_or(bytes);
     let kind = if std::str::from_utf8(bytes).is_ok() {
@@ -180,6 +217,7 @@ fn why(letter: &Letter) -> &'static str {
         Some(Reason::NotUtf8) => "the payload is not text in UTF-8",
         Some(Reason::BrokenJson) => "the payload begins with { and is not exactly one JSON object",
         Some(Reason::NoMessage) => "the JSON object has none of the fields message, msg and body",
+        Some(Reason::TooLarge) => "the line is longer than 32 MiB",
         Some(Reason::RejectedRow) => "the record was read, and ClickHouse refused its row",
         None => "a reason that this version does not know",
     }
@@ -201,6 +239,10 @@ fn remedy(reason: &str) -> &'static str {
         Some(Reason::NoMessage) => {
             "let the sender name the log line's text `message`; correct the bytes (--raw) and send them \
              anew"
+        }
+        Some(Reason::TooLarge) => {
+            "let the sender write lines, not files; the source has this one for as long as its topic \
+             keeps it"
         }
         Some(Reason::RejectedRow) => {
             "mend what the error names (`barograph migrate --status`, `barograph doctor`), then \
@@ -228,7 +270,9 @@ fn hints(letter: &Letter) -> Vec<String> {
             hints
         }
         Some(Reason::BrokenJson) => broken_json(bytes).into_iter().collect(),
-        Some(Reason::Empty | Reason::NoMessage | Reason::RejectedRow) | None => Vec::new(),
+        Some(Reason::Empty | Reason::NoMessage | Reason::TooLarge | Reason::RejectedRow) | None => {
+            Vec::new()
+        }
     }
 }
 
@@ -277,7 +321,7 @@ fn document(letter: &Letter, memory: &Memory) -> serde_json::Value {
     let headers: Vec<_> = letter
         .headers
         .iter()
-        .map(|(name, header)| json!({ "name": name, "value": value(header.as_deref()) }))
+        .map(|(name, header)| json!({ "name": value(Some(name)), "value": value(header.as_deref()) }))
         .collect();
     let replays: Vec<_> = memory
         .all_of(&letter.identity())
@@ -291,6 +335,8 @@ fn document(letter: &Letter, memory: &Memory) -> serde_json::Value {
         "why": why(letter),
         "remedy": remedy(&letter.reason),
         "source": letter.source,
+        "record_time": letter.record_time,
+        "cut": letter.cut.is_something().then_some(&letter.cut),
         "replays": replays,
         "replay_of": letter.source.as_ref().and_then(|it| memory.came_from(it)),
         "key": value(letter.key.as_deref()),

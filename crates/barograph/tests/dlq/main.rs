@@ -10,6 +10,7 @@
 mod interrupted;
 mod letters;
 mod look;
+mod originals;
 #[path = "../processes/mod.rs"]
 mod processes;
 mod replay;

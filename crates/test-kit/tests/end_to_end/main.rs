@@ -15,6 +15,7 @@ mod isolation;
 mod last_words;
 mod memory;
 mod migrations;
+mod originals;
 mod records;
 mod rejections;
 mod repairs;

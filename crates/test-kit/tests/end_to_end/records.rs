@@ -18,11 +18,12 @@ const COLUMNS: &str = "service, toString(level), is_error, message, \
      toString(attributes)";
 
 fn keyed(key: Option<&str>, payload: &[u8]) -> Message {
-    Message {
+    let message = Message {
         key: key.map(Into::into),
-        payload: payload.to_vec(),
-        headers: vec![(TRACEPARENT, TRACE.into())],
-    }
+        payload: Some(payload.to_vec()),
+        headers: Vec::new(),
+    };
+    message.with_header(TRACEPARENT, Some(TRACE.as_bytes()))
 }
 
 fn escaped(text: &str) -> String {

@@ -52,7 +52,7 @@ pub(crate) fn per_record(brokers: &str, topic: &str, records: u64) -> Result<f64
         }
         let polled = consumer.poll(LONGEST_POLL, STRIDE, &mut |_, record| {
             taken += 1;
-            black_box(record.payload);
+            black_box(record.payload());
         });
         match polled {
             Polled::Records

@@ -19,7 +19,9 @@ use contracts::Timestamp;
 use detection::{Finding, Observation, PartitionDetectors, time::EventTime};
 use pipeline::{
     Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
-    beginning::Beginning, gather::Gather, ports::Record,
+    beginning::Beginning,
+    gather::Gather,
+    ports::{Bare, Record},
 };
 use serde::Serialize;
 use service_kit::metrics::Registry;
@@ -176,7 +178,7 @@ impl<'a> Inputs<'a> {
     /// All of them in one block.
     pub(crate) fn gathered(&self) -> LogRows {
         let now = Instant::now();
-        let mut gather = Gather::new(lane_id(), Limits::default(), beginning());
+        let mut gather: Gather<LogRows> = Gather::new(lane_id(), Limits::default(), beginning());
         for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
             gather.see(offset);
             let open = gather.open(offset, now);
@@ -213,8 +215,8 @@ impl<'a> Inputs<'a> {
                 offset,
                 kafka_time: input.time,
                 key: Some(input.line.service.as_bytes()),
-                payload: input.payload,
-                traceparent: None,
+                value: Some(input.payload),
+                rest: &Bare,
             };
             // The outlets below never refuse.
             let _ = lane.take(&record, now, metrics, &mut outlets::Closed);

@@ -29,6 +29,8 @@ pub(super) struct Plan {
     replayed: usize,
     /// They do not say where they came from.
     homeless: usize,
+    /// Not all of their records was kept.
+    cut: usize,
     /// An interrupted replay may have sent them.
     uncertain: usize,
     /// Letters about records that an earlier replay sent.
@@ -59,6 +61,10 @@ impl Plan {
                 continue;
             }
             plan.selected += 1;
+            if letter.cut.is_something() {
+                plan.cut += 1;
+                continue;
+            }
             let Some(target) = args.target(&letter) else {
                 plan.homeless += 1;
                 continue;
@@ -152,6 +158,11 @@ impl Plan {
         leave_out(
             self.homeless,
             "they do not say where they came from (--to TOPIC sends them)",
+        );
+        leave_out(
+            self.cut,
+            "they were cut, their records being too large to be put aside whole (`barograph dlq show` \
+             says where these are)",
         );
         for (target, reasons) in &self.by_target {
             let count: usize = reasons.values().sum();
