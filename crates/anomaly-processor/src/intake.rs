@@ -28,6 +28,7 @@ use crate::{
 mod flow;
 mod pressure;
 mod running;
+mod unreadable;
 
 use flow::Flow;
 use running::Running;
@@ -49,6 +50,8 @@ pub enum Request {
     },
     /// Ask the brokers for the ends of these partitions.
     Ends(Vec<Partition>),
+    /// Find out whether what is next in these lanes can be read at all.
+    Examine(Vec<(LaneId, NextOffset)>),
 }
 
 /// What the outside tells the loop.
@@ -60,6 +63,15 @@ pub enum Answer {
     Broken(String),
     /// Next offset that each partition will give.
     Ends(BTreeMap<Partition, i64>),
+    /// What is next in this lane, at `first`, cannot be decoded, up to `end`.
+    Unreadable {
+        id: LaneId,
+        first: NextOffset,
+        end: NextOffset,
+        reason: String,
+    },
+    /// All lanes that were to be examined have been.
+    Examined,
     /// The topic as it is now.
     Topic {
         life: pipeline::Incarnation,
@@ -115,6 +127,8 @@ pub struct State {
     partitions: i32,
     /// No broker answers since the last answer.
     unanswered: bool,
+    /// Somebody finds out which partition cannot be read.
+    examining: bool,
     next_tick: Option<Instant>,
     stopping: bool,
 }
@@ -173,6 +187,13 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 Answer::Broken(reason) => return Err(IntakeError::Broken(reason)),
                 Answer::Ends(ends) => self.ends_are(&ends, now)?,
                 Answer::Topic { life, partitions } => self.topic_is(life, partitions)?,
+                Answer::Unreadable {
+                    id,
+                    first,
+                    end,
+                    reason,
+                } => self.pass_unreadable(id, (first, end), &reason, now),
+                Answer::Examined => self.state.examining = false,
             }
         }
         Ok(())
@@ -381,6 +402,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                     self.begin_anew(&partitions);
                 }
             }
+            Polled::Unreadable(reason) => self.examine(&reason, now),
             Polled::Warned(reason) => tracing::warn!(reason, "kafka"),
             Polled::Failed(reason) => return Err(IntakeError::Source(SourceError(reason))),
         }

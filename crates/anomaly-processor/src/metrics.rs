@@ -223,6 +223,13 @@ pub const SKIPPED: Counter<Skipped> = Counter::new(
     "Offsets of which nothing will ever come, by reason: the broker gives nothing there (transaction markers, \
      aborted and compacted records), or what it gives cannot be decoded.",
 );
+pub const UNREADABLE_AT: GaugeFamily = GaugeFamily::new(
+    "barograph_unreadable_offset",
+    Unit::Count,
+    "First offset of the last batch that could not be decoded and was passed, by partition.",
+    "partition",
+    1024,
+);
 pub const PAUSED: Gauge = Gauge::new(
     "barograph_partitions_paused",
     Unit::Partitions,
@@ -261,6 +268,7 @@ pub struct Metrics {
     pub templates_evicted: Counters,
     pub gaps: Counters,
     pub skipped: Counters<Skipped>,
+    pub unreadable_at: Family<prometheus::Gauge>,
     pub paused: Gauges,
 }
 
@@ -297,6 +305,7 @@ impl Metrics {
             templates_evicted: registry.counter(&TEMPLATES_EVICTED),
             gaps: registry.counter(&GAPS),
             skipped: registry.counter(&SKIPPED),
+            unreadable_at: registry.gauge_family(&UNREADABLE_AT),
             paused: registry.gauge(&PAUSED),
         }
     }

@@ -11,6 +11,7 @@ use kafka_io::{
     Connection,
     consumer::{GroupConsumer, Membership},
     insist::Insisting,
+    probe,
     producer::Producer,
     set_aside::SetAside,
     topic_id,
@@ -126,6 +127,7 @@ pub async fn run(
         mining: options.mining(),
     };
     let outside = Outside {
+        connection: connection.clone(),
         answers,
         store: Arc::new(Store::new(
             store,
@@ -220,6 +222,7 @@ fn membership(options: &Options) -> Membership {
 
 /// What the intake asks for, done beside it.
 struct Outside {
+    connection: Connection,
     answers: mpsc::UnboundedSender<Answer>,
     store: Arc<Store>,
     dead_letters: Arc<SetAside>,
@@ -244,6 +247,13 @@ impl Outside {
                     tokio::spawn(start(starter, assignment, answers));
                 }
                 Request::Write { id, resume, work } => self.write(id, resume, work),
+                Request::Examine(suspects) => {
+                    let (connection, answers) = (self.connection.clone(), self.answers.clone());
+                    let topic = self.consumer.topic().to_owned();
+                    tokio::task::spawn_blocking(move || {
+                        examine(&connection, &topic, suspects, &answers);
+                    });
+                }
                 Request::Ends(partitions) => {
                     let (consumer, answers) = (self.consumer.clone(), self.answers.clone());
                     tokio::task::spawn_blocking(move || ask_ends(&consumer, &partitions, &answers));
@@ -313,6 +323,27 @@ async fn start(
             }
         }
     }
+}
+
+/// One after the other: each may unpack a batch that is as large as can be.
+fn examine(
+    connection: &Connection,
+    topic: &str,
+    suspects: Vec<(LaneId, NextOffset)>,
+    answers: &mpsc::UnboundedSender<Answer>,
+) {
+    for (id, next) in suspects {
+        let found = probe::examine(connection, topic, id.assignment.partition, next);
+        let Some(found) = found else { continue };
+        // The intake may have ended.
+        let _gone = answers.send(Answer::Unreadable {
+            id,
+            first: next,
+            end: found.end,
+            reason: found.reason,
+        });
+    }
+    let _gone = answers.send(Answer::Examined);
 }
 
 /// No answer is an answer too: the intake asks again.

@@ -30,6 +30,10 @@ impl Connection {
                 "message.max.bytes",
                 (contracts::topics::MAX_DEAD_LETTER_BYTES + 4096).to_string(),
             )
+            // Also the most that a batch may unpack to. A batch that does not say its size is unpacked into
+            // a third more, and a third more: one of 100 MB is read, whatever it was packed by. Nothing
+            // is set apart for it before it comes.
+            .set("receive.message.max.bytes", "300000000")
             .set("reconnect.backoff.max.ms", "2000")
             // "All brokers down" is said by readiness; librdkafka would repeat it for ever.
             .set("log.connection.close", "false");

@@ -29,7 +29,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use crate::{Connection, Error, received::Received};
+use crate::{Connection, Error, probe, received::Received};
 
 /// How to be a member.
 #[derive(Debug, Clone)]
@@ -204,7 +204,6 @@ impl GroupConsumer {
             .set("queued.max.messages.kbytes", "8192")
             .set("max.partition.fetch.bytes", "2097152")
             .set("fetch.max.bytes", "20000000")
-            .set("receive.message.max.bytes", "100000000")
             .set("statistics.interval.ms", "2000");
         if membership.protocol == "classic" {
             config
@@ -436,6 +435,7 @@ fn what_it_means(error: &KafkaError) -> Polled {
             | RDKafkaErrorCode::UnknownTopic
             | RDKafkaErrorCode::UnknownPartition,
         ) => Polled::Changed(text),
+        Some(code) if probe::is_about_a_batch(code) => Polled::Unreadable(text),
         _ => Polled::Warned(text),
     }
 }

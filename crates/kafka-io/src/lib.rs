@@ -11,6 +11,7 @@ pub mod headers;
 pub mod insist;
 pub mod kept;
 pub mod partitioner;
+pub mod probe;
 pub mod producer;
 pub mod reader;
 mod received;

@@ -30,7 +30,7 @@ pub fn client(connection: &Connection) -> Result<BaseConsumer<DefaultConsumerCon
         .map_err(|source| connection.error(source))
 }
 
-fn config(connection: &Connection) -> rdkafka::ClientConfig {
+pub(crate) fn config(connection: &Connection) -> rdkafka::ClientConfig {
     let mut config = connection.config();
     config
         // librdkafka wants a name even where no group is joined and nothing is ever committed.

@@ -170,6 +170,8 @@ pub enum Polled {
     Away(String),
     /// The topic is not what it was: deleted, made anew, or shorter than what was read of it.
     Changed(String),
+    /// What is next in some partition cannot be decoded; the others go on.
+    Unreadable(String),
     /// Worth a line in the log.
     Warned(String),
     /// Nothing here can go on.

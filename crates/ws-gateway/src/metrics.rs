@@ -10,7 +10,7 @@ service_kit::labels! {
 
 service_kit::labels! {
     /// What became of a record of the topic.
-    pub enum Record as "record" { Kept = "kept", Duplicate = "duplicate", Unreadable = "unreadable" }
+    pub enum Record as "record" { Kept = "kept", Duplicate = "duplicate", Unreadable = "unreadable", Undecodable = "undecodable" }
 }
 
 pub const CLIENTS: Gauge<Transport> = Gauge::new(

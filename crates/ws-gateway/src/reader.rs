@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{Anomaly, topics::TRACEPARENT};
-use kafka_io::{Connection, headers, reader};
+use kafka_io::{Connection, headers, probe, reader};
 use pipeline::backoff::Backoff;
 use rdkafka::consumer::{BaseConsumer, StreamConsumer};
 use rdkafka::error::KafkaError;
@@ -120,6 +120,16 @@ impl Reader {
                         self.check_goal(&mut goal);
                     }
                     Err(error) => {
+                        if error.rdkafka_error_code().is_some_and(probe::is_about_a_batch) {
+                            let passed = tokio::select! {
+                                () = tasks.stopping() => return Interrupted::Stopping,
+                                passed = self.pass_unreadable(survey.watermarks.len()) => passed,
+                            };
+                            if passed {
+                                return Interrupted::Moved;
+                            }
+                            continue;
+                        }
                         if is_out_of_range(&error) {
                             tracing::warn!(%error, "what was to be read next is gone, looking again");
                             return Interrupted::Moved;
@@ -130,6 +140,33 @@ impl Reader {
                 },
             }
         }
+    }
+
+    /// Finds the batch that cannot be decoded, and passes it. `false`: every one can be.
+    async fn pass_unreadable(&self, partitions: usize) -> bool {
+        let next = self.log.read().next_offsets().to_vec();
+        let (connection, topic) = (self.connection.clone(), self.topic.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            let each = next.iter().take(partitions).enumerate();
+            let examined = each.filter_map(|(partition, next)| {
+                let place = (
+                    pipeline::Partition(partition as i32),
+                    pipeline::NextOffset::resume_at(pipeline::Offset::new(*next)),
+                );
+                probe::examine(&connection, &topic, place.0, place.1)
+                    .map(|found| (partition, found))
+            });
+            examined.collect::<Vec<_>>()
+        });
+        let found = looking.await.unwrap_or_default();
+        for (partition, batch) in &found {
+            let offsets = (batch.end.raw() - batch.first.raw()).max(0);
+            tracing::error!(partition, first = %batch.first, end = %batch.end, offsets, reason = batch.reason, "a batch of anomalies cannot be decoded and is passed");
+            self.log.change(|log| log.pass(*partition, batch.end.raw()));
+            let counted = self.metrics.records.at(metrics::Record::Undecodable);
+            counted.inc_by(offsets.cast_unsigned());
+        }
+        !found.is_empty()
     }
 
     fn look_after(

@@ -397,6 +397,7 @@ async fn serve(
                     };
                 });
             }
+            Request::Examine(_) => {}
             Request::Ends(partitions) => {
                 let handle = link.handle.clone();
                 let link = link.clone();

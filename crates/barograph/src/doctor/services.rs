@@ -53,6 +53,13 @@ async fn ready(client: &reqwest::Client, service: &str, admin: &str) -> Finding 
         }
     };
     if answer.status().is_success() {
+        if let Some(passed) = undecodable(client, admin).await {
+            return Finding::wrong(
+                AREA,
+                format!("{service} is ready, and has passed what cannot be decoded: {passed}"),
+                "look for `cannot be decoded` in its log, which has the reason; find out which producer writes it",
+            );
+        }
         return Finding::fine(AREA, format!("{service} is ready"));
     }
     let body = answer.text().await.unwrap_or_default();
@@ -61,6 +68,39 @@ async fn ready(client: &reqwest::Client, service: &str, admin: &str) -> Finding 
         format!("{service} is not ready: {}", reasons(&body)),
         logs,
     )
+}
+
+/// Batches that the client library cannot decode are passed; `None`: there were none.
+async fn undecodable(client: &reqwest::Client, admin: &str) -> Option<String> {
+    let answer = client.get(format!("{admin}/metrics")).send().await.ok()?;
+    passed(&answer.text().await.ok()?)
+}
+
+fn passed(metrics: &str) -> Option<String> {
+    let counted = [
+        r#"barograph_offsets_skipped_total{reason="unreadable"} "#,
+        r#"barograph_gateway_anomalies_read_total{record="undecodable"} "#,
+    ];
+    let counts = counted
+        .iter()
+        .filter_map(|name| metrics.lines().find_map(|line| line.strip_prefix(name)));
+    let count = counts
+        .filter_map(|count| count.parse::<f64>().ok())
+        .sum::<f64>();
+    if count == 0.0 {
+        return None;
+    }
+    let places = metrics
+        .lines()
+        .filter_map(|line| {
+            let place = line.strip_prefix("barograph_unreadable_offset{partition=\"")?;
+            let (partition, offset) = place.split_once("\"} ")?;
+            Some(format!(
+                ", the last in partition {partition} at offset {offset}"
+            ))
+        })
+        .collect::<String>();
+    Some(format!("{count} offsets{places}"))
 }
 
 fn reasons(body: &str) -> String {
@@ -79,7 +119,20 @@ fn reasons(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::reasons;
+    use super::{passed, reasons};
+
+    #[test]
+    fn what_was_passed_is_said_with_its_place() {
+        let none = "barograph_offsets_skipped_total{reason=\"absent\"} 7\n\
+                    barograph_offsets_skipped_total{reason=\"unreadable\"} 0\n";
+        assert_eq!(passed(none), None);
+        let some = "barograph_offsets_skipped_total{reason=\"unreadable\"} 3\n\
+                    barograph_unreadable_offset{partition=\"2\"} 40\n";
+        assert_eq!(
+            passed(some).as_deref(),
+            Some("3 offsets, the last in partition 2 at offset 40")
+        );
+    }
 
     #[test]
     fn only_what_is_not_ready_is_named() {

@@ -16,6 +16,7 @@ mod last_words;
 mod memory;
 mod migrations;
 mod originals;
+mod poison;
 mod records;
 mod rejections;
 mod repairs;

@@ -60,7 +60,9 @@ pub(crate) fn per_record(brokers: &str, topic: &str, records: u64) -> Result<f64
             | Polled::End(_)
             | Polled::Away(_)
             | Polled::Warned(_) => {}
-            Polled::Changed(why) | Polled::Failed(why) => return Err(Failure::Consume(why)),
+            Polled::Unreadable(why) | Polled::Changed(why) | Polled::Failed(why) => {
+                return Err(Failure::Consume(why));
+            }
         }
     }
     let used = cpu_ns() - assigned.unwrap_or_default();

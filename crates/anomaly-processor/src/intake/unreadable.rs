@@ -1,0 +1,89 @@
+//! What the client cannot decode is passed, and counted.
+//!
+//! An error about a batch does not say of which partition it is. Those that have brought nothing for a
+//! while, and have more, are looked at one after the other by a client of its own
+//! ([`kafka_io::probe`]), which takes nothing for unreadable that passes by itself.
+
+use std::time::{Duration, Instant};
+
+use pipeline::{LaneId, NextOffset, block::HoleReason, ports::RecordSource};
+
+use super::{Intake, Request};
+use crate::lane::Outlets;
+
+/// A partition that brings records can be read.
+const QUIET: Duration = Duration::from_secs(1);
+
+impl<S: RecordSource, O: Outlets> Intake<S, O> {
+    /// The client said that it cannot decode a batch, and says so again until it is passed.
+    pub(super) fn examine(&mut self, reason: &str, now: Instant) {
+        if self.state.examining {
+            return;
+        }
+        let lags = self.source.lags();
+        let suspects: Vec<(LaneId, NextOffset)> = self
+            .state
+            .lanes
+            .iter()
+            .filter(|(partition, running)| {
+                let has_more = lags.get(*partition).is_none_or(|lag| *lag > 0);
+                let quiet = now.duration_since(running.last_record) >= QUIET;
+                has_more && quiet && !running.flow.is_draining()
+            })
+            .map(|(_, running)| (running.lane.id(), running.lane.gather().next()))
+            .collect();
+        if suspects.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            reason,
+            partitions = suspects.len(),
+            "a batch cannot be decoded; finding out which, and where it ends"
+        );
+        self.state.examining = true;
+        self.ask(Request::Examine(suspects));
+    }
+
+    /// Nothing of `[first, end)` can be read by this client.
+    pub(super) fn pass_unreadable(
+        &mut self,
+        id: LaneId,
+        (first, end): (NextOffset, NextOffset),
+        reason: &str,
+        now: Instant,
+    ) {
+        let running = self.state.lanes.get_mut(&id.assignment.partition);
+        let Some(running) = running.filter(|running| running.lane.id() == id) else {
+            return;
+        };
+        // It has come after all, or it is to be given back: whoever is next finds it again.
+        if running.lane.gather().next() != first || running.flow.is_draining() {
+            return;
+        }
+        let partition = id.assignment.partition;
+        let offsets = end.raw() - first.raw();
+        tracing::error!(%partition, %first, %end, offsets, reason, "a batch cannot be decoded and is passed: its records are neither stored nor dead letters");
+        // Up to the end of an announced block at most; what is left of the batch is found again.
+        let lane = &mut running.lane;
+        lane.hole(
+            first.offset(),
+            end,
+            HoleReason::Unreadable,
+            now,
+            &self.metrics,
+        );
+        let (next, paused) = (lane.gather().next(), running.paused);
+        self.metrics
+            .unreadable_at
+            .of(&partition.to_string())
+            .set(first.raw() as f64);
+        let mut moved = self.source.start_at(partition, next);
+        if moved.is_ok() && paused {
+            moved = self.source.pause(partition);
+        }
+        if let Err(error) = moved {
+            tracing::warn!(%partition, %error, "cannot be read on from there; beginning anew");
+            self.begin_anew(&[partition]);
+        }
+    }
+}
