@@ -53,7 +53,7 @@ service_kit::options! {
     /// Options of the processor.
     pub struct Options {
         groups {
-            service: ServiceOptions { admin_listen = "0.0.0.0:9101" },
+            service: ServiceOptions { admin_listen = "127.0.0.1:9101" },
             kafka: KafkaOptions { kafka_group_id = "anomaly-processor" },
             clickhouse: ClickHouseOptions,
         }

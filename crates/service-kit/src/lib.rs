@@ -8,6 +8,7 @@
 extern crate self as service_kit;
 
 pub mod admin;
+pub mod http;
 pub mod lifecycle;
 pub mod metrics;
 pub mod options;

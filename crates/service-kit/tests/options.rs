@@ -11,7 +11,7 @@ service_kit::options! {
     /// Options of a made-up service.
     pub struct Options {
         groups {
-            service: ServiceOptions { admin_listen = "0.0.0.0:9101" },
+            service: ServiceOptions { admin_listen = "127.0.0.1:9101" },
             kafka: KafkaOptions { kafka_group_id = "barograph-test" },
             clickhouse: ClickHouseOptions,
         }
@@ -78,7 +78,7 @@ fn read(pairs: &[(&str, &str)]) -> Result<Options, Problems> {
 #[test]
 fn every_default_is_right_and_a_service_may_give_its_own() {
     let options = read(&[]).unwrap();
-    assert_eq!(options.service.admin_listen.to_string(), "0.0.0.0:9101");
+    assert_eq!(options.service.admin_listen.to_string(), "127.0.0.1:9101");
     assert_eq!(
         options.service.shutdown_budget.get(),
         Duration::from_secs(8)
@@ -199,7 +199,10 @@ fn what_is_read_is_what_is_documented() {
             required: false,
         }
     );
-    assert_eq!(of("ADMIN_LISTEN").default.as_deref(), Some("0.0.0.0:9101"));
+    assert_eq!(
+        of("ADMIN_LISTEN").default.as_deref(),
+        Some("127.0.0.1:9101")
+    );
     assert_eq!(of("LOG_LEVEL").aliases, ["RUST_LOG"]);
     assert!(of("SIGNING_KEY").secret && of("SIGNING_KEY").required);
     assert!(!of("REGION").required && of("REGION").default.is_none());

@@ -19,7 +19,7 @@ service_kit::options! {
     /// What the generator reads from its environment.
     pub struct Options {
         groups {
-            service: ServiceOptions { admin_listen = "0.0.0.0:9103" },
+            service: ServiceOptions { admin_listen = "127.0.0.1:9103" },
             kafka: KafkaOptions,
         }
         /// Records per second of the whole fleet, before the rhythm of day and week.

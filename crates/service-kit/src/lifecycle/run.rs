@@ -20,12 +20,16 @@ use super::guard::catch_panic;
 use super::readiness::Readiness;
 use super::tasks::Tasks;
 use crate::admin;
+use crate::http::{self, Hosts, Limits, Listener, Server, descriptors};
 use crate::metrics::Registry;
 use crate::options::ServiceOptions;
 use crate::telemetry::Telemetry;
 
 /// Past the budget, the time after which a body that does not even yield is given up.
 const GRACE_FOR_A_BLOCKED_BODY: Duration = Duration::from_millis(500);
+
+/// Answers of the admin endpoints that wait for their readers.
+const UNSENT_BYTES_OF_ADMIN: usize = 8 << 20;
 
 /// What `run` needs to know of a service.
 #[derive(Clone)]
@@ -184,6 +188,23 @@ enum AdminError {
     Start(io::Error),
 }
 
+/// Few who ask, and little that they get.
+fn admin_server(service: &Service) -> Server {
+    let connections = descriptors::for_admin(descriptors::limit());
+    let limits = Limits {
+        connections,
+        per_address: connections.div_ceil(2),
+        unsent_bytes: UNSENT_BYTES_OF_ADMIN,
+        within: http::WITHIN,
+    };
+    let router = admin::router(service.readiness.clone(), service.registry.clone());
+    let hosts = Hosts::new(
+        service.options.admin_allowed_hosts.clone(),
+        "ADMIN_ALLOWED_HOSTS",
+    );
+    Server::new(Listener::Admin, router, hosts, limits, &service.registry)
+}
+
 /// The thread that serves the admin endpoints and hears signals.
 struct Admin {
     stop: oneshot::Sender<()>,
@@ -207,18 +228,13 @@ impl Admin {
                 tokio::net::TcpListener::from_std(listener).map_err(AdminError::Start)?;
             (listener, Signals::hear().map_err(AdminError::Start)?)
         };
-        let router = admin::router(service.readiness.clone(), service.registry.clone());
+        let server = admin_server(service);
         let (stop, stopped) = oneshot::channel();
         let tasks = tasks.clone();
         let longest = service.options.shutdown_budget.get() + GRACE_FOR_A_BLOCKED_BODY;
         let body = async move {
             tokio::select! {
-                served = async { axum::serve(listener, router).await } => {
-                    if let Err(error) = served {
-                        tracing::error!(%error, "the admin endpoints are gone");
-                        tasks.shutdown_because("the admin endpoints are gone");
-                    }
-                }
+                () = server.serve(listener, None) => {}
                 () = signals.rule(&tasks) => {}
                 () = give_up_after(longest, &tasks) => {}
                 // Also when the sender was dropped: the service has ended either way.

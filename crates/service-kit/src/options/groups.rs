@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use crate::http::AllowedHosts;
+
 use super::{BrokerList, HttpUrl, ListenAddress, LogFilter, Name, Period, Problems, Secret};
 
 crate::choice! {
@@ -44,7 +46,9 @@ crate::options! {
     /// What every service has: admin endpoints, logs, traces, a time to stop.
     pub struct ServiceOptions {
         /// Where /live, /ready and /metrics are served. Port 0 takes a free one, which is logged.
-        admin_listen: ListenAddress = "0.0.0.0:9100",
+        admin_listen: ListenAddress = "127.0.0.1:9100",
+        /// Names and addresses beside localhost and the address that a connection came to, under which /live, /ready and /metrics may be asked, or *.
+        admin_allowed_hosts: Option<AllowedHosts>,
         /// Which log lines are written. What the Kafka client says of connections is left out: readiness says it.
         log_level | rust_log: LogFilter = "info,librdkafka=off,rdkafka=off",
         /// How log lines are written.

@@ -10,7 +10,7 @@
 ///     /// What this service reads from its environment.
 ///     pub struct Options {
 ///         groups {
-///             service: ServiceOptions { admin_listen = "0.0.0.0:9101" },
+///             service: ServiceOptions { admin_listen = "127.0.0.1:9101" },
 ///             kafka: KafkaOptions { kafka_group_id = "barograph-processor" },
 ///         }
 ///         /// Rows after which a batch is closed.
