@@ -81,6 +81,14 @@ impl Client {
         }
     }
 
+    /// The same server, asked with other settings.
+    pub(crate) fn with_typed(&self, typed: clickhouse::Client) -> Self {
+        Self {
+            typed,
+            ..self.clone()
+        }
+    }
+
     /// One statement, answered in full. `settings` go along for this statement only.
     pub async fn execute(
         &self,

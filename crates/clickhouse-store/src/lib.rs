@@ -4,6 +4,7 @@
 //! what to do about an error is decided by ClickHouse's number for it, in one table ([`error`]).
 
 pub mod anomalies;
+mod asking;
 pub mod client;
 pub mod dedup;
 pub mod error;

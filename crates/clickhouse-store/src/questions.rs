@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use contracts::{
     Timestamp,
-    rest::{Summary, Volume, VolumePoint},
+    rest::{Summary, VolumePoint},
 };
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ pub async fn volume(
     minutes: u32,
     bucket_seconds: u32,
     service: Option<&str>,
-) -> Result<Volume, Error> {
+) -> Result<Vec<VolumePoint>, Error> {
     let filter = if service.is_some() {
         "AND service = ?"
     } else {
@@ -34,32 +34,26 @@ pub async fn volume(
          WHERE window_start >= now() - INTERVAL {minutes} MINUTE AND window_start <= now() + INTERVAL 5 MINUTE {filter} \
          GROUP BY t ORDER BY t"
     );
-    let mut query = client.typed().query(&sql);
+    let mut question = client.question(&sql);
     if let Some(service) = service {
-        query = query.bind(service);
+        question = question.bind(service);
     }
-    let points = query
-        .fetch_all::<Bucket>()
-        .await?
-        .into_iter()
-        .map(|bucket| VolumePoint {
-            t: Timestamp::from_millis(i64::from(bucket.t) * 1000),
-            records: bucket.records,
-            errors: bucket.errors,
-        })
-        .collect();
-    // Enough for a menu; who has more types a name.
-    let services = client
-        .typed()
-        .query("SELECT service FROM log_windows WHERE window_start >= now() - INTERVAL ? MINUTE GROUP BY service ORDER BY sum(records) DESC LIMIT 500")
-        .bind(minutes.max(60))
-        .fetch_all::<String>()
-        .await?;
-    Ok(Volume {
-        bucket_seconds,
-        points,
-        services,
-    })
+    let buckets = question.all::<Bucket>().await?;
+    let point = |bucket: Bucket| VolumePoint {
+        t: Timestamp::from_millis(i64::from(bucket.t) * 1000),
+        records: bucket.records,
+        errors: bucket.errors,
+    };
+    Ok(buckets.into_iter().map(point).collect())
+}
+
+/// Those with most records over the last `minutes`: enough for a menu; who has more types a name.
+pub async fn services(client: &Client, minutes: u32) -> Result<Vec<String>, Error> {
+    client
+        .question("SELECT service FROM log_windows WHERE window_start >= now() - INTERVAL ? MINUTE GROUP BY service ORDER BY sum(records) DESC LIMIT 500")
+        .bind(minutes)
+        .all::<String>()
+        .await
 }
 
 #[derive(Row, Deserialize)]
@@ -72,14 +66,12 @@ struct Totals {
 /// Everything that is stored. Dead letters are Kafka's to count.
 pub async fn summary(client: &Client) -> Result<Summary, Error> {
     let totals = client
-        .typed()
-        .query("SELECT sum(log_windows.records) AS records, sum(log_windows.errors) AS errors, uniqExact(service) AS services FROM log_windows")
-        .fetch_one::<Totals>()
+        .question("SELECT sum(log_windows.records) AS records, sum(log_windows.errors) AS errors, uniqExact(service) AS services FROM log_windows")
+        .one::<Totals>()
         .await?;
     let open_anomalies = client
-        .typed()
-        .query("SELECT count() FROM (SELECT argMax(state, version) AS newest FROM anomalies GROUP BY id) WHERE newest != 'closed'")
-        .fetch_one::<u64>()
+        .question("SELECT count() FROM (SELECT argMax(state, version) AS newest FROM anomalies GROUP BY id) WHERE newest != 'closed'")
+        .one::<u64>()
         .await?;
     Ok(Summary {
         records: totals.records,

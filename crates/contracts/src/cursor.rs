@@ -45,11 +45,17 @@ impl FromStr for Cursor {
             .and_then(|field| u64::from_str_radix(field, 16).ok())
             .ok_or_else(bad)?;
         let next = fields
-            .map(|field| field.parse::<i64>().ok().filter(|next| *next >= 0))
+            .map(next_offset)
             .collect::<Option<Vec<_>>>()
             .ok_or_else(bad)?;
         Ok(Self { topic, next })
     }
+}
+
+/// Digits. More of them than an offset has are the largest one, which no topic has reached.
+fn next_offset(field: &str) -> Option<i64> {
+    let is_number = !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| field.parse().unwrap_or(i64::MAX))
 }
 
 impl Serialize for Cursor {
@@ -82,8 +88,12 @@ mod tests {
 
     #[test]
     fn refuses_what_it_did_not_write() {
-        for text in ["", "2.ff.0", "1", "1.xyz.0", "1.ff.-3", "1.ff.a", "1.ff.0."] {
+        for text in [
+            "", "2.ff.0", "1", "1.xyz.0", "1.ff.-3", "1.ff.+3", "1.ff.a", "1.ff.0.", "1.ff. 1",
+        ] {
             assert!(text.parse::<Cursor>().is_err(), "{text:?}");
         }
+        let huge: Cursor = "1.ff.99999999999999999999".parse().unwrap();
+        assert_eq!(huge.next, [i64::MAX]);
     }
 }

@@ -10,6 +10,8 @@ use service_kit::metrics::{Registry, markdown};
 fn the_page_of_the_metrics_is_up_to_date() -> anyhow::Result<()> {
     let registries: [(&str, Registry); 3] = std::array::from_fn(|at| {
         let registry = Registry::new();
+        // Each has its admin endpoints.
+        service_kit::http::register(&registry);
         let service = match at {
             0 => {
                 anomaly_processor::metrics::Metrics::new(&registry);

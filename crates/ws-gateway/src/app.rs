@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::ws::Utf8Bytes;
+use axum::middleware;
 use axum::routing::get;
 use contracts::websocket::ServerFrame;
 use service_kit::Tasks;
@@ -15,7 +16,7 @@ use crate::metrics::{Metrics, Transport};
 use crate::origin::AllowedOrigins;
 use crate::session::Frame;
 use crate::stored::Stored;
-use crate::{assets, rest, sse, ws};
+use crate::{assets, origin, rest, sse, ws};
 
 /// When a silent connection is asked, and when it is given up.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +50,12 @@ pub struct App {
 }
 
 pub fn router(app: Arc<App>) -> Router {
+    let only_our_pages = middleware::from_fn_with_state(Arc::clone(&app), origin::guard);
     Router::new()
         .route("/ws/anomalies", get(ws::upgrade))
         .route("/api/v1/anomalies/stream", get(sse::stream))
         .merge(rest::router())
+        .route_layer(only_our_pages)
         .fallback(assets::serve)
         .with_state(app)
 }

@@ -10,7 +10,17 @@ service_kit::labels! {
 
 service_kit::labels! {
     /// What became of a record of the topic.
-    pub enum Record as "record" { Kept = "kept", Duplicate = "duplicate", Unreadable = "unreadable", Undecodable = "undecodable" }
+    pub enum Record as "record" {
+        Kept = "kept",
+        /// Of a `schema_version` that is not known here, and passed on as it came.
+        KeptNewer = "kept_newer_schema",
+        Duplicate = "duplicate",
+        /// Of such a version, and without something that this one needs: left out.
+        Newer = "newer_schema",
+        Unreadable = "unreadable",
+        /// A batch that the client library cannot decode.
+        Undecodable = "undecodable",
+    }
 }
 
 pub const CLIENTS: Gauge<Transport> = Gauge::new(

@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use contracts::{Severity, websocket::Filter};
+use contracts::websocket::Filter;
 
+use crate::filter::{self, BadField};
 use crate::refusal::Refusal;
 
 /// Names and values of a query string; empty values count as absent.
@@ -12,17 +13,19 @@ pub struct Query {
 }
 
 impl Query {
-    pub fn read(text: Option<&str>, known: &[&str]) -> Result<Self, Refusal> {
+    /// `known`: names beside those of a filter, which are taken where there is one.
+    pub fn read(text: Option<&str>, known: &[&str], has_filter: bool) -> Result<Self, Refusal> {
         let pairs: Vec<(String, String)> =
             form_urlencoded::parse(text.unwrap_or_default().as_bytes())
                 .map(|(name, value)| (name.into_owned(), value.into_owned()))
                 .collect();
-        if let Some((name, _)) = pairs
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()))
-        {
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| {
+            let is_of_filter = has_filter && filter::is_known(name);
+            !is_of_filter && !known.contains(&name.as_str())
+        }) {
             let name: String = name.chars().take(50).collect();
-            let known = known.join(", ");
+            let filter: &[&str] = if has_filter { &filter::NAMES } else { &[] };
+            let known = [filter, known].concat().join(", ");
             return Err(Refusal::parameter(
                 name,
                 format!("not known here; there are {known}"),
@@ -36,17 +39,6 @@ impl Query {
             .iter()
             .find(|(found, value)| found == name && !value.is_empty())
             .map(|(_, value)| value.as_str())
-    }
-
-    /// Values separated by commas, also of a name that comes several times.
-    pub fn list(&self, name: &str) -> Vec<String> {
-        self.pairs
-            .iter()
-            .filter(|(found, _)| found == name)
-            .flat_map(|(_, value)| value.split(','))
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
-            .collect()
     }
 
     pub fn number(&self, name: &str, least: u32, most: u32, default: u32) -> Result<u32, Refusal> {
@@ -70,18 +62,9 @@ impl Query {
         read.map_err(|_| Refusal::parameter(name, format!("expected {expected}")))
     }
 
-    pub fn severity(&self) -> Result<Severity, Refusal> {
-        let severity = self.value("min_severity", "low, medium, high or critical")?;
-        Ok(severity.unwrap_or_default())
-    }
-
     /// `services`, `kinds`, `min_severity` and `text`.
-    pub fn filter(&self) -> Result<Filter, Refusal> {
-        Ok(Filter {
-            services: self.list("services"),
-            kinds: self.list("kinds"),
-            min_severity: self.severity()?,
-            text: self.text("text").unwrap_or_default().to_owned(),
-        })
+    pub fn filter(&self) -> Result<Filter, BadField> {
+        let pairs = self.pairs.iter();
+        filter::of_pairs(pairs.map(|(name, text)| (name.as_str(), text.as_str())))
     }
 }

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{Anomaly, topics::TRACEPARENT};
+use contracts::{Anomaly, anomaly::SCHEMA_VERSION, topics::TRACEPARENT};
 use kafka_io::{Connection, headers, probe, reader};
 use pipeline::backoff::Backoff;
 use rdkafka::consumer::{BaseConsumer, StreamConsumer};
@@ -26,6 +26,8 @@ use crate::survey::{Survey, survey};
 /// How often the topic's identity is looked at; sooner while something is wrong.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK_SOON: Duration = Duration::from_secs(1);
+/// Somebody waits for it.
+const LOOK_NOW: Duration = Duration::from_millis(100);
 
 pub struct Reader {
     pub connection: Connection,
@@ -58,6 +60,10 @@ impl Reader {
                 Ok(survey) => self.open(&survey).map(|consumer| (consumer, survey)),
                 Err(error) => {
                     self.health.unwell(error.reason(), &error);
+                    self.log.change(|log| {
+                        let number = log.look();
+                        log.looked(number, None);
+                    });
                     None
                 }
             };
@@ -91,15 +97,18 @@ impl Reader {
         survey: Survey,
         tasks: &Tasks,
     ) -> Interrupted {
-        let mut goal: Option<Vec<i64>> =
-            Some(survey.watermarks.iter().map(|(_, high)| *high).collect());
+        let mut goal = Some(survey.ends());
         self.check_goal(&mut goal);
         let mut look = pin!(self.look_after(LOOK_SOON));
+        let mut is_looking_now = false;
         loop {
             tokio::select! {
                 biased;
                 () = tasks.stopping() => return Interrupted::Stopping,
                 looked = &mut look => {
+                    let (number, looked) = looked;
+                    let ends = looked.as_ref().ok().map(Survey::ends);
+                    self.log.change(|log| log.looked(number, ends));
                     let wait = match looked {
                         Ok(now) if has_moved(&survey, &now) => return Interrupted::Moved,
                         Ok(_same) if goal.is_none() => {
@@ -112,7 +121,13 @@ impl Reader {
                             LOOK_SOON
                         }
                     };
-                    look.set(self.look_after(wait));
+                    // Whoever came while it was being looked needs another one.
+                    is_looking_now = self.log.is_doubted();
+                    look.set(self.look_after(if is_looking_now { LOOK_NOW } else { wait }));
+                }
+                () = self.log.doubted(), if !is_looking_now => {
+                    is_looking_now = true;
+                    look.set(self.look_after(LOOK_NOW));
                 }
                 received = consumer.recv() => match received {
                     Ok(message) => {
@@ -135,7 +150,9 @@ impl Reader {
                             return Interrupted::Moved;
                         }
                         self.health.unwell("kafka does not answer", &error);
-                        look.set(self.look_after(LOOK_SOON));
+                        if !is_looking_now {
+                            look.set(self.look_after(LOOK_SOON));
+                        }
                     }
                 },
             }
@@ -172,11 +189,13 @@ impl Reader {
     fn look_after(
         &self,
         wait: Duration,
-    ) -> impl Future<Output = Result<Survey, crate::survey::SurveyError>> + use<> {
+    ) -> impl Future<Output = (u64, Result<Survey, crate::survey::SurveyError>)> + use<> {
         let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
+        let log = Arc::clone(&self.log);
         async move {
             tokio::time::sleep(wait).await;
-            survey(client, topic).await
+            let number = log.change(Log::look);
+            (number, survey(client, topic).await)
         }
     }
 
@@ -226,6 +245,9 @@ impl Reader {
                     traceparent: ours.as_deref().or(header),
                 };
                 match self.log.change(|log| log.append(&record)) {
+                    Appended::Kept if anomaly.schema_version > SCHEMA_VERSION => {
+                        metrics::Record::KeptNewer
+                    }
                     Appended::Kept => metrics::Record::Kept,
                     Appended::Duplicate => metrics::Record::Duplicate,
                     Appended::Remembered => return,
@@ -234,7 +256,12 @@ impl Reader {
             Err(error) => {
                 tracing::warn!(partition, offset, %error, "not an anomaly, left out");
                 self.log.change(|log| log.pass(partition, offset + 1));
-                metrics::Record::Unreadable
+                match error {
+                    Unreadable::Newer(_) => metrics::Record::Newer,
+                    Unreadable::Empty | Unreadable::Json(_) | Unreadable::NotText => {
+                        metrics::Record::Unreadable
+                    }
+                }
             }
         };
         self.metrics.records.at(counted).inc();
@@ -300,13 +327,36 @@ enum Unreadable {
     Json(#[from] serde_json::Error),
     #[error("it is not UTF-8")]
     NotText,
+    #[error(
+        "its schema_version is {0}, and {SCHEMA_VERSION} is the newest that is known here: \
+         this gateway is older than the processor"
+    )]
+    Newer(u64),
+}
+
+/// All that is asked of what may be anything.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    schema_version: u64,
+}
+
+impl Unreadable {
+    fn of(text: &str, error: serde_json::Error) -> Self {
+        match serde_json::from_str(text) {
+            Ok(Versioned { schema_version }) if schema_version > u64::from(SCHEMA_VERSION) => {
+                Self::Newer(schema_version)
+            }
+            _ => Self::Json(error),
+        }
+    }
 }
 
 /// The anomaly, and its JSON on one line.
 fn decode(payload: Option<&[u8]>) -> Result<(Anomaly, std::borrow::Cow<'_, str>), Unreadable> {
     let payload = payload.ok_or(Unreadable::Empty)?;
     let text = std::str::from_utf8(payload).map_err(|_| Unreadable::NotText)?;
-    let anomaly: Anomaly = serde_json::from_str(text)?;
+    let anomaly: Anomaly =
+        serde_json::from_str(text).map_err(|error| Unreadable::of(text, error))?;
     // As it came, so that what a newer processor adds is passed on; line breaks would end an event.
     let document = if text.contains(['\n', '\r']) {
         serde_json::to_string(&anomaly)?.into()

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use contracts::rest::ApiError;
 
+use crate::filter::BadField;
 use crate::session::BadRequest;
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -15,11 +16,16 @@ pub enum Refusal {
     Request { code: &'static str, message: String },
     #[error("{0}")]
     NotFound(String),
-    #[error("this page's origin may not connect; name it in GATEWAY_ALLOWED_ORIGINS")]
+    #[error(
+        "a page from elsewhere may not ask; if it should, name its origin in GATEWAY_ALLOWED_ORIGINS"
+    )]
     Origin,
     /// Something the answer needs is away; it comes back.
     #[error("{message}")]
     Unavailable { code: &'static str, message: String },
+    /// As many questions are under way as may be.
+    #[error("too many questions are being answered (GATEWAY_MAX_QUESTIONS); try again")]
+    Busy,
     #[error("{0}")]
     Fatal(String),
 }
@@ -52,7 +58,7 @@ impl Refusal {
             Self::Parameter { .. } | Self::Request { .. } => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Origin => StatusCode::FORBIDDEN,
-            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable { .. } | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Fatal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -63,8 +69,15 @@ impl Refusal {
             Self::Request { code, .. } | Self::Unavailable { code, .. } => code,
             Self::NotFound(_) => "not_found",
             Self::Origin => "origin_not_allowed",
+            Self::Busy => "too_many_questions",
             Self::Fatal(_) => "internal",
         }
+    }
+}
+
+impl From<BadField> for Refusal {
+    fn from(bad: BadField) -> Self {
+        Self::parameter(bad.field, bad.problem)
     }
 }
 

@@ -1,24 +1,23 @@
 //! The REST API under `/api/v1`.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use contracts::{State as EpisodeState, websocket::Filter};
+use contracts::State as EpisodeState;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::log::{Entry, Matcher};
+use crate::log::Matcher;
+use crate::page::Page;
 use crate::query::Query;
 use crate::refusal::Refusal;
 
 const MOST_PER_PAGE: u32 = 1000;
-/// Episodes looked at in one go, so that nobody holds the log for long.
-const SCAN: usize = 1000;
 
 pub fn router() -> Router<Arc<App>> {
     Router::new()
@@ -38,30 +37,16 @@ async fn anomalies(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let known = [
-        "limit",
-        "service",
-        "kind",
-        "min_severity",
-        "text",
-        "state",
-        "before",
-    ];
-    let query = Query::read(query.as_deref(), &known)?;
+    let query = Query::read(query.as_deref(), &["limit", "state", "before"], true)?;
     let limit = query.number("limit", 1, MOST_PER_PAGE, 100)? as usize;
-    let matcher = Matcher::new(Filter {
-        services: query.list("service"),
-        kinds: query.list("kind"),
-        min_severity: query.severity()?,
-        text: query.text("text").unwrap_or_default().to_owned(),
-    });
+    let matcher = Matcher::new(query.filter()?);
     let state = query.text("state").map(state_of).transpose()?;
     let before: Option<Uuid> = query.value("before", "the id of an anomaly")?;
     if !app.log.read().is_loaded() {
         return Err(Refusal::starting());
     }
 
-    let (cursor, mut from) = {
+    let (cursor, from) = {
         let log = app.log.read();
         let from = match before {
             None => log.end(),
@@ -74,40 +59,15 @@ async fn anomalies(
         };
         (log.cursor(), from)
     };
-    let mut page: Vec<Arc<Entry>> = Vec::new();
-    while page.len() < limit {
-        let looked_at: Vec<(u64, Arc<Entry>)> = {
-            let log = app.log.read();
-            let listed = log.listed_before(from).take(SCAN);
-            listed
-                .map(|(opened, entry)| (opened, Arc::clone(entry)))
-                .collect()
-        };
-        let Some((opened, _)) = looked_at.last() else {
-            break;
-        };
-        from = *opened;
-        let matching = looked_at
-            .into_iter()
-            .map(|(_, entry)| entry)
-            .filter(|entry| {
-                matcher.matches(&entry.facts)
-                    && state.is_none_or(|state| state == entry.facts.state)
-            });
-        page.extend(matching.take(limit - page.len()));
-    }
-
-    // As contracts::rest::AnomaliesPage, of documents that are JSON already.
-    let mut body = String::from(r#"{"anomalies":["#);
-    for (index, entry) in page.iter().enumerate() {
-        if index > 0 {
-            body.push(',');
-        }
-        body.push_str(entry.document());
-    }
-    // Writing to a string does not fail.
-    let _ = write!(body, r#"],"cursor":"{cursor}"}}"#);
-    Ok(json(body))
+    let page = Page {
+        log: Arc::clone(&app.log),
+        matcher,
+        state,
+        from,
+        limit,
+        cursor,
+    };
+    Ok(json(page.into_body()))
 }
 
 fn state_of(text: &str) -> Result<EpisodeState, Refusal> {
@@ -137,11 +97,11 @@ async fn volume(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
-    let query = Query::read(query.as_deref(), &["minutes", "service"])?;
+    let query = Query::read(query.as_deref(), &["minutes", "service"], false)?;
     let minutes = query.number("minutes", 1, 10_080, 15)?;
     let service = query.text("service").unwrap_or_default();
     let volume = app.stored.volume(minutes, service).await?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json(&*volume)).into_response())
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(volume)).into_response())
 }
 
 async fn summary(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
@@ -149,10 +109,10 @@ async fn summary(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
     Ok(([(header::CACHE_CONTROL, "no-store")], Json(summary)).into_response())
 }
 
-fn json(body: String) -> Response {
+fn json(body: impl Into<Body>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    (headers, body).into_response()
+    (headers, body.into()).into_response()
 }

@@ -8,6 +8,8 @@ use clickhouse_store::{Client, Target};
 use contracts::topics::dead_letters_of;
 use kafka_io::{Connection, reader as kafka_reader};
 use pipeline::ports::Kind;
+use service_kit::http::{Hosts, Limits, Listener, Server, descriptors};
+use service_kit::options::Bounded;
 use service_kit::{Exit, HasExit, Latch, Readiness, Registry, Tasks, admin};
 use tokio::net::TcpListener;
 
@@ -100,13 +102,27 @@ impl Gateway {
             log,
             clients: clients.clone(),
             metrics: self.metrics,
-            stored: Stored::new(clickhouse.clone(), DeadLetters::new(client, dead_letters)),
+            stored: Stored::new(
+                &clickhouse,
+                options.gateway_max_questions.as_usize(),
+                DeadLetters::new(client, dead_letters),
+            ),
             allowed_origins: options.gateway_allowed_origins.clone(),
             queue: options.gateway_client_queue.as_usize(),
             timing: Timing::default(),
             tasks: tasks.clone(),
         });
-        let routes = router(app).merge(admin::router(self.readiness, self.registry));
+        let routes = router(app).merge(admin::router(self.readiness, self.registry.clone()));
+        let server = Server::new(
+            Listener::Clients,
+            routes,
+            Hosts::new(
+                options.gateway_allowed_hosts.clone(),
+                "GATEWAY_ALLOWED_HOSTS",
+            ),
+            limits(options),
+            &self.registry,
+        );
 
         match listener.local_addr() {
             Ok(address) => tracing::info!(%address, "the gateway is up"),
@@ -120,10 +136,32 @@ impl Gateway {
         );
         tasks.spawn(
             "server",
-            server::serve(listener, routes, clients, tasks.clone()),
+            server::serve(listener, server, clients, tasks.clone()),
         );
         tasks.stopping().await;
         Ok(())
+    }
+}
+
+/// What strangers may take: as configured, and less where that would take the descriptors which
+/// Kafka and ClickHouse need.
+fn limits(options: &Options) -> Limits {
+    let wanted = options.gateway_max_connections.as_usize();
+    let possible = descriptors::for_clients(descriptors::limit());
+    if possible < wanted {
+        tracing::warn!(
+            wanted,
+            possible,
+            "GATEWAY_MAX_CONNECTIONS: the limit of open files allows fewer (ulimit -n)"
+        );
+    }
+    let connections = wanted.min(possible);
+    let per_address = options.gateway_max_connections_per_address;
+    Limits {
+        connections,
+        per_address: per_address.map_or(connections.div_ceil(2), Bounded::as_usize),
+        unsent_bytes: options.gateway_unsent_bytes.as_usize(),
+        within: options.gateway_client_timeout.get(),
     }
 }
 

@@ -22,21 +22,19 @@ use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::session::{Follower, Frame, Next, request};
 
-const KNOWN: [&str; 5] = ["services", "kinds", "min_severity", "text", "since"];
-
 pub async fn stream(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let query = Query::read(query.as_deref(), &KNOWN)?;
+    let query = Query::read(query.as_deref(), &["since"], true)?;
     let filter = query.filter()?;
     // A browser that reconnects asks with the old address and the newer id.
-    let last_id = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let since = last_id
-        .filter(|id| !id.is_empty())
-        .or_else(|| query.text("since"));
-    let since = since.map(request::cursor).transpose()?;
+    let last_id = headers.get("last-event-id").map(|id| id.to_str());
+    let since = match last_id {
+        None | Some(Ok("")) => query.text("since").map(request::cursor).transpose()?,
+        Some(id) => Some(request::last_event_id(id.unwrap_or_default())),
+    };
     if !app.log.read().is_loaded() {
         return Err(Refusal::starting());
     }
@@ -100,22 +98,27 @@ impl Events {
     }
 
     fn event(&self, frame: Frame) -> Bytes {
-        let id = match &frame {
-            Frame::Anomaly { entry, cursor, .. } => Some(
-                cursor
-                    .as_ref()
-                    .map_or_else(|| entry.cursor_text().to_owned(), ToString::to_string),
-            ),
+        let (id, shared) = match &frame {
+            Frame::Anomaly {
+                entry,
+                cursor: None,
+                ..
+            } => (None, Some(entry.event())),
+            Frame::Anomaly {
+                cursor: Some(cursor),
+                ..
+            } => (Some(cursor.to_string()), None),
             Frame::Other(
                 ServerFrame::Subscribed { cursor } | ServerFrame::Lagged { cursor, .. },
-            ) => Some(cursor.clone()),
+            ) => (Some(cursor.clone()), None),
             // The newest place, where this client is not yet.
-            Frame::Other(_) => None,
+            Frame::Other(_) => (None, None),
         };
         let text = self.app.text_of(Transport::Sse, frame);
-        match id {
-            Some(id) => format!("id: {id}\ndata: {}\n\n", text.as_str()).into(),
-            None => format!("data: {}\n\n", text.as_str()).into(),
+        match (shared, id) {
+            (Some(event), _) => event,
+            (None, Some(id)) => format!("id: {id}\ndata: {}\n\n", text.as_str()).into(),
+            (None, None) => format!("data: {}\n\n", text.as_str()).into(),
         }
     }
 

@@ -4,58 +4,101 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use clickhouse_store::{Client, questions};
-use contracts::rest::{Summary, Volume};
+use contracts::rest::{Summary, Volume, VolumePoint};
 use kafka_io::topics;
 use rdkafka::consumer::BaseConsumer;
 
 use crate::cached::Cached;
 use crate::refusal::Refusal;
+use crate::turns::Turns;
 
-const FRESH_FOR: Duration = Duration::from_secs(2);
 /// A question that takes longer is answered with 503.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const KAFKA_WITHIN: Duration = Duration::from_secs(2);
 
 pub struct Stored {
     clickhouse: Client,
-    dead_letters: DeadLetters,
+    turns: Turns,
+    dead_letters: Arc<DeadLetters>,
     summary: Cached<(), Summary>,
-    volume: Cached<(u32, String), Arc<Volume>>,
+    points: Cached<(u32, String), Arc<Vec<VolumePoint>>>,
+    services: Cached<u32, Arc<Vec<String>>>,
 }
 
 impl Stored {
-    pub fn new(clickhouse: Client, dead_letters: DeadLetters) -> Self {
+    /// `most`: questions under way at a time.
+    pub fn new(clickhouse: &Client, most: usize, dead_letters: DeadLetters) -> Self {
         Self {
-            clickhouse,
-            dead_letters,
-            summary: Cached::new(FRESH_FOR),
-            volume: Cached::new(FRESH_FOR),
+            clickhouse: clickhouse.for_questions(ANSWER_WITHIN),
+            turns: Turns::new(most),
+            dead_letters: Arc::new(dead_letters),
+            summary: Cached::default(),
+            points: Cached::default(),
+            services: Cached::default(),
         }
     }
 
     pub async fn summary(&self) -> Result<Summary, Refusal> {
-        let ask = async || {
-            let (summary, dead_lettered) = futures::join!(
-                in_time(questions::summary(&self.clickhouse)),
-                self.dead_letters.count()
-            );
-            Ok(Summary {
-                dead_lettered: dead_lettered?,
-                ..summary?
-            })
+        let ask = || {
+            let dead_letters = Arc::clone(&self.dead_letters);
+            let stored = self.ask(async |client| questions::summary(&client).await);
+            async move {
+                let (summary, dead_lettered) = futures::join!(stored, dead_letters.count());
+                Ok(Summary {
+                    dead_lettered: dead_lettered?,
+                    ..summary?
+                })
+            }
         };
-        self.summary.get((), ask).await
+        self.summary.get((), fresh_for(0), ask).await
     }
 
-    pub async fn volume(&self, minutes: u32, service: &str) -> Result<Arc<Volume>, Refusal> {
-        let ask = async || {
-            let of = Some(service).filter(|service| !service.is_empty());
-            let bucket = bucket_seconds(minutes);
-            in_time(questions::volume(&self.clickhouse, minutes, bucket, of))
-                .await
-                .map(Arc::new)
+    pub async fn volume(&self, minutes: u32, service: &str) -> Result<Volume, Refusal> {
+        let (points, services) =
+            futures::join!(self.points(minutes, service), self.services(minutes));
+        Ok(Volume {
+            bucket_seconds: bucket_seconds(minutes),
+            points: points?.to_vec(),
+            services: services?.to_vec(),
+        })
+    }
+
+    async fn points(&self, minutes: u32, service: &str) -> Result<Arc<Vec<VolumePoint>>, Refusal> {
+        let key = (minutes, service.to_owned());
+        let ask = || {
+            let service = service.to_owned();
+            self.ask(async move |client| {
+                let of = Some(service.as_str()).filter(|service| !service.is_empty());
+                let bucket = bucket_seconds(minutes);
+                let points = questions::volume(&client, minutes, bucket, of).await?;
+                Ok(Arc::new(points))
+            })
         };
-        self.volume.get((minutes, service.to_owned()), ask).await
+        self.points.get(key, fresh_for(minutes), ask).await
+    }
+
+    /// Those of the last hour at least.
+    async fn services(&self, minutes: u32) -> Result<Arc<Vec<String>>, Refusal> {
+        let minutes = minutes.max(60);
+        let ask = || {
+            self.ask(async move |client| questions::services(&client, minutes).await.map(Arc::new))
+        };
+        self.services.get(minutes, fresh_for(minutes), ask).await
+    }
+
+    /// A question, when it is its turn. It is ClickHouse's no more when this is dropped.
+    fn ask<T, F, Q>(&self, question: Q) -> impl Future<Output = Result<T, Refusal>> + use<T, F, Q>
+    where
+        Q: FnOnce(Client) -> F,
+        F: Future<Output = Result<T, clickhouse_store::Error>>,
+    {
+        let (turns, question) = (self.turns.clone(), question(self.clickhouse.clone()));
+        async move {
+            let turn = turns.take().await?;
+            let answer = in_time(question).await;
+            drop(turn);
+            answer
+        }
     }
 }
 
@@ -74,6 +117,15 @@ async fn in_time<T>(
     }
 }
 
+/// The longer a span is, the less a moment changes, and the more asking costs.
+fn fresh_for(minutes: u32) -> Duration {
+    Duration::from_secs(match minutes {
+        ..=60 => 2,
+        61..=360 => 5,
+        _ => 15,
+    })
+}
+
 /// So that a chart has some hundred points.
 fn bucket_seconds(minutes: u32) -> u32 {
     match minutes {
@@ -87,6 +139,8 @@ fn bucket_seconds(minutes: u32) -> u32 {
 pub struct DeadLetters {
     client: Arc<BaseConsumer>,
     topic: String,
+    /// One look at a time, also when nobody waits for it any more: it holds a thread.
+    looking: Arc<tokio::sync::Semaphore>,
     /// The count stands still while Kafka is away, rather than taking the rest of the answer along.
     last: std::sync::Mutex<Option<u64>>,
 }
@@ -96,14 +150,18 @@ impl DeadLetters {
         Self {
             client,
             topic,
+            looking: Arc::new(tokio::sync::Semaphore::new(1)),
             last: std::sync::Mutex::default(),
         }
     }
 
     async fn count(&self) -> Result<u64, Refusal> {
         let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
-        let asked =
-            tokio::task::spawn_blocking(move || topics::watermarks(&client, &topic, KAFKA_WITHIN));
+        let looking = Arc::clone(&self.looking).acquire_owned().await;
+        let asked = tokio::task::spawn_blocking(move || {
+            let _looking = looking;
+            topics::watermarks(&client, &topic, KAFKA_WITHIN)
+        });
         let counted = match asked.await {
             // A topic that does not exist holds nothing.
             Ok(Ok(watermarks)) => {

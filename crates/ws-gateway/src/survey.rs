@@ -18,6 +18,13 @@ pub struct Survey {
     pub watermarks: Vec<(i64, i64)>,
 }
 
+impl Survey {
+    /// Next offset of each partition.
+    pub fn ends(&self) -> Vec<i64> {
+        self.watermarks.iter().map(|(_, high)| *high).collect()
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
     #[error("the topic does not exist yet")]

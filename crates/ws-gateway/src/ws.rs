@@ -13,7 +13,6 @@ use std::task::{Context, Poll};
 
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use contracts::websocket::{SUBPROTOCOL, ServerFrame};
 use futures::{Sink, SinkExt, StreamExt};
@@ -22,9 +21,8 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::clients::Client;
 use crate::metrics::Transport;
-use crate::origin::may_connect;
 use crate::refusal::Refusal;
-use crate::session::{BadRequest, Follower, Frame, Next, Request, request};
+use crate::session::{Follower, Frame, Next, Request, request};
 
 /// Largest frame that a client may send.
 const MOST_FROM_CLIENT: usize = 64 * 1024;
@@ -36,23 +34,18 @@ const SMALL: usize = 512;
 /// Answers that may wait; beyond that nothing more is read from the client.
 const MOST_ANSWERS: usize = 8;
 
+// RFC 6455, 7.4.1.
 const GOING_AWAY: u16 = 1001;
+const PROTOCOL: u16 = 1002;
+const UNSUPPORTED: u16 = 1003;
+const NOT_UTF8: u16 = 1007;
 const POLICY: u16 = 1008;
 const TOO_BIG: u16 = 1009;
 
 pub async fn upgrade(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Refusal> {
-    let of = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    // An Origin that is not text is no origin of ours.
-    let origin = headers
-        .get(header::ORIGIN)
-        .map(|value| value.to_str().unwrap_or("null"));
-    if !may_connect(origin, of(header::HOST), app.allowed_origins.as_ref()) {
-        return Err(Refusal::Origin);
-    }
     if !app.log.read().is_loaded() {
         return Err(Refusal::starting());
     }
@@ -94,8 +87,10 @@ enum Event {
 
 /// Why a connection ends.
 enum End {
-    /// The client went, or its connection broke.
+    /// The connection broke.
     Gone,
+    /// The client says that it goes.
+    Leaving,
     Close(u16, &'static str),
 }
 
@@ -150,10 +145,15 @@ impl Connection {
                 break end;
             }
         };
-        if let End::Close(code, reason) = end {
-            // A client that does not take it is dropped without.
-            let _ = tokio::time::timeout(app.timing.close_within, self.close(code, reason)).await;
-        }
+        let farewell = async {
+            match end {
+                End::Gone => {}
+                End::Leaving => self.hear_out().await,
+                End::Close(code, reason) => self.close(code, reason).await,
+            }
+        };
+        // A client that does not take it is dropped without.
+        let _ = tokio::time::timeout(app.timing.close_within, farewell).await;
         drop(self.client);
     }
 
@@ -216,10 +216,13 @@ impl Connection {
     fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
         self.heard = Instant::now();
         let answer = match message {
-            None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+            None => return Err(End::Gone),
+            Some(Ok(Message::Close(_))) => return Err(End::Leaving),
             Some(Err(error)) => return Err(end_for(&error)),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
-            Some(Ok(Message::Binary(_))) => Err(BadRequest::Binary),
+            Some(Ok(Message::Binary(_))) => {
+                return Err(End::Close(UNSUPPORTED, "send JSON as text"));
+            }
             Some(Ok(Message::Text(text))) => request::read(&text),
         };
         match answer {
@@ -251,7 +254,7 @@ impl Connection {
     fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
         if now >= self.heard + self.app.timing.silent_for {
-            return Err(End::Gone);
+            return Err(End::Close(POLICY, "nothing was heard for too long"));
         }
         if now < self.ping_at {
             return Ok(());
@@ -270,16 +273,28 @@ impl Connection {
             reason: Utf8Bytes::from_static(reason),
         };
         if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-            while let Some(Ok(_late)) = self.socket.next().await {}
+            self.hear_out().await;
         }
+    }
+
+    /// What is still said is not heeded; meanwhile the answer to a close goes out.
+    async fn hear_out(&mut self) {
+        while let Some(Ok(_late)) = self.socket.next().await {}
     }
 }
 
-/// A frame past the limit is told as such; anything else is a broken connection.
+/// What breaks the rules is told so; anything else is a broken connection. The library's error is of
+/// a version that only axum knows, so it goes by its text.
 fn end_for(error: &axum::Error) -> End {
     let text = error.to_string();
-    if text.contains("too long") || text.contains("too big") {
-        return End::Close(TOO_BIG, "frame larger than 64 KiB");
+    let says = |words: &str| text.contains(words);
+    if says("too long") || says("too big") {
+        End::Close(TOO_BIG, "frame larger than 64 KiB")
+    } else if says("UTF-8") {
+        End::Close(NOT_UTF8, "not UTF-8")
+    } else if says("protocol error") && !says("without closing handshake") {
+        End::Close(PROTOCOL, "not as RFC 6455 has it")
+    } else {
+        End::Gone
     }
-    End::Gone
 }

@@ -1,12 +1,14 @@
 //! One version of an anomaly, serialised once for everybody.
 //!
-//! Invariant: the text is the whole frame, and `cursor` and `anomaly` are places in it; a client whose
-//! cursor differs (it knows more of one partition) gets the same text with another cursor in it.
+//! Invariant: the text is the whole server-sent event, and the frame in it, its cursor and its anomaly
+//! are places in it: what waits for ten thousand clients is one text. A client whose cursor differs
+//! (it knows more of one partition) gets a copy with another cursor in it.
 
 use std::fmt::Write as _;
 use std::ops::Range;
 
 use axum::extract::ws::Utf8Bytes;
+use bytes::Bytes;
 use contracts::{Anomaly, Cursor, Severity, State, Timestamp};
 use uuid::Uuid;
 
@@ -62,7 +64,10 @@ pub struct Entry {
     /// Next offset per partition, once this entry was delivered.
     pub next: Box<[i64]>,
     pub facts: Facts,
+    /// All of it; `frame` shares it.
+    event: Bytes,
     frame: Utf8Bytes,
+    /// In the frame.
     cursor: Range<usize>,
     anomaly: Range<usize>,
 }
@@ -77,30 +82,38 @@ impl Entry {
         document: &str,
         traceparent: Option<&str>,
     ) -> Self {
-        let mut frame = String::with_capacity(document.len() + 160);
-        frame.push_str(r#"{"type":"anomaly","cursor":""#);
-        let cursor_from = frame.len();
+        let mut event = String::with_capacity(document.len() + 240);
         // Writing to a string does not fail, and a cursor has nothing to escape.
-        let _ = write!(frame, "{cursor}");
-        let cursor_range = cursor_from..frame.len();
-        frame.push_str(r#"","anomaly":"#);
-        let anomaly_from = frame.len();
-        frame.push_str(document);
-        let anomaly_range = anomaly_from..frame.len();
-        frame.push_str(r#","traceparent":"#);
+        let _ = write!(event, "id: {cursor}\ndata: ");
+        let frame_from = event.len();
+        event.push_str(r#"{"type":"anomaly","cursor":""#);
+        let cursor_from = event.len() - frame_from;
+        let _ = write!(event, "{cursor}");
+        let cursor_range = cursor_from..event.len() - frame_from;
+        event.push_str(r#"","anomaly":"#);
+        let anomaly_from = event.len() - frame_from;
+        event.push_str(document);
+        let anomaly_range = anomaly_from..event.len() - frame_from;
+        event.push_str(r#","traceparent":"#);
         match traceparent {
             Some(traceparent) => {
                 let text = serde_json::Value::from(traceparent);
-                let _ = write!(frame, "{text}}}");
+                let _ = write!(event, "{text}}}");
             }
-            None => frame.push_str("null}"),
+            None => event.push_str("null}"),
         }
+        let frame_to = event.len();
+        event.push_str("\n\n");
+        event.shrink_to_fit();
+        let event = Bytes::from(event);
         Self {
             partition,
             offset,
             next: cursor.next.into_boxed_slice(),
             facts,
-            frame: frame.into(),
+            // Part of a text, between whole characters: it is one.
+            frame: Utf8Bytes::try_from(event.slice(frame_from..frame_to)).unwrap_or_default(),
+            event,
             cursor: cursor_range,
             anomaly: anomaly_range,
         }
@@ -109,6 +122,11 @@ impl Entry {
     /// The frame as everybody gets it, shared.
     pub fn frame(&self) -> Utf8Bytes {
         self.frame.clone()
+    }
+
+    /// The frame as a server-sent event, shared.
+    pub fn event(&self) -> Bytes {
+        self.event.clone()
     }
 
     /// The frame with another cursor in it.
@@ -138,7 +156,7 @@ impl Entry {
             .map(|service| service.len() + 24)
             .sum();
         size_of::<Self>()
-            + self.frame.len()
+            + self.event.len()
             + facts.haystack.len()
             + facts.kind.len()
             + facts.service.len()

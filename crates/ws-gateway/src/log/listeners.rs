@@ -33,7 +33,7 @@ pub(super) struct Ear {
 
 impl Ear {
     /// Whether it listened until now.
-    fn hear(&self, place: u64) -> bool {
+    pub(super) fn hear(&self, place: u64) -> bool {
         self.clear_until
             .compare_exchange(LISTENING, place, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()

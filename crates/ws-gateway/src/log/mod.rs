@@ -67,6 +67,18 @@ pub struct Log {
     seen: Vec<Seen>,
     episodes: Episodes,
     loaded: bool,
+    looks: Looks,
+}
+
+/// What is known of the topic's end, which other gateways may have read to already.
+#[derive(Debug, Default)]
+struct Looks {
+    /// How often it was looked at, or is being looked at.
+    begun: u64,
+    /// Number of the newest look that has ended.
+    ended: u64,
+    /// Next offsets of the topic then. `None`: nobody answered.
+    ends: Option<Vec<i64>>,
 }
 
 impl Log {
@@ -83,6 +95,7 @@ impl Log {
             seen: Vec::new(),
             episodes: Episodes::default(),
             loaded: false,
+            looks: Looks::default(),
         }
     }
 
@@ -98,6 +111,7 @@ impl Log {
         self.seen = keep_from.iter().map(|_| self.seen_nothing()).collect();
         self.episodes = Episodes::default();
         self.loaded = false;
+        self.looks.ends = None;
     }
 
     /// The topic got more partitions, read from their beginning.
@@ -171,6 +185,36 @@ impl Log {
     /// Everything that was in the topic at the start has been read.
     pub fn set_loaded(&mut self) {
         self.loaded = true;
+    }
+
+    /// The topic is being looked at; [`Self::looked`] takes the number.
+    pub fn look(&mut self) -> u64 {
+        self.looks.begun += 1;
+        self.looks.begun
+    }
+
+    /// What a look found: the topic's next offsets, or nothing.
+    pub fn looked(&mut self, look: u64, ends: Option<Vec<i64>>) {
+        if look > self.looks.ended {
+            self.looks.ended = look;
+            self.looks.ends = ends;
+        }
+    }
+
+    /// A look after this one tells what there is now.
+    pub fn looks_begun(&self) -> u64 {
+        self.looks.begun
+    }
+
+    pub fn looks_ended(&self) -> u64 {
+        self.looks.ended
+    }
+
+    /// Whether the topic holds everything before these next offsets, as far as is known. What nobody
+    /// can tell is believed.
+    pub fn may_hold(&self, next: &[i64]) -> bool {
+        let ends = self.looks.ends.as_ref();
+        ends.is_none_or(|ends| covers(&union(ends, &self.next), next))
     }
 
     pub fn is_loaded(&self) -> bool {

@@ -1,13 +1,15 @@
 //! The log between its one writer and its many readers.
 //!
 //! Invariants: whoever listens wakes after the change can be read; what a listener may pass over was
-//! held against its filter. Locks are taken in this order: the log, the listeners.
+//! held against its filter. Locks are taken in this order: the log, the
+//! listeners, those in doubt.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::task::{Context, Poll};
 
 use contracts::websocket::Filter;
+use tokio::sync::Notify;
 
 use super::listeners::{Ear, Listeners};
 use super::{Bounds, Log, Matcher};
@@ -15,6 +17,9 @@ use super::{Bounds, Log, Matcher};
 pub struct SharedLog {
     log: RwLock<Log>,
     listeners: Mutex<Listeners>,
+    /// Those who wait to hear what the topic holds; every change wakes them.
+    doubting: Mutex<Vec<Arc<Ear>>>,
+    doubted: Notify,
 }
 
 impl SharedLog {
@@ -22,7 +27,22 @@ impl SharedLog {
         Self {
             log: RwLock::new(Log::new(bounds)),
             listeners: Mutex::default(),
+            doubting: Mutex::default(),
+            doubted: Notify::new(),
         }
+    }
+
+    /// Ends when somebody waits for a look at the topic.
+    pub async fn doubted(&self) {
+        self.doubted.notified().await;
+    }
+
+    pub fn is_doubted(&self) -> bool {
+        !self.doubting().is_empty()
+    }
+
+    fn doubting(&self) -> MutexGuard<'_, Vec<Arc<Ear>>> {
+        self.doubting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Held for a moment only, and never across an await.
@@ -44,6 +64,11 @@ impl SharedLog {
                 let listeners = self.listeners();
                 for (place, entry) in (end..).zip(log.from(end)) {
                     listeners.call(place, &entry.facts, &mut called);
+                }
+            }
+            for ear in self.doubting().drain(..) {
+                if ear.hear(0) {
+                    called.push(ear);
                 }
             }
             answer
@@ -95,6 +120,15 @@ impl Listener {
         self.ear.listen();
     }
 
+    /// The next change wakes it, whatever it is, and the topic is looked at soon.
+    pub fn doubt(&self, _log: &RwLockReadGuard<'_, Log>) {
+        let mut doubting = self.log.doubting();
+        if !doubting.iter().any(|ear| Arc::ptr_eq(ear, &self.ear)) {
+            doubting.push(Arc::clone(&self.ear));
+        }
+        self.log.doubted.notify_one();
+    }
+
     /// Place before which nothing matches of what came since it began to listen.
     pub fn clear_until(&self, log: &RwLockReadGuard<'_, Log>) -> u64 {
         self.ear.clear_until().min(log.end())
@@ -112,6 +146,9 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        let mut doubting = self.log.doubting();
+        doubting.retain(|ear| !Arc::ptr_eq(ear, &self.ear));
+        drop(doubting);
         if let Some(matcher) = self.joined.take() {
             self.log.listeners().leave(&matcher, &self.ear);
         }

@@ -64,3 +64,24 @@ fn a_document_is_passed_on_as_it_came_unless_it_has_line_breaks() {
         assert!(decode(payload).is_err(), "{payload:?}");
     }
 }
+
+/// Would catch that a processor which was updated first is taken for one that writes rubbish.
+#[test]
+fn a_version_that_is_not_known_here_is_told_apart_from_what_is_no_anomaly() {
+    let plain = serde_json::to_string(&anomaly(1, 1)).unwrap();
+    let newer = plain.replacen(r#""schema_version":1"#, r#""schema_version":7"#, 1);
+    let (read, text) = decode(Some(newer.as_bytes())).unwrap();
+    assert_eq!(
+        (read.schema_version, &*text),
+        (7, newer.as_str()),
+        "passed on as it came"
+    );
+    let other_shape = r#"{"schema_version":7,"what":"nobody knows yet"}"#;
+    let error = decode(Some(other_shape.as_bytes())).unwrap_err();
+    assert!(matches!(error, Unreadable::Newer(7)), "{error}");
+    assert!(error.to_string().contains("schema_version is 7"), "{error}");
+    for text in [r#"{"schema_version":1}"#, r#"{"schema_version":"7"}"#, "7"] {
+        let error = decode(Some(text.as_bytes())).unwrap_err();
+        assert!(matches!(error, Unreadable::Json(_)), "{text}: {error}");
+    }
+}

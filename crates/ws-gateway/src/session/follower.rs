@@ -46,6 +46,9 @@ impl Follower {
         let next = self.session.pull(&log);
         if matches!(next, Next::Idle) {
             self.listener.listen(&log);
+            if self.session.is_in_doubt() {
+                self.listener.doubt(&log);
+            }
         }
         next
     }

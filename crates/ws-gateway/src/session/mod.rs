@@ -9,6 +9,7 @@
 mod follower;
 pub mod request;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::extract::ws::Utf8Bytes;
@@ -50,6 +51,19 @@ pub struct Session {
     /// Matching entries that may wait before the client is told that it lags.
     queue: usize,
     place: Option<Place>,
+    doubt: Option<Doubt>,
+    /// What a doubt that was settled came to.
+    answer: VecDeque<ServerFrame>,
+}
+
+/// A subscription from a place that the log has not reached. Another gateway may be further by a
+/// moment; or the place is none of this topic, and waiting for it would never end. A look at the
+/// topic that begins later tells.
+#[derive(Debug)]
+struct Doubt {
+    matcher: Arc<Matcher>,
+    cursor: Cursor,
+    looks: u64,
 }
 
 #[derive(Debug)]
@@ -79,7 +93,12 @@ enum Pace {
 
 impl Session {
     pub fn new(queue: usize) -> Self {
-        Self { queue, place: None }
+        Self {
+            queue,
+            place: None,
+            doubt: None,
+            answer: VecDeque::new(),
+        }
     }
 
     pub fn hello(log: &Log) -> ServerFrame {
@@ -90,8 +109,52 @@ impl Session {
         }
     }
 
-    /// Begins, or begins anew. The answer: `gone` if there is a gap, then `subscribed`.
+    /// Begins, or begins anew. The answer: `gone` if there is a gap, then `subscribed`. In doubt there
+    /// is none yet: it is pulled.
     pub fn subscribe(
+        &mut self,
+        matcher: Arc<Matcher>,
+        since: Option<Cursor>,
+        log: &Log,
+    ) -> Vec<ServerFrame> {
+        self.doubt = None;
+        self.answer.clear();
+        match since {
+            Some(cursor)
+                if cursor.topic == log.topic() && !covers(log.next_offsets(), &cursor.next) =>
+            {
+                self.place = None;
+                self.doubt = Some(Doubt {
+                    matcher,
+                    cursor,
+                    looks: log.looks_begun(),
+                });
+                Vec::new()
+            }
+            since => self.begin(matcher, since, log),
+        }
+    }
+
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// Begins if the log has reached the place by now, or a look has told whether it ever will.
+    fn settle_doubt(&mut self, log: &Log) {
+        let is_settled = |doubt: &mut Doubt| {
+            doubt.cursor.topic != log.topic()
+                || covers(log.next_offsets(), &doubt.cursor.next)
+                || log.looks_ended() > doubt.looks
+        };
+        if let Some(doubt) = self.doubt.take_if(is_settled) {
+            let Doubt {
+                matcher, cursor, ..
+            } = doubt;
+            self.answer = self.begin(matcher, Some(cursor), log).into();
+        }
+    }
+
+    fn begin(
         &mut self,
         matcher: Arc<Matcher>,
         since: Option<Cursor>,
@@ -100,7 +163,7 @@ impl Session {
         let mut answer = Vec::new();
         let (index, ahead) = match since {
             None => (log.end(), None),
-            Some(cursor) if cursor.topic != log.topic() => {
+            Some(cursor) if cursor.topic != log.topic() || !log.may_hold(&cursor.next) => {
                 answer.push(ServerFrame::Gone { missed: None });
                 (log.base(), None)
             }
@@ -165,10 +228,16 @@ impl Session {
 
     /// What comes next. Call it when the client can be written to, not before.
     pub fn pull(&mut self, log: &Log) -> Next {
+        self.settle_doubt(log);
+        if let Some(frame) = self.answer.pop_front() {
+            return Next::Frame(Frame::Other(frame));
+        }
         let Some(place) = &mut self.place else {
             return Next::Idle;
         };
-        if place.life != log.life() {
+        let may_come = |ahead| log.may_hold(ahead);
+        let waits_in_vain = !place.ahead.as_deref().is_none_or(may_come);
+        if place.life != log.life() || waits_in_vain {
             place.start_over(log);
             return Next::Frame(Frame::Other(ServerFrame::Gone { missed: None }));
         }

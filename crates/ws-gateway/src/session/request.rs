@@ -1,10 +1,9 @@
 //! Reads what a client sends, and says what is wrong with it.
 
-use contracts::{
-    Cursor, Severity,
-    websocket::{ClientFrame, Filter},
-};
+use contracts::{Cursor, websocket::Filter};
 use serde_json::Value;
+
+use crate::filter::{self, BadField};
 
 /// Longest cursor that is taken: more partitions than any topic of anomalies has.
 const MOST_PARTITIONS: usize = 4096;
@@ -23,16 +22,12 @@ pub enum Request {
 pub enum BadRequest {
     #[error("not JSON: {0}")]
     Json(String),
-    #[error("not a text frame; send JSON as text")]
-    Binary,
     #[error("unknown type {0}: send \"subscribe\" or \"pong\"")]
     Type(String),
     #[error("{0}")]
-    Severity(String),
-    #[error("{0}")]
+    Field(#[from] BadField),
+    #[error("since: {0}")]
     Cursor(String),
-    #[error("{0}")]
-    Frame(String),
 }
 
 impl BadRequest {
@@ -40,11 +35,10 @@ impl BadRequest {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Json(_) => "bad_json",
-            Self::Binary => "not_text",
             Self::Type(_) => "unknown_type",
-            Self::Severity(_) => "unknown_severity",
+            Self::Field(bad) if bad.is_severity => "unknown_severity",
+            Self::Field(_) => "bad_frame",
             Self::Cursor(_) => "bad_cursor",
-            Self::Frame(_) => "bad_frame",
         }
     }
 }
@@ -57,23 +51,29 @@ pub fn read(text: &str) -> Result<Request, BadRequest> {
         let shown: String = kind.to_string().chars().take(100).collect();
         return Err(BadRequest::Type(shown));
     }
-    let severity = value
-        .pointer("/filter/min_severity")
-        .and_then(Value::as_str);
-    if let Some(Err(error)) = severity.map(str::parse::<Severity>) {
-        return Err(BadRequest::Severity(error.to_string()));
+    if kind == "pong" {
+        return Ok(Request::Pong);
     }
-    match serde_json::from_value(value) {
-        Ok(ClientFrame::Pong) => Ok(Request::Pong),
-        Ok(ClientFrame::Subscribe { filter, since }) => {
-            let since = since.as_deref().map(cursor).transpose()?;
-            Ok(Request::Subscribe { filter, since })
+    let of = |name: &str| value.get(name).unwrap_or(&Value::Null);
+    let filter = filter::of_json(of("filter"))?;
+    let since = match of("since") {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(cursor(text)?),
+        _ => {
+            let expected = "expected the cursor of an earlier frame as a text, or null";
+            return Err(BadField::new("since", expected).into());
         }
-        Err(error) => Err(BadRequest::Frame(error.to_string())),
-    }
+    };
+    Ok(Request::Subscribe { filter, since })
 }
 
+/// Where to go on. A cursor that another version of this server made means nothing here, as one of
+/// another topic does; only what no server made is a mistake of who sends it.
 pub fn cursor(text: &str) -> Result<Cursor, BadRequest> {
+    if is_of_another_version(text) {
+        return Ok(FOREIGN);
+    }
     let cursor: Cursor = text
         .parse()
         .map_err(|error: contracts::cursor::BadCursor| BadRequest::Cursor(error.to_string()))?;
@@ -82,4 +82,22 @@ pub fn cursor(text: &str) -> Result<Cursor, BadRequest> {
         return Err(BadRequest::Cursor(most));
     }
     Ok(cursor)
+}
+
+/// The same for what a browser sends by itself, and would send again and again if it were refused.
+pub fn last_event_id(text: &str) -> Cursor {
+    cursor(text).unwrap_or(FOREIGN)
+}
+
+/// A cursor of no topic.
+const FOREIGN: Cursor = Cursor {
+    topic: 0,
+    next: Vec::new(),
+};
+
+fn is_of_another_version(text: &str) -> bool {
+    let version = text.split('.').next().unwrap_or_default();
+    let is_number =
+        (1..=9).contains(&version.len()) && version.bytes().all(|byte| byte.is_ascii_digit());
+    is_number && version != "1" && text.len() > version.len()
 }

@@ -1,13 +1,14 @@
 use contracts::{Severity, websocket::Filter};
+use futures::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
 use crate::anomalies::anomaly;
-use crate::log::Facts;
+use crate::log::{Facts, Log};
 
 mod world;
 
-use world::{KEEP, PARTITIONS, QUEUE, Step, World, steps};
+use world::{KEEP, PARTITIONS, QUEUE, Step, TOPIC, World, steps};
 
 #[test]
 fn bad_frames_are_told_apart() {
@@ -24,13 +25,14 @@ fn bad_frames_are_told_apart() {
         ),
         (r#"{"type":"subscribe","since":"yesterday"}"#, "bad_cursor"),
         (
-            r#"{"type":"subscribe","filter":{"service":["a"]}}"#,
+            r#"{"type":"subscribe","filter":{"severity":"high"}}"#,
             "bad_frame",
         ),
         (
-            r#"{"type":"subscribe","filter":{"services":"a"}}"#,
+            r#"{"type":"subscribe","filter":{"services":7}}"#,
             "bad_frame",
         ),
+        (r#"{"type":"subscribe","since":"1.ff.-1"}"#, "bad_cursor"),
         (r#"{"type":"subscribe","since":17}"#, "bad_frame"),
     ] {
         let bad = request::read(text).unwrap_err();
@@ -42,6 +44,11 @@ fn bad_frames_are_told_apart() {
         r#"{"type":"pong"}"#,
         r#"{"type":"subscribe"}"#,
         r#"{"type":"subscribe","since":null}"#,
+        r#"{"type":"subscribe","since":""}"#,
+        r#"{"type":"subscribe","since":"2.a-newer-gateway"}"#,
+        r#"{"type":"subscribe","since":"1.ff.99999999999999999999"}"#,
+        r#"{"type":"subscribe","filter":null}"#,
+        r#"{"type":"subscribe","filter":{"min_severity":"CRITICAL"}}"#,
         r#"{"type":"subscribe","filter":{"services":["a"]},"since":"1.ff.0"}"#,
     ] {
         assert!(request::read(text).is_ok(), "{text:?}");
@@ -205,4 +212,125 @@ fn another_topic_is_told_as_gone_to_who_listens_and_to_who_comes_back() {
         panic!("{answer:?}");
     };
     assert_eq!(cursor, "1.def.0.0");
+}
+
+fn pulled(session: &mut Follower) -> Vec<ServerFrame> {
+    let mut frames = Vec::new();
+    while let Next::Frame(Frame::Other(frame)) = session.pull() {
+        frames.push(frame);
+    }
+    frames
+}
+
+/// Would catch a client that waits for ever for offsets which nobody will write.
+#[test]
+fn a_cursor_past_the_end_of_the_topic_is_gone_and_the_stream_goes_on() {
+    for next in [
+        vec![4, 0],
+        vec![i64::MAX, i64::MAX],
+        vec![3, 0, 1],
+        vec![i64::MAX],
+    ] {
+        let mut world = World::new(Severity::Low, &[]);
+        publish(&mut world, 3);
+        let cursor = Cursor { topic: TOPIC, next };
+        // It is being looked at already: what that finds may be older than the cursor.
+        let before = world.log.change(Log::look);
+        let mut session = Follower::new(Arc::clone(&world.log), QUEUE);
+        assert!(
+            session
+                .subscribe(Filter::default(), Some(cursor.clone()))
+                .is_empty()
+        );
+        assert!(pulled(&mut session).is_empty());
+        assert!(world.log.is_doubted());
+        world.log.change(|log| log.looked(before, Some(vec![3, 0])));
+        assert!(
+            pulled(&mut session).is_empty(),
+            "not settled by an older look"
+        );
+        let look = world.log.change(Log::look);
+        world.log.change(|log| log.looked(look, Some(vec![3, 0])));
+        assert!(session.heard().now_or_never().is_some(), "it is woken");
+        let frames = pulled(&mut session);
+        let [
+            ServerFrame::Gone { missed: None },
+            ServerFrame::Subscribed { cursor: from },
+        ] = &frames[..]
+        else {
+            panic!("{cursor}: {frames:?}");
+        };
+        assert_eq!(from, "1.abc.0.0");
+    }
+}
+
+#[test]
+fn a_cursor_that_another_gateway_has_reached_is_waited_for() {
+    for ends in [Some(vec![5, 0]), None] {
+        let mut world = World::new(Severity::Low, &[]);
+        publish(&mut world, 3);
+        let cursor = Cursor {
+            topic: TOPIC,
+            next: vec![5, 0],
+        };
+        let mut session = Follower::new(Arc::clone(&world.log), QUEUE);
+        session.subscribe(Filter::default(), Some(cursor.clone()));
+        let look = world.log.change(Log::look);
+        world.log.change(|log| log.looked(look, ends.clone()));
+        let frames = pulled(&mut session);
+        assert!(
+            matches!(&frames[..], [ServerFrame::Subscribed { cursor }] if cursor == "1.abc.5.0")
+        );
+        // Two that it has, and one that it lacks.
+        publish(&mut world, 0);
+        for id in 3..6 {
+            world.take(&Step::Publish {
+                partition: 0,
+                id,
+                version: 1,
+                severity: 3,
+            });
+        }
+        let next = loop {
+            match session.pull() {
+                Next::Busy => {}
+                next => break next,
+            }
+        };
+        assert!(matches!(&next, Next::Frame(Frame::Anomaly { entry, .. }) if entry.offset == 5));
+    }
+}
+
+/// Where nobody could tell at first.
+#[test]
+fn who_waits_in_vain_is_told_once_it_is_known() {
+    let mut world = World::new(Severity::Low, &[]);
+    let cursor = Cursor {
+        topic: TOPIC,
+        next: vec![9, 0],
+    };
+    let mut session = Follower::new(Arc::clone(&world.log), QUEUE);
+    session.subscribe(Filter::default(), Some(cursor));
+    let look = |world: &World, ends| {
+        let look = world.log.change(Log::look);
+        world.log.change(|log| log.looked(look, ends));
+    };
+    look(&world, None);
+    let frames = pulled(&mut session);
+    assert!(matches!(&frames[..], [ServerFrame::Subscribed { .. }]));
+    publish(&mut world, 1);
+    look(&world, Some(vec![1, 0]));
+    let frame = session.pull();
+    assert!(
+        matches!(
+            frame,
+            Next::Frame(Frame::Other(ServerFrame::Gone { missed: None }))
+        ),
+        "{frame:?}"
+    );
+    let frame = session.pull();
+    assert!(
+        matches!(frame, Next::Frame(Frame::Anomaly { .. })),
+        "{frame:?}"
+    );
 }

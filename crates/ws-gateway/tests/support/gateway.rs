@@ -6,6 +6,7 @@ use std::time::Duration;
 use clickhouse_store::{Client, Target};
 use contracts::websocket::ServerFrame;
 use futures::{SinkExt, StreamExt};
+use service_kit::http::{Hosts, Limits, Listener, Server};
 use service_kit::{Registry, Tasks};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -25,6 +26,7 @@ pub(crate) struct Gateway {
     pub(crate) address: String,
     pub(crate) log: Arc<SharedLog>,
     pub(crate) tasks: Tasks,
+    pub(crate) registry: Registry,
 }
 
 #[derive(Clone, Copy)]
@@ -32,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) most: usize,
     pub(crate) queue: usize,
     pub(crate) timing: Timing,
+    pub(crate) limits: Limits,
 }
 
 impl Default for Settings {
@@ -40,6 +43,12 @@ impl Default for Settings {
             most: 100,
             queue: 1024,
             timing: Timing::default(),
+            limits: Limits {
+                connections: 1000,
+                per_address: 1000,
+                unsent_bytes: 64 << 20,
+                within: Duration::from_secs(20),
+            },
         }
     }
 }
@@ -47,7 +56,8 @@ impl Default for Settings {
 impl Gateway {
     pub(crate) async fn start(settings: Settings) -> Self {
         let tasks = Tasks::detached();
-        let metrics = Metrics::new(&Registry::new());
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry);
         let bounds = Bounds {
             entries: 1000,
             bytes: usize::MAX,
@@ -72,7 +82,8 @@ impl Gateway {
             clients: clients.clone(),
             metrics,
             stored: Stored::new(
-                clickhouse.unwrap(),
+                &clickhouse.unwrap(),
+                4,
                 DeadLetters::new(kafka, "x.dlq".to_owned()),
             ),
             allowed_origins: None,
@@ -82,12 +93,20 @@ impl Gateway {
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let served = ws_gateway::server::serve(listener, router(app), clients, tasks.clone());
+        let server = Server::new(
+            Listener::Clients,
+            router(app),
+            Hosts::new(None, "GATEWAY_ALLOWED_HOSTS"),
+            settings.limits,
+            &registry,
+        );
+        let served = ws_gateway::server::serve(listener, server, clients, tasks.clone());
         tasks.spawn("server", served);
         Self {
             address,
             log,
             tasks,
+            registry,
         }
     }
 
@@ -132,13 +151,17 @@ impl Gateway {
         Ok(Socket(socket))
     }
 
-    /// Status, head and body of an answer.
+    /// Status, head and body of an answer. As HTTP/1.0, whose bodies come in one piece.
     pub(crate) async fn get(&self, path: &str, headers: &str) -> (u16, String, String) {
+        let host = &self.address;
+        let request = format!("GET {path} HTTP/1.0\r\nhost: {host}\r\n{headers}\r\n");
+        self.send(&request).await
+    }
+
+    /// The same for a request as it stands, after which the connection is closed.
+    pub(crate) async fn send(&self, request: &str) -> (u16, String, String) {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let host = &self.address;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let read = stream.read_to_end(&mut answer);
@@ -150,6 +173,29 @@ impl Gateway {
             head.to_ascii_lowercase(),
             body.to_owned(),
         )
+    }
+}
+
+impl Gateway {
+    /// Types of the first frames of the event stream.
+    pub(crate) async fn events(&self, since: &str, headers: &str, count: usize) -> Vec<String> {
+        use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+        let mut stream = BufReader::new(TcpStream::connect(&self.address).await.unwrap());
+        let request = format!(
+            "GET /api/v1/anomalies/stream?since={since} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut lines = stream.lines();
+        let mut types = Vec::new();
+        while types.len() < count {
+            let line = tokio::time::timeout(DEADLINE, lines.next_line()).await;
+            let line = line.unwrap().unwrap().unwrap();
+            if let Some(frame) = line.strip_prefix("data: ") {
+                let frame: serde_json::Value = serde_json::from_str(frame).unwrap();
+                types.push(frame["type"].as_str().unwrap().to_owned());
+            }
+        }
+        types
     }
 }
 
@@ -165,6 +211,22 @@ impl Socket {
 
     pub(crate) async fn message(&mut self) -> Option<Result<Message, WsError>> {
         tokio::time::timeout(DEADLINE, self.0.next()).await.unwrap()
+    }
+
+    /// Bytes past the library.
+    pub(crate) async fn raw(&mut self, bytes: &[u8]) {
+        use tokio::io::AsyncWriteExt;
+        self.0.get_mut().write_all(bytes).await.unwrap();
+    }
+
+    /// How the connection ends; `None`: without a close. 1005 stands for one without a code.
+    pub(crate) async fn close_code(&mut self) -> Option<u16> {
+        while let Some(Ok(message)) = self.message().await {
+            if let Message::Close(close) = message {
+                return Some(close.map_or(1005, |close| close.code.into()));
+            }
+        }
+        None
     }
 
     pub(crate) async fn frame(&mut self) -> ServerFrame {
