@@ -2,6 +2,10 @@
 //!
 //! Logs are global to a process and go to standard error: each case is a process of its own, which is
 //! this program again.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a case that cannot be started has failed"
+)]
 
 use std::process::{Command, Stdio};
 
@@ -32,11 +36,6 @@ fn child() {
         // A library that is not traced.
         let _asked = tracing::enabled!(target: "hyper", tracing::Level::WARN);
         tracing::error!(time, "asked for another");
-        let span = tracing::info_span!("span");
-        assert_eq!(
-            span.is_disabled(),
-            !telemetry.exports() && case.contains("LOG_LEVEL=error")
-        );
     }
     telemetry.shutdown();
 }
