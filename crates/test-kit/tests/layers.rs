@@ -6,13 +6,14 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 /// A crate, and the crates of the workspace that it may depend on. Tests are not looked at.
-const MAY_KNOW: [(&str, &[&str]); 14] = [
+const MAY_KNOW: [(&str, &[&str]); 15] = [
     // Pure: no I/O, nobody else's types.
     ("contracts", &[]),
     ("detection", &[]),
     ("pipeline", &[]),
     ("template-mining", &[]),
-    ("service-kit", &["contracts"]),
+    ("strangers", &[]),
+    ("service-kit", &["contracts", "strangers"]),
     // To the outside.
     ("kafka-io", &["contracts", "pipeline", "service-kit"]),
     (
@@ -44,7 +45,7 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
     ),
     ("log-generator", &["contracts", "kafka-io", "service-kit"]),
     // Around them.
-    ("clickhouse-embedded", &[]),
+    ("clickhouse-embedded", &["strangers"]),
     ("local-stack", &["contracts"]),
     (
         "barograph",
@@ -53,6 +54,7 @@ const MAY_KNOW: [(&str, &[&str]); 14] = [
             "contracts",
             "kafka-io",
             "local-stack",
+            "strangers",
             "template-mining",
         ],
     ),
