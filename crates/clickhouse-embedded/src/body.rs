@@ -1,13 +1,17 @@
 //! Request bodies: received, unpacked, and bounded in memory.
 //! Invariant: a body counts as complete only if its length or its last chunk said so.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use crate::{
     encoding::Decoder,
@@ -74,13 +78,24 @@ impl Drop for Share {
 pub(crate) struct Body {
     incoming: Incoming,
     decoder: Option<Decoder>,
+    /// Between two pieces.
+    patience: Duration,
+}
+
+fn too_slow(patience: Duration) -> Exception {
+    let message = format!(
+        "Unexpected end of the request body: nothing came for {} s",
+        patience.as_secs()
+    );
+    Exception::own(Own::UnexpectedEndOfFile, message)
 }
 
 impl Body {
-    pub(crate) fn new(incoming: Incoming, decoder: Decoder) -> Self {
+    pub(crate) fn new(incoming: Incoming, decoder: Decoder, patience: Duration) -> Self {
         Self {
             incoming,
             decoder: Some(decoder),
+            patience,
         }
     }
 
@@ -90,7 +105,10 @@ impl Body {
             return Ok(None);
         };
         let mut piece = Vec::new();
-        while let Some(frame) = self.incoming.frame().await {
+        while let Some(frame) = timeout(self.patience, self.incoming.frame())
+            .await
+            .map_err(|_| too_slow(self.patience))?
+        {
             let frame = frame.map_err(|error| {
                 let message = format!("Unexpected end of the request body: {error}");
                 Exception::own(Own::UnexpectedEndOfFile, message)

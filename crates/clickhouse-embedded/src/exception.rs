@@ -27,6 +27,8 @@ pub(crate) enum Own {
     SessionNotFound,
     SessionIsLocked,
     InvalidSessionTimeout,
+    QueryWasCancelled,
+    AccessDenied,
     AuthenticationFailed,
     LogicalError,
 }
@@ -55,6 +57,8 @@ impl Own {
             Self::SessionNotFound => (372, "SESSION_NOT_FOUND"),
             Self::SessionIsLocked => (373, "SESSION_IS_LOCKED"),
             Self::InvalidSessionTimeout => (374, "INVALID_SESSION_TIMEOUT"),
+            Self::QueryWasCancelled => (394, "QUERY_WAS_CANCELLED"),
+            Self::AccessDenied => (497, "ACCESS_DENIED"),
             Self::AuthenticationFailed => (516, "AUTHENTICATION_FAILED"),
         }
     }

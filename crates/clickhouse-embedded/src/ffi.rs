@@ -42,11 +42,33 @@ struct RawInsert(c_void);
 type Names = *const *const c_char;
 type Lengths = *const usize;
 
+/// What `chdb_classify_query_n` fills; the caller says how large its own is.
+#[repr(C)]
+struct RawAnalysis {
+    size: u32,
+    statements: u32,
+    flags: u32,
+    class: u32,
+}
+
+/// What the engine's parser makes of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Changes nothing and writes no file.
+    ReadsOnly,
+    Changes,
+    /// More than one statement.
+    Several,
+    /// None that it can read.
+    Unreadable,
+}
+
 /// The functions used here, with the signatures of `chdb.h` 26.7.
 struct Api {
     connect: unsafe extern "C" fn(c_int, *mut *mut c_char) -> *mut *mut RawConnection,
     close: unsafe extern "C" fn(*mut *mut RawConnection),
     query: QueryFn,
+    classify: ClassifyFn,
     stream_query: QueryFn,
     stream_fetch: unsafe extern "C" fn(*mut RawConnection, *mut RawResult) -> *mut RawResult,
     stream_cancel: unsafe extern "C" fn(*mut RawConnection, *mut RawResult),
@@ -82,6 +104,14 @@ type QueryFn = unsafe extern "C" fn(
     Lengths,
     usize,
 ) -> *mut RawResult;
+type ClassifyFn = unsafe extern "C" fn(
+    *mut RawConnection,
+    *const c_char,
+    usize,
+    *const c_char,
+    usize,
+    *mut RawAnalysis,
+) -> c_int;
 type InsertFn = unsafe extern "C" fn(
     *mut RawConnection,
     *const c_char,
@@ -129,6 +159,7 @@ impl Engine {
             connect: symbol!(b"chdb_connect"),
             close: symbol!(b"chdb_close_conn"),
             query: symbol!(b"chdb_query_with_params_n"),
+            classify: symbol!(b"chdb_classify_query_n"),
             stream_query: symbol!(b"chdb_stream_query_with_params_n"),
             stream_fetch: symbol!(b"chdb_stream_fetch_result"),
             stream_cancel: symbol!(b"chdb_stream_cancel_query"),
@@ -225,6 +256,35 @@ impl Connection {
     fn raw(&self) -> *mut RawConnection {
         // SAFETY: `handle` was checked in `connect` and stays valid until `drop`.
         unsafe { *self.handle }
+    }
+
+    /// Parses a text and says what it would do. Runs nothing.
+    pub(crate) fn classify(&mut self, text: &[u8]) -> Class {
+        let mut analysis = RawAnalysis {
+            size: size_of::<RawAnalysis>() as u32,
+            statements: 0,
+            flags: 0,
+            class: u32::MAX,
+        };
+        // SAFETY: the text comes with its length, and `analysis` says its own; both outlive the call,
+        // which keeps neither. Without a target database its name is not looked at.
+        let state = unsafe {
+            (self.api().classify)(
+                self.raw(),
+                text.as_ptr().cast(),
+                text.len(),
+                std::ptr::null(),
+                0,
+                &raw mut analysis,
+            )
+        };
+        match (state, analysis.statements, analysis.class) {
+            (0, 1, 0) => Class::ReadsOnly,
+            // In a database, beside them, or of the session or server.
+            (0, 1, 1..=3) => Class::Changes,
+            (0, 2.., _) => Class::Several,
+            _ => Class::Unreadable,
+        }
     }
 
     /// Runs a statement to its end and returns the whole result.

@@ -4,37 +4,34 @@
 
 use std::{
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use hyper::{Method, Request as HttpRequest, Response, StatusCode, body::Incoming, header};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    time::timeout_at,
-};
+use tokio::{sync::mpsc, time::timeout_at};
 
 use crate::{
     body::{Body, Budget, GATHER_LIMIT, Share},
     encoding::Decoder,
     exception::{Exception, Own},
-    ffi::Connection,
-    form,
+    ffi::{Call, Connection},
+    form, grants,
+    kinds::Effect,
     options::Secret,
+    places::{Need, Place, Places},
     reply::{self, Facts, Head, Packing, Reply, ReplyBody},
     request::{Request, credentials},
     run::{Event, Job, More},
     running::{CancelOnDrop, Control, Killer, Listed, Running},
     sessions::{Sessions, Turn},
+    sources::Source,
+    sql_text,
     statement::{Insert, Statement},
+    user_files::UserFiles,
 };
 
-/// How many requests may wait for a place, per place.
-const WAITING_PER_PLACE: usize = 64;
 /// A result is sent as soon as it has grown to this, …
 const SEND_AT: usize = 256 << 10;
 /// … or is this old; until then it may still become a complete response or a clean error.
@@ -49,21 +46,14 @@ pub(crate) struct Front {
     pub user: String,
     pub password: Secret,
     pub database: String,
-    pub places: Arc<Semaphore>,
-    pub place_count: usize,
-    pub waiting: AtomicUsize,
+    pub places: Places,
     pub sessions: Sessions,
     pub running: Running,
     pub budget: Arc<Budget>,
-}
-
-/// Counts a request among those that wait.
-struct Waiting<'f>(&'f AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    pub files: UserFiles,
+    pub sources: Vec<Source>,
+    /// How long a client may send or read nothing in the midst of a request.
+    pub patience: Duration,
 }
 
 impl Front {
@@ -132,7 +122,8 @@ impl Front {
     ) -> Result<Response<ReplyBody>, Exception> {
         let started = Instant::now();
         let mut share = Share::new(&self.budget);
-        let mut body = Body::new(incoming, Decoder::new(asked.encoding_in, asked.blocks_in)?);
+        let decoder = Decoder::new(asked.encoding_in, asked.blocks_in)?;
+        let mut body = Body::new(incoming, decoder, self.patience);
         let (mut gathered, complete) = body.gather(&mut share).await?;
         let mut external = Vec::new();
         if let Some(boundary) = form::boundary(content_type) {
@@ -157,8 +148,16 @@ impl Front {
             }
             return too_large();
         }
+        self.files.check(statement.text())?;
+        grants::check_engine(statement.text(), &self.sources)?;
+        asked.admits(statement.effect())?;
         let listed = self.running.enter(query_id)?;
-        let place = self.place().await?;
+        let need = if statement.kills() {
+            Need::Stop
+        } else {
+            statement.effect().into()
+        };
+        let place = self.places.take(need).await?;
         let turn = asked
             .session
             .as_ref()
@@ -189,7 +188,7 @@ impl Front {
         };
         let format =
             matches!(job.statement, Statement::Other(_)).then(|| job.output_format().to_owned());
-        let read_only = matches!(&job.statement, Statement::Other(other) if other.read_only);
+        let read_only = job.statement.effect() == Effect::Reads;
         let (events_in, mut events) = mpsc::channel(BLOCKS_AHEAD);
         let control = Arc::clone(&listed.control);
         let mut guard = CancelOnDrop::new(control, self.killer.clone());
@@ -226,30 +225,12 @@ impl Front {
         })
     }
 
-    /// Waits for a place in the pool, in the order of arrival.
-    async fn place(&self) -> Result<OwnedSemaphorePermit, Exception> {
-        let limit = self.place_count * WAITING_PER_PLACE;
-        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        let busy = |message: String| Exception::own(Own::TooManySimultaneousQueries, message);
-        if waiting >= limit && self.places.available_permits() == 0 {
-            return Err(busy(format!(
-                "Too many simultaneous queries. {} run and {limit} wait",
-                self.place_count
-            )));
-        }
-        Arc::clone(&self.places)
-            .acquire_owned()
-            .await
-            .map_err(|_| busy("The server is shutting down".to_owned()))
-    }
-
     /// Runs the job on a thread of its own; the place is free when the connection is closed.
     fn start(
         self: &Arc<Self>,
         job: Job,
         listed: Listed,
-        place: OwnedSemaphorePermit,
+        place: Place,
         turn: Option<Turn>,
         share: Share,
         events: mpsc::Sender<Event>,
@@ -265,6 +246,23 @@ impl Front {
         });
     }
 
+    /// Lets go of the queries that a KILL is about to stop: the engine can't stop one whose result
+    /// waits here for its client. What is wrong with the condition is for the KILL itself to say.
+    fn stop_those(&self, connection: &mut Connection, condition: &[u8]) {
+        let mut text = b"SELECT Settings['log_comment'] FROM system.processes".to_vec();
+        text.extend_from_slice(condition);
+        let call = Call {
+            text: &text,
+            format: "TabSeparated",
+            parameters: &[],
+        };
+        if let Ok(output) = connection.query(call) {
+            let ids = String::from_utf8_lossy(&output.data).into_owned();
+            let ids = ids.lines().map(sql_text::unescape).collect();
+            self.running.let_go(&ids);
+        }
+    }
+
     fn occupy(
         &self,
         job: Job,
@@ -278,6 +276,11 @@ impl Front {
             Ok(connection) => connection,
             Err(error) => return Event::Failed(Exception::own(Own::LogicalError, error)),
         };
+        if let Statement::Other(other) = &job.statement
+            && let Some(condition) = &other.kills
+        {
+            self.stop_those(&mut connection, condition);
+        }
         let ended = job.run(&mut connection, turn.is_some(), control, events);
         if let Some(turn) = turn {
             turn.keep(connection);

@@ -66,13 +66,26 @@ impl<'t> Lexer<'t> {
         loop {
             match self.rest() {
                 [b, ..] if b.is_ascii_whitespace() || *b == 0x0b => self.at += 1,
-                // A no-break space and a byte order mark, which editors leave behind.
-                [0xc2, 0xa0, ..] => self.at += 2,
-                [0xef, 0xbb, 0xbf, ..] => self.at += 3,
                 [b'-', b'-', ..] | [b'#', b' ' | b'!', ..] => self.skip_to(b"\n", 1),
                 [b'/', b'*', ..] => self.skip_to(b"*/", 2),
-                _ => return,
+                rest => match foreign_blank(rest) {
+                    0 => return,
+                    length => self.at += length,
+                },
             }
+        }
+    }
+
+    /// A word ends before a sign, a space of any alphabet and a typographic quote.
+    fn skip_word(&mut self) {
+        self.at += 1;
+        while let Some(byte) = self.text.get(self.at).filter(|byte| in_word(**byte)) {
+            if *byte >= 0x80
+                && (foreign_blank(self.rest()) > 0 || curly_quote(self.rest()).is_some())
+            {
+                break;
+            }
+            self.at += 1;
         }
     }
 
@@ -103,6 +116,30 @@ impl<'t> Lexer<'t> {
     }
 }
 
+/// How many bytes of a space beyond ASCII `text` begins with: what editors and word processors leave
+/// behind, and a byte order mark.
+fn foreign_blank(text: &[u8]) -> usize {
+    match text {
+        [0xc2, 0x85 | 0xa0, ..] => 2,
+        [0xe1, 0x9a, 0x80, ..]
+        | [0xe1, 0xa0, 0x8e, ..]
+        | [0xe2, 0x80, 0x80..=0x8d | 0xa8 | 0xa9 | 0xaf, ..]
+        | [0xe2, 0x81, 0x9f | 0xa0, ..]
+        | [0xe3, 0x80, 0x80, ..]
+        | [0xef, 0xbb, 0xbf, ..] => 3,
+        _ => 0,
+    }
+}
+
+/// Whether `text` begins with a typographic quote, how such a run ends, and what it is.
+fn curly_quote(text: &[u8]) -> Option<(&'static [u8], Kind)> {
+    match text {
+        [0xe2, 0x80, 0x98, ..] => Some((b"\xe2\x80\x99", Kind::Text)),
+        [0xe2, 0x80, 0x9c, ..] => Some((b"\xe2\x80\x9d", Kind::QuotedName)),
+        _ => None,
+    }
+}
+
 fn in_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
@@ -116,6 +153,10 @@ impl Iterator for Lexer<'_> {
         let first = *self.text.get(start)?;
         let mut depth = self.depth;
         let kind = match first {
+            _ if let Some((end, kind)) = curly_quote(self.rest()) => {
+                self.skip_to(end, 3);
+                kind
+            }
             b'\'' => {
                 self.skip_quoted(first);
                 Kind::Text
@@ -126,8 +167,7 @@ impl Iterator for Lexer<'_> {
             }
             b'$' if self.skip_heredoc().is_some() => Kind::Text,
             _ if in_word(first) => {
-                let length = self.rest().iter().position(|byte| !in_word(*byte));
-                self.at += length.unwrap_or(self.rest().len());
+                self.skip_word();
                 Kind::Word
             }
             _ => {
@@ -176,6 +216,14 @@ mod tests {
     #[test]
     fn comments_are_left_out() {
         check("a -- b ; c\n/* d; */ e # f\n#!g\nh", &["a", "e", "h"]);
+    }
+
+    #[test]
+    fn typographic_quotes_and_spaces_are_what_the_engine_takes_them_for() {
+        check("\u{2018}'\u{2019} a", &["\u{2018}'\u{2019}", "a"]);
+        check("b\u{201c}`\u{201d}c", &["b", "\u{201c}`\u{201d}", "c"]);
+        check("a\u{2003}b\u{a0}c\u{3000}d\u{feff}", &["a", "b", "c", "d"]);
+        check("\u{e9}t\u{e9}", &["\u{e9}t\u{e9}"]);
     }
 
     #[test]

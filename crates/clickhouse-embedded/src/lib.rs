@@ -7,15 +7,20 @@
 
 mod block;
 mod body;
+pub mod confine;
 mod encoding;
 mod exception;
 mod ffi;
 mod form;
 mod format;
+mod grants;
 mod handle;
+mod kinds;
 mod lexer;
 mod lock;
 pub mod options;
+mod patient;
+mod places;
 mod reply;
 mod request;
 mod results;
@@ -23,9 +28,11 @@ mod run;
 mod running;
 pub mod serve;
 mod sessions;
+pub mod sources;
 mod sql_text;
 mod statement;
 mod status;
 mod unpack;
+mod user_files;
 
 pub use options::{ENGINE_VERSION, default_library_path};

@@ -5,9 +5,12 @@ use std::{
     fmt,
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::Parser;
+
+use crate::sources::{self, Source};
 
 /// Flags as given, before anything is checked.
 #[derive(Debug, Parser)]
@@ -40,9 +43,21 @@ pub struct RawOptions {
     /// The database of requests that name none; created if need be.
     #[arg(long, env = "CLICKHOUSE_DATABASE", default_value = "default")]
     database: String,
-    /// How many queries run at once (1 to 256); more wait their turn.
+    /// How many queries read at once (1 to 256); more wait their turn. For every four of them there is
+    /// one more place, for what writes.
     #[arg(long, env = "CLICKHOUSE_CONNECTIONS", default_value = "8")]
     connections: String,
+    /// How many clients may be connected at once; more are told so and sent away.
+    #[arg(long, env = "CLICKHOUSE_MAX_CLIENTS", default_value = "512")]
+    max_clients: String,
+    /// How many seconds a client may send or read nothing in the midst of a request (1 to 3600).
+    #[arg(long, env = "CLICKHOUSE_PATIENCE", default_value = "30")]
+    patience: String,
+    /// What statements may reach besides tables: `none`, or a list of file (under the data
+    /// directory's `user_files`), url, remote, mysql, postgres, sqlite, odbc, jdbc, hdfs, s3, azure,
+    /// kafka, mongo, redis.
+    #[arg(long, env = "CLICKHOUSE_SOURCES", default_value = "file")]
+    sources: String,
     /// Gets the bound address as soon as requests are answered.
     #[arg(long, env = "CLICKHOUSE_READY_FILE")]
     ready_file: Option<PathBuf>,
@@ -81,6 +96,9 @@ pub struct Options {
     pub password: Secret,
     pub database: String,
     pub connections: usize,
+    pub max_clients: usize,
+    pub patience: Duration,
+    pub sources: Vec<Source>,
     pub ready_file: Option<PathBuf>,
 }
 
@@ -131,14 +149,37 @@ impl RawOptions {
                 self.connections
             ));
         }
+        let mut number = |name: &str, text: &str, range: std::ops::RangeInclusive<u32>| {
+            let found = text.parse().ok().filter(|n| range.contains(n));
+            if found.is_none() {
+                problems.push(format!(
+                    "{name}: not a number from {} to {}: {text}",
+                    range.start(),
+                    range.end()
+                ));
+            }
+            found.unwrap_or(*range.start())
+        };
+        let max_clients = number("--max-clients", &self.max_clients, 1..=100_000) as usize;
+        let patience = number("--patience", &self.patience, 1..=3600);
+        let patience = Duration::from_secs(patience.into());
+        let allowed = sources::parse(&self.sources);
+        if let Err(unknown) = &allowed {
+            problems.push(format!("--sources: {unknown}"));
+        }
         for (name, value) in [("--user", &self.user), ("--database", &self.database)] {
             if value.is_empty() {
                 problems.push(format!("{name}: must not be empty"));
             }
         }
-        let (Some(library), Some(path), Some(listen), Some(connections), true) =
-            (library, self.path, listen, connections, problems.is_empty())
-        else {
+        let (Some(library), Some(path), Some(listen), Some(connections), Ok(sources), true) = (
+            library,
+            self.path,
+            listen,
+            connections,
+            allowed,
+            problems.is_empty(),
+        ) else {
             return Err(Problems(problems));
         };
         let password = Secret::new(self.password);
@@ -151,8 +192,23 @@ impl RawOptions {
             password,
             database,
             connections,
+            max_clients,
+            patience,
+            sources,
             ready_file,
         })
+    }
+}
+
+impl Options {
+    /// What the engine keeps.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    /// The only directory that `file()` sees.
+    pub fn user_files(&self) -> PathBuf {
+        self.data().join("user_files")
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::{sync::mpsc, time::Sleep};
 
 use crate::{
     encoding::{Encoder, Encoding},
-    exception::Exception,
+    exception::{Exception, Own},
     format,
     run::{Event, Statistics},
     running::CancelOnDrop,
@@ -134,9 +134,10 @@ impl Streaming {
                     Poll::Ready(Some(Event::Failed(exception))) => {
                         return self.fail(&exception, cx);
                     }
+                    // It was stopped while this client had not read what came before.
                     Poll::Ready(None) => {
-                        let error = io::Error::other("the query ended without an outcome");
-                        return Poll::Ready(Some(Err(error)));
+                        let stopped = Exception::own(Own::QueryWasCancelled, "Query was cancelled");
+                        return self.fail(&stopped, cx);
                     }
                 },
             };

@@ -9,6 +9,7 @@ use hyper::{HeaderMap, Method, Uri, header};
 use crate::{
     encoding::Encoding,
     exception::{Exception, Own},
+    kinds::Effect,
 };
 
 /// A request without its body.
@@ -24,6 +25,7 @@ pub(crate) struct Request {
     /// `param_*`, without the prefix.
     pub parameters: Vec<(String, String)>,
     pub settings: Vec<(String, String)>,
+    /// The strictest of those that were given.
     pub readonly: Option<String>,
     pub roles: Vec<String>,
     /// `compress=1`.
@@ -108,6 +110,30 @@ impl Request {
         Ok(request)
     }
 
+    /// The level of `readonly` that the request runs at; what is sent by GET only reads, as in ClickHouse.
+    pub(crate) fn level(&self) -> Option<&str> {
+        let asked = self.readonly.as_deref().filter(|level| *level != "0");
+        asked.or(self.idempotent.then_some("2"))
+    }
+
+    /// Refuses what must not run at the request's level.
+    pub(crate) fn admits(&self, effect: Effect) -> Result<(), Exception> {
+        let fits = match (self.level(), effect) {
+            (None, _) | (Some(_), Effect::Reads) => true,
+            // A session's connection lives on, and what it was told with it.
+            (Some(level), Effect::Session) => level != "1" && self.session.is_none(),
+            (Some(_), Effect::Writes) => false,
+        };
+        if fits {
+            return Ok(());
+        }
+        let mut message = "default: Cannot execute query in readonly mode".to_owned();
+        if self.idempotent {
+            message.push_str(". What is sent by GET only reads: send it by POST");
+        }
+        Err(Exception::own(Own::Readonly, message))
+    }
+
     /// Takes one parameter, of the address or of a form.
     pub(crate) fn take(&mut self, name: String, value: String) -> Result<(), Exception> {
         let on = || switch(&name, &value);
@@ -136,7 +162,13 @@ impl Request {
                 };
                 self.buffer_size = Some(value.parse().map_err(wrong)?);
             }
-            "readonly" => self.readonly = Some(value),
+            "readonly" => {
+                // Of two the stricter one, whichever stands first.
+                let before = self.readonly.take();
+                let kept =
+                    before.filter(|before| *before == "1" || value == "0" || value == *before);
+                self.readonly = kept.or(Some(value));
+            }
             "role" => self.roles.push(value),
             // Credentials are read by `credentials`; the others need nothing here. Native is
             // written as for a client of protocol version 0, which clients check for.
@@ -281,6 +313,35 @@ mod tests {
             ),
             ("s", 5, false)
         );
+    }
+
+    /// Would catch `readonly=1&readonly=0`, and the same the other way round.
+    #[test]
+    fn the_strictest_readonly_counts() {
+        for (address, level) in [
+            ("/?readonly=1&readonly=0", Some("1")),
+            ("/?readonly=0&readonly=1", Some("1")),
+            ("/?readonly=1&readonly=2", Some("1")),
+            ("/?readonly=2&readonly=0", Some("2")),
+            ("/?readonly=0", None),
+            ("/", None),
+        ] {
+            let request = parse(address, &[]).expect("parses");
+            assert_eq!(request.level(), level, "{address}");
+            let writes = request.admits(Effect::Writes);
+            assert_eq!(writes.is_ok(), level.is_none(), "{address}");
+            assert!(request.admits(Effect::Reads).is_ok(), "{address}");
+        }
+        let (uri, headers) = parts("/?readonly=0", &[]);
+        let request = Request::parse(&Method::GET, &uri, &headers).expect("parses");
+        assert_eq!(
+            request
+                .admits(Effect::Writes)
+                .expect_err("is sent by GET")
+                .code,
+            164
+        );
+        assert!(request.admits(Effect::Session).is_ok());
     }
 
     #[test]

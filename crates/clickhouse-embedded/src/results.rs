@@ -69,7 +69,10 @@ pub(crate) fn stream(
                 .wait(events.send(Event::Block(data)))
                 .is_some_and(|sent| sent.is_ok());
         if control.is_cancelled() || !sent {
-            return Err(Exception::own(Own::Aborted, "Query was cancelled"));
+            return Err(Exception::own(
+                Own::QueryWasCancelled,
+                "Query was cancelled",
+            ));
         }
     }
     Ok(statistics)

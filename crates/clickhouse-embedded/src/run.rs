@@ -10,6 +10,7 @@ use crate::{
     ffi::{Call, Connection, Output},
     form::Part,
     format::{Streaming, streaming},
+    kinds::agree,
     request::Request,
     results::{all_at_once, stream, whole_setting},
     running::Control,
@@ -196,22 +197,13 @@ impl Job {
         for part in std::mem::take(&mut self.external) {
             self.create_external(connection, &part)?;
         }
-        let asked = self
-            .request
-            .readonly
-            .as_deref()
-            .filter(|level| *level != "0");
-        let readonly = asked.or(self.request.idempotent.then_some("2"));
-        let Some(level) = readonly else { return Ok(()) };
+        let Some(level) = self.request.level() else {
+            return Ok(());
+        };
         if kept {
-            // `readonly` cannot be taken back, so a session's connection must not get it.
-            let reads = matches!(&self.statement, Statement::Other(other) if other.read_only);
-            let message = "default: Cannot execute query in readonly mode";
-            return if reads {
-                Ok(())
-            } else {
-                Err(Exception::own(Own::Readonly, message))
-            };
+            // `readonly` cannot be taken back, so a session's connection must not get it. What runs on
+            // it only reads (`Request::admits`), as the engine's parser sees it, too (`perform`).
+            return Ok(());
         }
         execute(
             connection,
@@ -288,6 +280,8 @@ impl Job {
                 self.insert(connection, &insert, control)
             }
             Statement::Other(other) => {
+                let class = connection.classify(&other.text);
+                agree(other.effect, class)?;
                 let call = Call {
                     text: &other.text,
                     format: &format,

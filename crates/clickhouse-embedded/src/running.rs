@@ -2,7 +2,7 @@
 //! Invariant: a query id runs once at a time, and a query leaves the list when it has ended.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -59,6 +59,15 @@ impl Running {
             running: self.clone(),
             control,
         })
+    }
+
+    /// Takes these queries away from their clients: what waits for one to read waits no longer.
+    pub(crate) fn let_go(&self, query_ids: &HashSet<String>) {
+        for (id, control) in self.lock().iter() {
+            if query_ids.contains(id) {
+                control.cancelled.send_replace(true);
+            }
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Control>> {

@@ -2,13 +2,7 @@
 //! Invariant: every engine connection is closed before the process exits, because the engine
 //! crashes otherwise; the anchor connection is the last one.
 
-use std::{
-    io,
-    path::Path,
-    pin::pin,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{io, path::Path, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,14 +15,20 @@ use tokio::{
 
 use crate::{
     body::Budget,
+    confine::Confinement,
     ffi::{Call, Connection, Engine, LoadError},
+    grants,
     handle::Front,
     lock::{DirectoryLock, LockError},
     options::Options,
+    patient::Patient,
+    places::Places,
     reply::Facts,
     running::{Killer, Running},
     sessions::Sessions,
+    sources::Source,
     sql_text,
+    user_files::UserFiles,
 };
 
 /// Why the server could not run.
@@ -47,6 +47,8 @@ pub enum ServeError {
     },
     #[error("cannot write the ready file {path}: {source}")]
     ReadyFile { path: String, source: io::Error },
+    #[error("cannot write the engine's configuration into {path}: {source}")]
+    Configuration { path: String, source: io::Error },
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
 }
@@ -70,19 +72,29 @@ const LAST_ANSWERS: Duration = Duration::from_secs(1);
 const BODY_BUDGET: usize = 1 << 30;
 
 /// Loads the engine and answers requests until SIGTERM or SIGINT.
-pub async fn serve(options: Options) -> Result<Ending, ServeError> {
+pub async fn serve(mut options: Options, confinement: Confinement) -> Result<Ending, ServeError> {
     let _lock = DirectoryLock::acquire(&options.path)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     let engine = Engine::load(&options.library)?;
-    let data = std::path::absolute(options.path.join("data"))
-        .unwrap_or_else(|_| options.path.join("data"));
+    if !confinement.by_kernel {
+        tracing::warn!(
+            "this kernel has no Landlock: statements cannot be kept to {} by it, so files are not allowed",
+            options.user_files().display()
+        );
+        options.sources.retain(|source| *source != Source::File);
+    }
     // What the engine switches on for its console and a server does not have.
-    let arguments = vec![
-        format!("--path={}", data.display()),
+    let mut arguments = vec![
+        format!("--path={}", options.data().display()),
         "--implicit_select=0".to_owned(),
         "--allow_introspection_functions=0".to_owned(),
     ];
+    let granted = grants::write(&options.path, &options.user_files(), &options.sources);
+    arguments.extend(granted.map_err(|source| ServeError::Configuration {
+        path: options.path.display().to_string(),
+        source,
+    })?);
     let mut anchor = engine.connect(&arguments)?;
     let facts = first_queries(&mut anchor, &options.database).map_err(ServeError::Engine)?;
     let listener =
@@ -105,12 +117,16 @@ pub async fn serve(options: Options) -> Result<Ending, ServeError> {
         user: options.user.clone(),
         password: options.password.clone(),
         database: options.database.clone(),
-        places: Arc::new(Semaphore::new(options.connections)),
-        place_count: options.connections,
-        waiting: AtomicUsize::new(0),
+        places: Places::new(options.connections),
         sessions: Sessions::default(),
         running: Running::default(),
         budget: Budget::new(BODY_BUDGET),
+        files: UserFiles {
+            directory: options.user_files(),
+            allowed: options.sources.contains(&Source::File),
+        },
+        sources: options.sources.clone(),
+        patience: options.patience,
     });
     tracing::info!(%address, engine = front.facts.version, "listening");
     if let Some(path) = &options.ready_file {
@@ -119,8 +135,9 @@ pub async fn serve(options: Options) -> Result<Ending, ServeError> {
             source,
         })?;
     }
-    let conversations = accept(&front, listener, &mut terminate, &mut interrupt).await;
-    let ending = shut_down(&front, options.connections).await;
+    let clients = Arc::new(Semaphore::new(clients_at_once(options.max_clients)));
+    let conversations = accept(&front, &clients, listener, &mut terminate, &mut interrupt).await;
+    let ending = shut_down(&front).await;
     // Every conversation holds a receiver; the last answers are still on their way out.
     let _ = timeout(LAST_ANSWERS, conversations.closed()).await;
     if ending == Ending::Clean {
@@ -165,6 +182,7 @@ fn announce(path: &Path, address: &str) -> io::Result<()> {
 
 async fn accept(
     front: &Arc<Front>,
+    clients: &Arc<Semaphore>,
     listener: TcpListener,
     terminate: &mut Signal,
     interrupt: &mut Signal,
@@ -177,9 +195,16 @@ async fn accept(
             _ = interrupt.recv() => break,
             _ = expiry.tick() => front.sessions.expire(),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    tokio::spawn(converse(Arc::clone(front), stream, stopping.clone()));
-                }
+                Ok((stream, _)) => match Arc::clone(clients).try_acquire_owned() {
+                    Ok(client) => {
+                        let conversation = converse(Arc::clone(front), stream, stopping.clone());
+                        tokio::spawn(async move {
+                            conversation.await;
+                            drop(client);
+                        });
+                    }
+                    Err(_full) => send_away(&stream),
+                },
                 Err(error) => {
                     // Out of descriptors, most likely: let some be closed before trying again.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -193,11 +218,39 @@ async fn accept(
     stop
 }
 
+/// Half of the descriptors stay for the engine's files.
+fn clients_at_once(asked: usize) -> usize {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = descriptors.map_or(asked, |count| usize::try_from(count / 2).unwrap_or(asked));
+    if most < asked {
+        tracing::warn!(
+            asked,
+            most,
+            "fewer clients at once: too few file descriptors"
+        );
+    }
+    asked.min(most)
+}
+
+/// Says why, as far as that can be done without waiting for anybody.
+fn send_away(stream: &TcpStream) {
+    let text = "Too many clients are connected, try again later\n";
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    let _unheard = stream.try_write(answer.as_bytes());
+}
+
 async fn converse(front: Arc<Front>, stream: TcpStream, mut stopping: watch::Receiver<bool>) {
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, front.patience);
+    let patience = front.patience;
     let service = service_fn(move |request| Arc::clone(&front).answer(request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Runs from one answer to the end of the next request's head.
+        .header_read_timeout(patience)
         .title_case_headers(true)
         .max_buf_size(1 << 20)
         .serve_connection(TokioIo::new(stream), service);
@@ -215,24 +268,21 @@ async fn converse(front: Arc<Front>, stream: TcpStream, mut stopping: watch::Rec
 }
 
 /// Lets queries end, then cancels them. Whoever holds all places knows that no connection is in use.
-async fn shut_down(front: &Arc<Front>, places: usize) -> Ending {
-    let all = u32::try_from(places).unwrap_or(u32::MAX);
-    let everything = || Arc::clone(&front.places).acquire_many_owned(all);
-    let mut held = timeout(DRAIN, everything()).await;
-    if held.is_err() {
+async fn shut_down(front: &Arc<Front>) -> Ending {
+    let mut held = front.places.emptied_within(DRAIN).await;
+    if !held {
         for control in front.running.all() {
             tokio::spawn(control.cancel(front.killer.clone()));
         }
-        held = timeout(CANCEL, everything()).await;
+        held = front.places.emptied_within(CANCEL).await;
     }
-    // Whatever still waits for a place is refused from here on.
     front.places.close();
     let emptied = async {
         while !front.running.is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    if held.is_ok() && timeout(CANCEL, emptied).await.is_ok() {
+    if held && timeout(CANCEL, emptied).await.is_ok() {
         Ending::Clean
     } else {
         Ending::Stuck

@@ -3,6 +3,7 @@
 
 use crate::{
     exception::{Exception, Own},
+    kinds::{Effect, effect_of},
     lexer::{Kind, Lexer, Token},
 };
 
@@ -35,8 +36,10 @@ pub(crate) struct Other {
     pub format: Option<String>,
     /// SELECT in one of its spellings: its result may be streamed.
     pub select: bool,
-    /// Reads only; such a statement is cancelled when its client goes away.
-    pub read_only: bool,
+    /// One that only reads is cancelled when its client goes away.
+    pub effect: Effect,
+    /// KILL QUERY: its condition with the word WHERE before it, `query_id` meaning the client's.
+    pub kills: Option<Vec<u8>>,
     /// Mentions something whose output differs when written block by block.
     pub whole: bool,
 }
@@ -53,12 +56,33 @@ impl Statement {
         if first.kind == Kind::Sign(b'\\') {
             return Err(syntax_error(text, first));
         }
+        let effect = effect_of(text, first)?;
         if first.is(text, "INSERT")
             && let Some(insert) = parse_insert(&text[..text.len().min(HEAD_LIMIT)])?
         {
             return Ok(Self::Insert(insert));
         }
-        Ok(Self::Other(parse_other(text, first)?))
+        Ok(Self::Other(parse_other(text, first, effect)?))
+    }
+
+    pub(crate) fn effect(&self) -> Effect {
+        match self {
+            Self::Insert(_) => Effect::Writes,
+            Self::Other(other) => other.effect,
+        }
+    }
+
+    /// Stops another one.
+    pub(crate) fn kills(&self) -> bool {
+        matches!(self, Self::Other(other) if other.kills.is_some())
+    }
+
+    /// Without rows.
+    pub(crate) fn text(&self) -> &[u8] {
+        match self {
+            Self::Insert(insert) => &insert.head,
+            Self::Other(other) => &other.text,
+        }
     }
 }
 
@@ -195,7 +219,7 @@ fn settings_clause(text: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-fn parse_other(text: &[u8], first: Token) -> Result<Other, Exception> {
+fn parse_other(text: &[u8], first: Token, effect: Effect) -> Result<Other, Exception> {
     let tokens: Vec<Token> = Lexer::new(text).collect();
     let semicolon = |token: &Token| token.kind == Kind::Sign(b';') && token.depth == 0;
     let end = tokens.iter().position(semicolon).unwrap_or(tokens.len());
@@ -210,7 +234,7 @@ fn parse_other(text: &[u8], first: Token) -> Result<Other, Exception> {
     }
     let tokens = &tokens[..end];
     let pair = |one: &'static str, two: &'static str| {
-        move |pair: &[Token]| pair[0].depth == 0 && pair[0].is(text, one) && pair[1].is(text, two)
+        move |pair: &[Token]| pair[0].is(text, one) && pair[1].is(text, two)
     };
     if tokens.windows(2).any(pair("INTO", "OUTFILE")) {
         return Err(Exception::own(
@@ -219,6 +243,13 @@ fn parse_other(text: &[u8], first: Token) -> Result<Other, Exception> {
         ));
     }
     let insert = first.is(text, "INSERT");
+    if tokens
+        .windows(3)
+        .any(|three| pair("FROM", "INFILE")(three) && three[2].kind == Kind::Text)
+    {
+        let message = "Query has infile and was send directly to server";
+        return Err(Exception::own(Own::UnknownTypeOfQuery, message));
+    }
     let calls_input =
         |pair: &[Token]| pair[0].is(text, "input") && pair[1].kind == Kind::Sign(b'(');
     if insert && tokens.windows(2).any(calls_input) {
@@ -229,17 +260,25 @@ fn parse_other(text: &[u8], first: Token) -> Result<Other, Exception> {
     let select = is_any(&["SELECT", "WITH", "FROM"]) || first.kind == Kind::Sign(b'(');
     let mentions = |keyword: &str| tokens.iter().any(|token| token.is(text, keyword));
     let mut statement = text[..tokens.last().map_or(0, |token| token.end)].to_vec();
-    if tokens.len() == 1 {
-        // The engine's console would take `exit` and its like for a command of its own.
-        statement.splice(0..0, *b"/**/");
-    }
+    // `WITH … INSERT INTO …` is the one kind whose first word does not tell.
+    let inserts = |pair: &[Token]| {
+        pair[0].depth == 0 && pair[0].is(text, "INSERT") && pair[1].is(text, "INTO")
+    };
+    let effect = if first.is(text, "WITH") && tokens.windows(2).any(inserts) {
+        Effect::Writes
+    } else {
+        effect
+    };
+    let mut kills = None;
     if first.is(text, "KILL") {
         statement = with_request_ids(&statement);
+        kills = condition_of_kill(&statement);
     }
     Ok(Other {
+        kills,
         format: format_clause(text, tokens),
-        select,
-        read_only: select || is_any(&["SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK"]),
+        select: select && effect == Effect::Reads,
+        effect,
         whole: mentions("TOTALS")
             || mentions("extremes")
             || mentions("output_format_json_array_of_rows"),
@@ -256,6 +295,25 @@ fn format_clause(text: &[u8], tokens: &[Token]) -> Option<String> {
         .is_none_or(|token| token.is(text, "SETTINGS"));
     let name = tokens.get(at + 1).filter(|_| ends && at > 0)?;
     word(text, *name)
+}
+
+/// ` WHERE …` of a KILL QUERY that means it; `TEST` only shows.
+fn condition_of_kill(statement: &[u8]) -> Option<Vec<u8>> {
+    let outside: Vec<Token> = Lexer::new(statement)
+        .filter(|token| token.depth == 0)
+        .collect();
+    let find = |word: &str| outside.iter().find(|token| token.is(statement, word));
+    let (from, test) = (find("WHERE")?, find("TEST"));
+    if test.is_some() || !outside.get(1)?.is(statement, "QUERY") {
+        return None;
+    }
+    let ends = ["SYNC", "ASYNC", "FORMAT", "SETTINGS"];
+    let end = outside
+        .iter()
+        .filter(|token| token.start > from.start)
+        .find(|token| ends.iter().any(|word| token.is(statement, word)))
+        .map_or(statement.len(), |token| token.start);
+    Some([b" ", &statement[from.start..end]].concat())
 }
 
 /// In a KILL statement, `query_id` means the id that the client chose. The engine has ids of its

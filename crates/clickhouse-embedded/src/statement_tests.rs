@@ -124,7 +124,7 @@ fn an_insert_from_a_query_has_no_rows() {
         "INSERT INTO t SETTINGS a=1 SELECT 'FORMAT CSV' FORMAT Null",
     ] {
         assert!(!other(text).select, "{text}");
-        assert!(!other(text).read_only, "{text}");
+        assert!(!(other(text).effect == Effect::Reads), "{text}");
     }
 }
 
@@ -136,10 +136,16 @@ fn select_in_its_spellings() {
         "(SELECT 1) UNION ALL (SELECT 2)",
         "/* a */ FROM t SELECT 1",
     ] {
-        assert!(other(text).select && other(text).read_only, "{text}");
+        assert!(
+            other(text).select && (other(text).effect == Effect::Reads),
+            "{text}"
+        );
     }
     for text in ["SHOW TABLES", "DESCRIBE t", "EXPLAIN SELECT 1", "EXISTS t"] {
-        assert!(!other(text).select && other(text).read_only, "{text}");
+        assert!(
+            !other(text).select && (other(text).effect == Effect::Reads),
+            "{text}"
+        );
     }
     for text in [
         "CREATE TABLE t AS SELECT 1",
@@ -147,7 +153,10 @@ fn select_in_its_spellings() {
         "SYSTEM FLUSH LOGS",
         "SET a = 1",
     ] {
-        assert!(!other(text).select && !other(text).read_only, "{text}");
+        assert!(
+            !other(text).select && !(other(text).effect == Effect::Reads),
+            "{text}"
+        );
     }
 }
 
@@ -182,12 +191,16 @@ fn what_belongs_to_the_console_or_its_files_is_refused() {
     refused(" -- nothing\n", 62);
     refused("\\l", 62);
     refused("SELECT 1 INTO OUTFILE 'x'", 358);
+    refused("(SELECT 1 INTO OUTFILE 'x')", 358);
+    refused("SELECT \u{2018}'\u{2019} INTO OUTFILE 'x' -- '", 358);
+    refused("SELECT 1 INTO\u{2003}OUTFILE 'x'", 358);
     refused("INSERT INTO t FROM INFILE 'x' FORMAT CSV", 78);
+    refused("INSERT INTO t (SELECT) FROM INFILE 'x' FORMAT CSV", 78);
     refused(
         "INSERT INTO t SELECT * FROM input('a Int8') FORMAT CSV 1",
         48,
     );
-    assert_eq!(other("exit").text, b"/**/exit");
+    refused("exit", 62);
 }
 
 #[test]
@@ -204,4 +217,47 @@ fn kill_finds_the_id_that_the_client_chose() {
         text.contains("Settings['log_comment']) = 'query_id' SYNC"),
         "{text}"
     );
+    let condition = |text: &str| {
+        let kills = other(text).kills;
+        kills.map(|condition| String::from_utf8_lossy(&condition).trim().to_owned())
+    };
+    assert_eq!(
+        condition("KILL QUERY WHERE user = 'SYNC' SYNC FORMAT Null").as_deref(),
+        Some("WHERE user = 'SYNC'")
+    );
+    assert_eq!(
+        condition("kill query where (1) async").as_deref(),
+        Some("where (1)")
+    );
+    assert_eq!(condition("KILL QUERY WHERE 1 TEST"), None);
+    assert_eq!(condition("KILL MUTATION WHERE 1"), None);
+    assert_eq!(condition("SELECT 'KILL QUERY WHERE 1'"), None);
+}
+
+/// Would catch a statement of a kind that nobody has thought about.
+#[test]
+fn only_listed_kinds_are_run() {
+    for text in [
+        "BACKUP TABLE t TO File('x')",
+        "RESTORE TABLE t FROM File('x')",
+        "GRANT ALL ON *.* TO default",
+        "REVOKE ALL ON *.* FROM default",
+        "EXECUTE AS admin SELECT 1",
+        "COPY t TO STDOUT",
+        "SNAPSHOT TABLE t TO Disk('d', 'p')",
+        "MOVE USER u TO x",
+        "WATCH v",
+        "BEGIN TRANSACTION",
+        "LOAD x",
+    ] {
+        refused(text, 62);
+    }
+}
+
+#[test]
+fn an_insert_with_a_prelude_writes() {
+    let text = "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x";
+    assert!(other(text).effect == Effect::Writes && !other(text).select);
+    let text = "WITH x AS (SELECT 1) SELECT 'INSERT INTO'";
+    assert!(other(text).effect == Effect::Reads);
 }
