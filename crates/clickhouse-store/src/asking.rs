@@ -24,7 +24,7 @@ const SETTINGS: [(&str, &str); 8] = [
     // Inserts come first: they run without a number where nobody gave them one, and threads that
     // answer are nice to theirs, where ClickHouse may say so.
     ("priority", "10"),
-    ("os_thread_priority", "10"),
+    ("os_thread_priority", "5"),
     ("max_threads", "2"),
     ("max_memory_usage", "536870912"),
     // The pipeline's own requests are of the same user, as a rule: they find room.

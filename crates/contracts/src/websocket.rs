@@ -32,7 +32,8 @@ pub enum ServerFrame {
         missed: u64,
         cursor: String,
     },
-    /// The cursor is older than what is kept. `missed` is unknown for a cursor of another topic.
+    /// The cursor is older than what is kept, or is none of this topic: of another one, past its end,
+    /// of another version of the server. `missed` is unknown then. The stream goes on with all that is kept.
     Gone {
         missed: Option<u64>,
     },
