@@ -43,9 +43,10 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// ERROR or worse, or a status from 500 up.
+    /// ERROR or worse, or a status of HTTP from 500 up. Statuses of others, such as the close codes of
+    /// a WebSocket from 1000 up, say nothing of the kind.
     pub fn is_error(&self) -> bool {
-        self.level.is_error() || self.status >= 500
+        self.level.is_error() || (500..600).contains(&self.status)
     }
 
     fn empty() -> Self {
@@ -201,6 +202,29 @@ mod tests {
             (None, Level::Unknown, 0, None)
         );
         assert_eq!(line.attributes.len(), 4, "{:?}", line.attributes);
+    }
+
+    #[test]
+    fn a_status_is_an_error_where_http_says_so() {
+        for (status, is_error) in [
+            ("499", false),
+            ("500", true),
+            ("\"503\"", true),
+            ("599", true),
+            ("600", false),
+            ("999", false),
+            ("1000", false),
+            ("1011", false),
+            ("65535", false),
+            ("\"502, 200\"", false),
+            ("\"-\"", false),
+        ] {
+            let json = format!(r#"{{"level":"info","message":"m","status":{status}}}"#);
+            let line = decode(json.as_bytes()).unwrap();
+            assert_eq!(line.is_error(), is_error, "{status}");
+        }
+        let line = decode(br#"{"message":"m","status":"502, 200"}"#).unwrap();
+        assert_eq!(line.attributes, [("status".into(), "502, 200".into())]);
     }
 
     #[test]
