@@ -267,11 +267,26 @@ impl<B: AsyncFn(usize)> Runner<'_, B> {
                     );
                     return Ok(Some((migration.version, at)));
                 }
-                sent.map_err(|source| MigrateError::Failed {
-                    name: migration.name,
-                    statement: at + 1,
-                    source,
-                })?;
+                match sent {
+                    Ok(_) => {}
+                    // An old statement done again where everything is applied may not fit what has come
+                    // since. It changed nothing, and what follows it stands.
+                    Err(Error::Exception { message, .. }) if !is_pending => {
+                        tracing::info!(
+                            name = migration.name,
+                            statement = at + 1,
+                            message,
+                            "a statement of before does not apply any more"
+                        );
+                    }
+                    Err(source) => {
+                        return Err(MigrateError::Failed {
+                            name: migration.name,
+                            statement: at + 1,
+                            source,
+                        });
+                    }
+                }
             }
             if is_pending {
                 let record = format!(
