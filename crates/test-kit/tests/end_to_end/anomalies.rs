@@ -24,7 +24,9 @@ fn story() -> Vec<Message> {
         let mut message = line(service, start + second * 1000 + milli, level, text);
         let number = messages.len() + 1;
         let trace = format!("00-{number:032x}-{number:016x}-01");
-        message.headers.push((TRACEPARENT, trace.into_bytes()));
+        message
+            .headers
+            .push((TRACEPARENT.into(), Some(trace.into_bytes())));
         messages.push(message);
     };
     for second in 0..2600 {
@@ -186,7 +188,7 @@ async fn enormous_trace_fields_do_not_stop_the_processor() -> anyhow::Result<()>
         let mut message = Message::of("s", payload);
         message
             .headers
-            .push((TRACEPARENT, enormous.clone().into_bytes()));
+            .push((TRACEPARENT.into(), Some(enormous.clone().into_bytes())));
         message
     });
     space.produce(messages.collect()).await?;
