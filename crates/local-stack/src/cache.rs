@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -85,6 +86,17 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), StackError> {
         .map_err(|source| StackError::io(format!("create {}", path.display()), source))
 }
 
+/// A directory that is the owner's alone, also where an earlier version left it open to others.
+pub(crate) fn create_private_dir(path: &Path) -> Result<(), StackError> {
+    let failed = |source| StackError::io(format!("create {}", path.display()), source);
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
 /// Removes a directory with everything in it, if it is there.
 pub(crate) fn remove_dir(path: &Path) -> Result<(), StackError> {
     match fs::remove_dir_all(path) {
@@ -134,6 +146,18 @@ mod tests {
         );
         assert_eq!(one.unwrap(), other.unwrap());
         assert_eq!(fills.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_private_directory_is_nobody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        for _ in 0..2 {
+            create_private_dir(&path).unwrap();
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
     }
 
     #[tokio::test]

@@ -10,7 +10,10 @@ use std::{
     os::unix::process::CommandExt as _,
     path::PathBuf,
     process::{ChildStdin, Command, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -18,7 +21,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::watch;
 
-use crate::{StackError, log_tail};
+use crate::{StackError, log_tail, reason};
+
+/// Lines of a log that are looked at.
+const LOOKED_AT: usize = 400;
 
 /// What to run, and how.
 #[derive(Debug, Clone)]
@@ -91,6 +97,8 @@ pub enum Phase {
 pub struct Child {
     part: Part,
     run: Mutex<Option<Run>>,
+    /// Where in the log the newest run begins.
+    log_from: AtomicU64,
     state: watch::Sender<State>,
 }
 
@@ -113,6 +121,7 @@ impl Child {
         let child = Self {
             part,
             run: Mutex::new(None),
+            log_from: AtomicU64::new(0),
             state,
         };
         child.start_run(&mut child.lock())?;
@@ -127,9 +136,15 @@ impl Child {
         &self.part.log
     }
 
-    /// The newest lines of the log, oldest first.
+    /// The newest lines of the log, oldest first, without the frames of stack traces.
     pub fn last_lines(&self, count: usize) -> Vec<String> {
-        log_tail::last_lines(&self.part.log, count)
+        reason::without_traces(log_tail::last_lines(&self.part.log, LOOKED_AT), count)
+    }
+
+    /// Why the newest run ended, as a sentence, if its log says something that is understood.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        let from = self.log_from.load(Ordering::Relaxed);
+        reason::of(&log_tail::last_lines_since(&self.part.log, from, LOOKED_AT))
     }
 
     pub fn state(&self) -> State {
@@ -237,6 +252,8 @@ impl Child {
 
     fn start_run(&self, run: &mut Option<Run>) -> Result<(), StackError> {
         let part = &self.part;
+        let written = part.log.metadata().map_or(0, |found| found.len());
+        self.log_from.store(written, Ordering::Relaxed);
         let not_started = |source| StackError::NotStarted {
             part: part.name.clone(),
             source,

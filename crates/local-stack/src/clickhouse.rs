@@ -38,7 +38,7 @@ impl ClickHouse {
             part: NAME.to_owned(),
         });
         let dir = ground.data_dir.join(NAME);
-        cache::create_dir(&dir)?;
+        cache::create_private_dir(&dir)?;
         let config = &ground.config;
         let args = vec![
             "--library".into(),

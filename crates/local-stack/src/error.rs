@@ -2,7 +2,10 @@
 //!
 //! Invariant: a message says what a person can do about it, wherever something can be done.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::child::Ending;
 
@@ -30,10 +33,12 @@ pub enum StackError {
     NoFreePorts,
     #[error("cannot start {part}: {source}")]
     NotStarted { part: String, source: io::Error },
-    #[error("{part} {ending} before it was ready; the end of {}:\n{}", log.display(), lines.join("\n"))]
+    #[error("{part} {ending} before it was ready{}", why(*reason, log, lines))]
     EndedEarly {
         part: String,
         ending: Ending,
+        /// What its log means, where that is known.
+        reason: Option<&'static str>,
         log: PathBuf,
         lines: Vec<String>,
     },
@@ -58,8 +63,29 @@ pub enum StackError {
     WrongBits { what: &'static str, found: String },
     #[error("kafka: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
-    #[error("cannot {doing}: {source}")]
+    #[error("cannot {doing}: {source}{}", way_out(source))]
     Io { doing: String, source: io::Error },
+}
+
+fn why(reason: Option<&'static str>, log: &Path, lines: &[String]) -> String {
+    match reason {
+        Some(reason) => format!(": {reason}; its whole log is {}", log.display()),
+        None => format!("; the end of {}:\n{}", log.display(), lines.join("\n")),
+    }
+}
+
+/// What a person can do about it.
+fn way_out(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ": choose a directory that you may write to with --data-dir, or with --cache-dir for what is \
+             fetched"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": the disk is full; make room, or choose another directory with --data-dir"
+        }
+        _ => "",
+    }
 }
 
 impl StackError {

@@ -56,7 +56,8 @@ impl Ground {
         progress: Progress,
     ) -> Result<Self, StackError> {
         let data_dir = absolute(&config.data_dir)?;
-        cache::create_dir(&data_dir.join("logs"))?;
+        cache::create_private_dir(&data_dir)?;
+        cache::create_private_dir(&data_dir.join("logs"))?;
         let lock = lock(&data_dir)?;
         no_leftovers(&data_dir, &progress).await?;
 
@@ -226,7 +227,7 @@ fn forget(data_dir: &Path) -> Result<(), StackError> {
     for name in ["kafka", "clickhouse", "logs"] {
         cache::remove_dir(&data_dir.join(name))?;
     }
-    cache::create_dir(&data_dir.join("logs"))
+    cache::create_private_dir(&data_dir.join("logs"))
 }
 
 /// A password that only the owner can read. A known one would let any page in a browser on this

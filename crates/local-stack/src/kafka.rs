@@ -142,7 +142,7 @@ struct Home {
 impl Home {
     fn prepare(ground: &Ground, jars: &Path) -> Result<Self, StackError> {
         let dir = ground.data_dir.join(NAME);
-        cache::create_dir(&dir)?;
+        cache::create_private_dir(&dir)?;
         let mut class_path = OsString::from(jars);
         class_path.push("/*");
         let home = Self {
@@ -232,6 +232,7 @@ log.cleaner.dedupe.buffer.size=16777216
             ending => Err(StackError::EndedEarly {
                 part: "Kafka's storage tool".to_owned(),
                 ending,
+                reason: tool.reason(),
                 log: tool.log().to_owned(),
                 lines: tool.last_lines(15),
             }),

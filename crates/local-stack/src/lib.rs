@@ -31,6 +31,7 @@ pub mod log_tail;
 pub mod ports;
 pub mod progress;
 mod ready;
+mod reason;
 pub mod requirements;
 pub mod running;
 pub mod service;

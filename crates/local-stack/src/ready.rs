@@ -38,6 +38,7 @@ where
         ending = child.ended() => return Err(StackError::EndedEarly {
             part: child.name().to_owned(),
             ending,
+            reason: child.reason(),
             log: child.log().to_owned(),
             lines: child.last_lines(15),
         }),

@@ -20,7 +20,7 @@ use std::{
 };
 
 use rustix::{
-    fs::FlockOperation,
+    fs::{FlockOperation, Mode},
     process::{Pid, Signal, getppid, kill_process},
 };
 use tokio::{
@@ -64,6 +64,8 @@ pub enum SuperviseError {
 ///
 /// Tells its standard output `started PID`, then `exited CODE` or `killed SIGNAL`.
 pub fn supervise(job: &Job) -> Result<u8, SuperviseError> {
+    // What a part stores and logs is its owner's alone.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let _alive = job.alive.as_deref().map(hold).transpose()?;
     let log = open_log(&job.log)?;
     // One thread: the kernel ties the death signal to the thread that spawned the part.
