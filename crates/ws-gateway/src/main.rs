@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use service_kit::{Readiness, Registry, Service};
-use ws_gateway::{Options, options, run};
+use ws_gateway::{Options, run};
 
 fn main() -> ExitCode {
-    if std::env::args()
-        .skip(1)
-        .any(|word| word == "--help" || word == "-h")
-    {
-        return options::print_help();
+    if let Some(code) = service_kit::options::answer_help(
+        "ws-gateway",
+        "Anomalies over WebSocket, SSE and REST, and the dashboard.",
+        &Options::variables(),
+    ) {
+        return code;
     }
     let options = match Options::from_env() {
         Ok(options) => options,

@@ -9,10 +9,11 @@ pub mod exit_codes {
     pub const OPTIONS: u8 = 64;
     pub const UNAVAILABLE: u8 = 69;
     pub const FATAL: u8 = 70;
+    pub const NOT_WRITTEN: u8 = 74;
     pub const DRAIN_BUDGET: u8 = 75;
 
     /// Code and meaning, for documentation.
-    pub const TABLE: [(u8, &str); 5] = [
+    pub const TABLE: [(u8, &str); 6] = [
         (CLEAN, "done, or stopped as asked"),
         (
             OPTIONS,
@@ -25,6 +26,10 @@ pub mod exit_codes {
         (
             FATAL,
             "a broken invariant, a schema that does not fit, or a crashed task",
+        ),
+        (
+            NOT_WRITTEN,
+            "what was asked for could not be written to standard output, to a full disk, say",
         ),
         (
             DRAIN_BUDGET,

@@ -3,29 +3,47 @@
 use std::{fmt::Write as _, io::Write as _, process::ExitCode};
 
 use super::Variable;
+use crate::lifecycle::exit_codes;
 
 /// Answers `--help` and `--version`, and refuses any other argument (exit code 64). `None`: there
 /// is none, go on.
 pub fn answer_help(service: &str, about: &str, variables: &[Variable]) -> Option<ExitCode> {
-    let mut arguments = std::env::args().skip(1);
-    let first = arguments.next()?;
-    let (text, code) = match first.as_str() {
-        "-h" | "--help" => (help(service, about, variables), ExitCode::SUCCESS),
-        "-V" | "--version" => (
-            format!("{service} {}\n", env!("CARGO_PKG_VERSION")),
-            ExitCode::SUCCESS,
-        ),
-        other => {
+    // Of the system's kind: one that is not UTF-8 is refused like any other.
+    let mut arguments = std::env::args_os().skip(1);
+    let first = arguments.next()?.to_string_lossy().into_owned();
+    let unexpected = arguments
+        .next()
+        .map(|more| more.to_string_lossy().into_owned());
+    let text = match (first.as_str(), &unexpected) {
+        ("-h" | "--help", None) => help(service, about, variables),
+        ("-V" | "--version", None) => format!("{service} {}\n", env!("CARGO_PKG_VERSION")),
+        (first, more) => {
+            let known = ["-h", "--help", "-V", "--version"].contains(&first);
+            let other = more.as_deref().filter(|_| known).unwrap_or(first);
             // Nobody is left to tell when the terminal is gone.
             let _untold = writeln!(
                 std::io::stderr(),
                 "{service}: unexpected argument {other:?}: it is configured by environment variables, see {service} --help"
             );
-            return Some(ExitCode::from(64));
+            return Some(ExitCode::from(exit_codes::OPTIONS));
         }
     };
-    let _untold = std::io::stdout().write_all(text.as_bytes());
-    Some(code)
+    Some(print(&text))
+}
+
+/// Whoever reads no more has read enough; a full disk is a failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let _untold = writeln!(
+                std::io::stderr(),
+                "cannot write to standard output: {error}"
+            );
+            ExitCode::from(exit_codes::NOT_WRITTEN)
+        }
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn help(service: &str, about: &str, variables: &[Variable]) -> String {
