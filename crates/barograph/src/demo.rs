@@ -85,7 +85,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     stack.stop().await;
     let account = outcome?;
     if args.json {
-        say::line(serde_json::to_string(&account)?);
+        say::json(&serde_json::to_string(&account)?);
     } else {
         say::line(report::summary(&account, &plan));
     }

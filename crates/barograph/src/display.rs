@@ -12,8 +12,9 @@ use std::{
 
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use local_stack::{Event, Progress};
+use strangers::screened;
 
-use crate::say;
+use crate::{say, text::printable};
 
 /// Without a known size, a plain line comes this often.
 const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
@@ -54,7 +55,7 @@ pub(crate) fn progress() -> Progress {
                 });
                 print(&screen, &format!("fetched {what}"));
             }
-            event => print(&screen, &sentence(&event)),
+            event => print(&screen, &screened(&sentence(&event))),
         }
     })
 }
@@ -126,8 +127,7 @@ fn sentence(event: &Event) -> String {
                 log.display()
             );
             for line in last_lines {
-                let short: String = line.chars().take(LONGEST_LINE).collect();
-                let _ = write!(text, "\n    {short}");
+                let _ = write!(text, "\n    {}", printable(line, LONGEST_LINE));
             }
             text
         }

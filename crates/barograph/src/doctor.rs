@@ -18,6 +18,7 @@ use owo_colors::AnsiColors;
 use crate::{
     place::{Place, Stores},
     say,
+    text::printable,
 };
 
 /// Say what is missing or wrong, and what to do about it
@@ -63,12 +64,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let ok = findings.iter().all(|it| it.verdict != Verdict::Wrong);
     if args.json {
         let document = serde_json::json!({ "ok": ok, "findings": findings });
-        say::line(serde_json::to_string_pretty(&document)?);
+        say::json(&serde_json::to_string_pretty(&document)?);
     } else {
         print(&findings);
     }
     Ok(ExitCode::from(u8::from(!ok)))
 }
+
+/// Characters of a finding: it may quote what a server answered.
+const LONGEST: usize = 2000;
 
 fn print(findings: &[Finding]) {
     let stdout = io::stdout();
@@ -82,10 +86,11 @@ fn print(findings: &[Finding]) {
         let mark = say::painted(mark, color, &stdout);
         say::line(format_args!(
             "{mark}  {:<10}  {}",
-            finding.area, finding.what
+            finding.area,
+            printable(&finding.what, LONGEST)
         ));
         if let Some(remedy) = &finding.remedy {
-            say::line(format_args!("{:19}→ {remedy}", ""));
+            say::line(format_args!("{:19}→ {}", "", printable(remedy, LONGEST)));
         }
     }
     let count = |verdict| findings.iter().filter(|it| it.verdict == verdict).count();

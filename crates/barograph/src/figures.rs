@@ -97,7 +97,7 @@ pub(crate) fn tell(
     let json = serde_json::to_string_pretty(report)?;
     if path.as_os_str() == "-" {
         say::note(text);
-        say::line(json);
+        say::json(&json);
         return Ok(());
     }
     say::line(text);

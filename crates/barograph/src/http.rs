@@ -11,6 +11,8 @@ pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .timeout(TIMEOUT)
+        // What it asks lies on this machine; a proxy of the environment has no business with it.
+        .no_proxy()
         .build()
         .context("cannot make an HTTP client")
 }

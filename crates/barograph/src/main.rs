@@ -1,7 +1,8 @@
 //! The operator's command.
 //!
 //! Invariant: a subcommand is one module with its `Args` and a `run` that answers with the exit
-//! code. Exit codes: 0 done, 1 not done or something is wrong, 64 the command line is not right.
+//! code. Exit codes: 0 done, 1 not done or something is wrong, 64 the command line is not right,
+//! 74 the result could not be written.
 
 mod bench;
 mod demo;
@@ -23,7 +24,7 @@ mod templates;
 mod text;
 mod up;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -74,9 +75,21 @@ fn main() -> ExitCode {
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(error) => {
-            let _ = error.print();
-            let wrong = error.use_stderr();
-            return ExitCode::from(if wrong { WRONG_COMMAND_LINE } else { 0 });
+            if error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::from(WRONG_COMMAND_LINE);
+            }
+            // Asked for, so it is a result.
+            let text = error.render();
+            say::raw(
+                if std::io::stdout().is_terminal() {
+                    text.ansi().to_string()
+                } else {
+                    text.to_string()
+                }
+                .as_bytes(),
+            );
+            return ExitCode::SUCCESS;
         }
     };
     // A supervisor has to stay on one thread; everything else shares a runtime.

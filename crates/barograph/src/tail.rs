@@ -10,8 +10,13 @@ use crate::{
     interrupt::Interrupt,
     place::DataDir,
     say,
-    stream::{Follower, News},
+    stream::{Follower, News, gateway_address},
+    text::printable,
 };
+
+/// Characters of a title or a reason, and of a name.
+const LONGEST: usize = 1000;
+const SHORT: usize = 40;
 
 /// Watch anomalies in the terminal as they come
 ///
@@ -30,7 +35,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataDir,
     /// The gateway [default: the running stack's, else http://127.0.0.1:8080].
-    #[arg(long, env = "BAROGRAPH_URL", value_name = "URL")]
+    #[arg(long, env = "BAROGRAPH_URL", value_name = "URL", value_parser = gateway_address)]
     url: Option<String>,
     /// Only this service; can be given several times.
     #[arg(long, value_name = "NAME")]
@@ -83,10 +88,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         let news = tokio::select! {
             news = follower.next() => news?,
             () = interrupt.next() => break,
+            // `| head` has enough.
+            () = say::unheard() => break,
         };
         shown += u64::from(matches!(news, News::Anomaly(_)));
         match news {
-            News::Anomaly(anomaly) if args.json => say::line(serde_json::to_string(&anomaly)?),
+            News::Anomaly(anomaly) if args.json => say::json(&serde_json::to_string(&anomaly)?),
             News::Anomaly(ref anomaly) => say::line(text(anomaly)),
             News::Gone(_) if args.all => {}
             News::Gone(Some(missed)) => say::note(format_args!(
@@ -95,8 +102,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             News::Gone(None) => {
                 say::note("the cursor is of another time; beginning with the oldest that is kept");
             }
-            News::Connected => say::note(format_args!("watching {url}")),
-            News::Lost(reason) => say::note(format_args!("{reason}; trying again")),
+            News::Connected => say::note(format_args!("watching {}", printable(&url, LONGEST))),
+            News::Lost(reason) => {
+                say::note(format_args!("{}; trying again", printable(reason, LONGEST)))
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -105,7 +114,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// One anomaly: a line that says it all, and when it opens the reason and a line of the log.
 fn text(anomaly: &Anomaly) -> String {
     let time = anomaly.detected_at.to_string();
-    let time = time.get(11..19).unwrap_or(&time).to_owned();
+    let time = printable(time.get(11..19).unwrap_or(&time), SHORT);
     let color = match anomaly.severity {
         Severity::Critical => AnsiColors::BrightRed,
         Severity::High => AnsiColors::Red,
@@ -121,7 +130,8 @@ fn text(anomaly: &Anomaly) -> String {
     };
     let mut lines = vec![format!(
         "{time}  {state} {severity} {:<16}  {}",
-        anomaly.kind, anomaly.title
+        printable(&anomaly.kind, SHORT),
+        printable(&anomaly.title, LONGEST)
     )];
     if anomaly.state == State::Opened {
         let mut detail = |text: String| {
@@ -130,11 +140,14 @@ fn text(anomaly: &Anomaly) -> String {
                 say::painted(&text, AnsiColors::BrightBlack, &out)
             ));
         };
-        detail(anomaly.explanation.summary.clone());
+        detail(printable(&anomaly.explanation.summary, LONGEST));
         if let Some(sample) = anomaly.samples.last() {
             let first = sample.message.lines().next().unwrap_or_default();
-            let short: String = first.chars().take(140).collect();
-            detail(format!("{} {short}", sample.level.as_str()));
+            detail(format!(
+                "{} {}",
+                sample.level.as_str(),
+                printable(first, 140)
+            ));
         }
     }
     lines.join("\n")

@@ -1,45 +1,10 @@
 //! Text and bytes of strangers, for the terminal.
 //!
-//! Invariant: what comes out holds no control characters, and none that change the direction of
-//! writing; only [`hex_dump`] has line breaks.
+//! Invariant: what comes out holds nothing that steers a terminal; only [`hex_dump`] has line breaks.
 
 use std::fmt::Write as _;
 
-/// At most `limit` characters of it; what is not UTF-8 as `\xNN`. A `…` says that there is more.
-pub(crate) fn printable(text: impl AsRef<[u8]>, limit: usize) -> String {
-    let mut out = String::new();
-    let mut left = limit;
-    for chunk in text.as_ref().utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if left == 0 {
-                out.push('…');
-                return out;
-            }
-            left -= 1;
-            push(&mut out, character);
-        }
-        for byte in chunk.invalid() {
-            if left == 0 {
-                out.push('…');
-                return out;
-            }
-            left -= 1;
-            let _ = write!(out, "\\x{byte:02x}");
-        }
-    }
-    out
-}
-
-fn push(out: &mut String, character: char) {
-    // Marks, overrides and isolates of direction; zero-width characters and line separators.
-    let invisible = matches!(character,
-        '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-    if character.is_control() || invisible {
-        out.extend(character.escape_default());
-    } else {
-        out.push(character);
-    }
-}
+pub(crate) use strangers::printable;
 
 /// Offset, sixteen bytes, and those of them that are ASCII.
 pub(crate) fn hex_dump(bytes: &[u8]) -> String {
@@ -78,21 +43,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Would catch a log line that clears the operator's screen, or reads backwards.
-    #[test]
-    fn nothing_can_steer_the_terminal() {
-        let text = printable("\x1b[2Ja\tb\r\nc\u{9b}\u{202e}d é", 100);
-        assert_eq!(text, r"\u{1b}[2Ja\tb\r\nc\u{9b}\u{202e}d é");
-        assert_eq!(printable(b"a\xff\xfeb", 100), r"a\xff\xfeb");
-    }
-
-    #[test]
-    fn what_is_left_out_is_said() {
-        assert_eq!(printable(b"abc", 3), "abc");
-        assert_eq!(printable(b"abcd", 3), "abc…");
-        assert_eq!(printable(b"ab\xff", 2), "ab…");
-    }
 
     #[test]
     fn a_dump_shows_places_bytes_and_letters() {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: when the command has ended, for whatever reason, nothing of the stack runs any more.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{io::IsTerminal as _, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kafka_io::{Connection, topics};
@@ -228,6 +228,16 @@ fn plan(service: Service, admin_port: u16) -> Planned {
     }
 }
 
+/// On a terminal the password itself. What is piped or redirected ends in files and other people's
+/// logs, so there it is the place where it lies.
+fn shown_password(stack: &LocalStack, terminal: bool) -> String {
+    if terminal {
+        return stack.password().to_owned();
+    }
+    let kept = stack.data_dir().join("clickhouse-password");
+    format!("\"$(cat {})\"", kept.display())
+}
+
 fn summary(stack: &LocalStack, note: &Running) -> String {
     let mut lines = vec![String::new(), "Barograph is up.".to_owned()];
     let mut line = |what: &str, value: &str| lines.push(format!("  {what:<11} {value}"));
@@ -243,7 +253,7 @@ fn summary(stack: &LocalStack, note: &Running) -> String {
         &format!(
             "curl -u {}:{} '{}/?database={}' -d 'SELECT count() FROM logs'",
             stack.config().user,
-            stack.password(),
+            shown_password(stack, std::io::stdout().is_terminal()),
             stack.clickhouse.url(),
             stack.config().database
         ),

@@ -9,7 +9,10 @@ use super::{
     account::{Account, Counts, Found},
     plan::{Plan, spoken},
 };
-use crate::say;
+use crate::{say, text::printable};
+
+/// Characters of a title or a name.
+const LONGEST: usize = 1000;
 
 /// One line that is kept up to date on a terminal, and a plain line now and then elsewhere.
 pub(super) struct Progress {
@@ -90,7 +93,7 @@ pub(super) fn summary(account: &Account, plan: &Plan) -> String {
     let kinds: Vec<_> = account
         .anomalies_by_kind
         .iter()
-        .map(|(kind, count)| format!("{count} {kind}"))
+        .map(|(kind, count)| format!("{count} {}", printable(kind, LONGEST)))
         .collect();
     if !kinds.is_empty() {
         lines.push(format!("  episodes        {}", kinds.join(", ")));
@@ -105,7 +108,7 @@ pub(super) fn summary(account: &Account, plan: &Plan) -> String {
         lines.push(format!("  false alerts    {}", good("none")));
     }
     for title in &account.unexpected {
-        lines.push(format!("  unexpected      {title}"));
+        lines.push(format!("  unexpected      {}", printable(title, LONGEST)));
     }
     if let (Some(p50), Some(p99)) = (account.latency_ms.p50, account.latency_ms.p99) {
         lines.push(format!(

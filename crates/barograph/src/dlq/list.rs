@@ -173,7 +173,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .reasons
         .sort_by_key(|it| std::cmp::Reverse(it.letters));
     if args.json {
-        say::line(serde_json::to_string_pretty(&listing)?);
+        say::json(&serde_json::to_string_pretty(&listing)?);
     } else {
         print(&listing, others);
     }

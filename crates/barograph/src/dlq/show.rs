@@ -1,9 +1,6 @@
 //! `barograph dlq show`: everything about one letter, and what would be right.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use anyhow::bail;
 use contracts::dead_letter::Reason;
@@ -82,12 +79,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let letter = Letter::of(&message);
     if args.raw {
-        io::stdout().write_all(letter.bytes())?;
+        say::raw(letter.bytes());
         return Ok(ExitCode::SUCCESS);
     }
     let memory = Memory::load(&queue).await?;
     if args.json {
-        say::line(serde_json::to_string_pretty(&document(&letter, &memory))?);
+        say::json(&serde_json::to_string_pretty(&document(&letter, &memory))?);
     } else {
         print(&letter, &queue.topic, &memory);
     }

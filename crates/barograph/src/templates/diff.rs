@@ -139,7 +139,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let from = (since - baseline).max(begins);
     let diff = args.compare(&counts, [from, since, until]);
     if args.json {
-        say::line(serde_json::to_string_pretty(&diff)?);
+        say::json(&serde_json::to_string_pretty(&diff)?);
     } else {
         diff.print(oldest.is_some(), since - baseline < from);
     }

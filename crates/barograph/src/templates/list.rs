@@ -113,7 +113,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.sort.apply(&mut counts.templates);
     let listing = args.pick(&counts);
     if args.json {
-        say::line(serde_json::to_string_pretty(&listing)?);
+        say::json(&serde_json::to_string_pretty(&listing)?);
     } else {
         listing.print();
     }

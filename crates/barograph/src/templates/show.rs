@@ -100,7 +100,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (id, merged_from) = find::current(&database, &args.id).await?;
     let shown = gather(&database, id, merged_from).await?;
     if args.json {
-        say::line(serde_json::to_string_pretty(&shown)?);
+        say::json(&serde_json::to_string_pretty(&shown)?);
     } else {
         shown.print();
     }

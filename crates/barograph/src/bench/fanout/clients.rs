@@ -78,7 +78,7 @@ pub(in crate::bench) async fn run(args: Args) -> anyhow::Result<()> {
     while let Some(command) = commands.next_line().await? {
         match command.as_str() {
             "resume" => drop(resume.send_replace(true)),
-            "report" => say::line(serde_json::to_string(&*lock(&tally))?),
+            "report" => say::json(&serde_json::to_string(&*lock(&tally))?),
             unknown => bail!("unknown command {unknown:?}: it takes resume and report"),
         }
     }
