@@ -6,78 +6,40 @@
 //! time for that is over. Everything it knows of time is handed in.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
-use clickhouse_store::LogRows;
 use pipeline::{
-    Assignment, LaneId, NextOffset, Partition, Work,
-    ports::{Change, Polled, RecordSource, SourceError},
-    writer,
+    Assignment, Incarnation, LaneId, Partition,
+    ports::{Polled, RecordSource, SourceError},
 };
-use service_kit::lifecycle::Latch;
-use tokio::sync::mpsc;
+use service_kit::lifecycle::{Latch, Partitions};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    lane::{Lane, OutletError, Outlets},
+    lane::{OutletError, Outlets},
     metrics::{Metrics, Release},
-    startup::Started,
 };
 
+mod condition;
 mod flow;
+mod group;
+mod messages;
 mod pressure;
+mod restarts;
 mod running;
+mod topic;
 mod unreadable;
 
-use flow::Flow;
+pub use messages::{Answer, Ends, Request};
+use restarts::Restarts;
 use running::Running;
 
 /// Records between two looks at everything else.
 const STRIDE: usize = 512;
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
-
-/// What the loop asks of the outside.
-pub enum Request {
-    /// Find out where this partition begins.
-    Start(Assignment),
-    /// Run a writer for this lane.
-    Write {
-        id: LaneId,
-        resume: NextOffset,
-        work: mpsc::Receiver<Work<LogRows>>,
-    },
-    /// Ask the brokers for the ends of these partitions.
-    Ends(Vec<Partition>),
-    /// Find out whether what is next in these lanes can be read at all.
-    Examine(Vec<(LaneId, NextOffset)>),
-}
-
-/// What the outside tells the loop.
-pub enum Answer {
-    Started(Box<Started>),
-    Finished(writer::Finished),
-    WriterEnded(LaneId),
-    /// A writer ended in a way that nothing here can mend.
-    Broken(String),
-    /// Next offset that each partition will give.
-    Ends(BTreeMap<Partition, i64>),
-    /// What is next in this lane, at `first`, cannot be decoded, up to `end`.
-    Unreadable {
-        id: LaneId,
-        first: NextOffset,
-        end: NextOffset,
-        reason: String,
-    },
-    /// All lanes that were to be examined have been.
-    Examined,
-    /// The topic as it is now.
-    Topic {
-        life: pipeline::Incarnation,
-        partitions: i32,
-    },
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum IntakeError {
@@ -106,31 +68,93 @@ pub struct Intake<S, O> {
     pub metrics: Metrics,
     pub settings: Settings,
     pub latch: Latch,
+    pub partitions: Partitions,
     pub requests: mpsc::UnboundedSender<Request>,
     pub answers: mpsc::UnboundedReceiver<Answer>,
     pub state: State,
 }
 
 /// What the loop remembers between two steps.
-#[derive(Default)]
 pub struct State {
     lanes: BTreeMap<Partition, Running>,
     /// Assignments whose start is under way.
-    starting: BTreeMap<Partition, Assignment>,
+    starting: BTreeMap<Partition, Starting>,
+    /// Ours by the group, and no longer part of the topic.
+    gone: BTreeSet<Partition>,
+    restarts: BTreeMap<Partition, Restarts>,
     /// Partitions that are to be given back, and until when.
     releasing: Option<(Vec<Partition>, Instant)>,
     /// Writers that have not ended.
     writers: usize,
     /// Blocks that were closed.
     blocks: u64,
+    /// When a block was last finished, or none was under way.
+    last_finished: Instant,
+    /// Which life the topic lives, as far as it is known.
+    life: Option<Incarnation>,
     /// How many partitions the topic has; 0 while nobody has said.
     partitions: i32,
+    /// Partitions without a leader, and since when.
+    leaderless: BTreeMap<Partition, Instant>,
+    /// First and next offset of each partition, as last told.
+    ends: BTreeMap<Partition, (i64, i64)>,
+    /// What the group has committed of partitions that are not read yet.
+    committed: BTreeMap<Partition, i64>,
+    /// What had been read of each lane when the ends were last asked for.
+    asked: BTreeMap<Partition, (LaneId, i64)>,
+    /// The group has given us something, if only nothing.
+    joined: bool,
     /// No broker answers since the last answer.
     unanswered: bool,
     /// Somebody finds out which partition cannot be read.
     examining: bool,
+    /// Something said that the topic is not what it was: look at once, and once.
+    doubt: Option<String>,
+    said_doubt: Option<Instant>,
+    /// Some partition does not flow although it should.
+    troubled: bool,
     next_tick: Option<Instant>,
+    next_ends: Option<Instant>,
     stopping: bool,
+}
+
+struct Starting {
+    assignment: Assignment,
+    since: Instant,
+    /// Why it could not begin when it was last tried.
+    why: Option<String>,
+    /// Dropped when nobody waits for it any more.
+    _wanted: oneshot::Sender<()>,
+}
+
+impl State {
+    pub fn at(now: Instant) -> Self {
+        Self {
+            lanes: BTreeMap::new(),
+            starting: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            restarts: BTreeMap::new(),
+            releasing: None,
+            writers: 0,
+            blocks: 0,
+            last_finished: now,
+            life: None,
+            partitions: 0,
+            leaderless: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            joined: false,
+            unanswered: false,
+            examining: false,
+            doubt: None,
+            said_doubt: None,
+            troubled: false,
+            next_tick: None,
+            next_ends: None,
+            stopping: false,
+        }
+    }
 }
 
 impl<S: RecordSource, O: Outlets> Intake<S, O> {
@@ -154,6 +178,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     pub fn stop(&mut self, now: Instant) {
         self.state.stopping = true;
         self.state.starting.clear();
+        self.state.gone.clear();
         let partitions: Vec<Partition> = self.state.lanes.keys().copied().collect();
         self.drain(&partitions, now);
     }
@@ -174,8 +199,9 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             match answer {
                 Answer::Started(started) => self.begin(*started, now)?,
                 Answer::Finished(note) => {
+                    self.state.last_finished = now;
                     if let Some(running) = self.lane_of(note.id) {
-                        running.flow.finished(note.bytes);
+                        running.flow.finished(note.bytes, now);
                     }
                 }
                 Answer::WriterEnded(id) => {
@@ -185,8 +211,21 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                     }
                 }
                 Answer::Broken(reason) => return Err(IntakeError::Broken(reason)),
+                Answer::CannotBegin(assignment, why) => {
+                    if let Some(starting) = self.state.starting.get_mut(&assignment.partition)
+                        && starting.assignment == assignment
+                    {
+                        starting.why = Some(why);
+                    }
+                }
                 Answer::Ends(ends) => self.ends_are(&ends, now)?,
-                Answer::Topic { life, partitions } => self.topic_is(life, partitions)?,
+                Answer::Topic {
+                    life,
+                    partitions,
+                    leaderless,
+                } => self.topic_is(life, partitions, leaderless, now)?,
+                Answer::NoTopic => self.topic_is_missing(),
+                Answer::NoAnswer(reason) => self.nobody_answers(&reason),
                 Answer::Unreadable {
                     id,
                     first,
@@ -195,20 +234,6 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 } => self.pass_unreadable(id, (first, end), &reason, now),
                 Answer::Examined => self.state.examining = false,
             }
-        }
-        Ok(())
-    }
-
-    fn topic_is(&mut self, life: pipeline::Incarnation, count: i32) -> Result<(), IntakeError> {
-        let others = |running: &Running| running.lane.id().incarnation != life;
-        let partitions = self.partitions_where(others);
-        if !partitions.is_empty() {
-            tracing::warn!(incarnation = %life, "the topic was made anew; beginning anew");
-            self.begin_anew(&partitions);
-        }
-        self.state.partitions = count;
-        for running in self.state.lanes.values_mut() {
-            running.lane.partitions_are(count, &mut self.outlets)?;
         }
         Ok(())
     }
@@ -226,105 +251,6 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             .collect();
         partitions.sort_unstable();
         partitions
-    }
-
-    fn follow_the_group(&mut self, now: Instant) {
-        for change in self.source.changes() {
-            match change {
-                Change::Assigned(assignments) => {
-                    tracing::info!(partitions = assignments.len(), "assigned");
-                    self.latch.set_ready();
-                    self.start(assignments);
-                }
-                Change::Revoking(partitions) => {
-                    tracing::info!(
-                        partitions = partitions.len(),
-                        "revoked; finishing what is under way"
-                    );
-                    for partition in &partitions {
-                        self.state.starting.remove(partition);
-                    }
-                    self.drain(&partitions, now);
-                    let until = now + self.settings.release_within;
-                    // One at a time: the group waits for the release before it decides again.
-                    self.state.releasing = Some((partitions, until));
-                }
-                Change::Lost(partitions) => {
-                    tracing::warn!(
-                        partitions = partitions.len(),
-                        "lost; the next owner settles what is under way"
-                    );
-                    self.metrics
-                        .releases
-                        .at(Release::Lost)
-                        .inc_by(partitions.len() as u64);
-                    for partition in partitions {
-                        self.state.starting.remove(&partition);
-                        self.forget(partition);
-                    }
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, assignments: Vec<Assignment>) {
-        if self.state.stopping {
-            return;
-        }
-        for assignment in assignments {
-            self.forget(assignment.partition);
-            self.state.starting.insert(assignment.partition, assignment);
-            self.ask(Request::Start(assignment));
-        }
-    }
-
-    /// Fences what is under way and finds out anew where each partition begins.
-    fn begin_anew(&mut self, partitions: &[Partition]) {
-        let assignments = self.source.begin_anew(partitions);
-        self.start(assignments);
-    }
-
-    fn begin(&mut self, started: Started, now: Instant) -> Result<(), IntakeError> {
-        let partition = started.assignment.partition;
-        // Revoked, or assigned anew, in the meantime.
-        if self.state.starting.get(&partition) != Some(&started.assignment) {
-            return Ok(());
-        }
-        self.state.starting.remove(&partition);
-        started.count(&self.metrics);
-        let id = LaneId {
-            assignment: started.assignment,
-            incarnation: started.incarnation,
-        };
-        let (work, receiver) = mpsc::channel(1);
-        self.ask(Request::Write {
-            id,
-            resume: started.beginning.take_from,
-            work: receiver,
-        });
-        self.state.writers += 1;
-        let mut lane = Lane::new(
-            id,
-            self.settings.limits,
-            started.knowledge,
-            started.beginning,
-            self.settings.snapshot_every,
-            now,
-        );
-        lane.partitions_are(self.state.partitions, &mut self.outlets)?;
-        let running = Running {
-            lane,
-            flow: Flow::into(work),
-            paused: false,
-            last_record: now,
-            at_end: false,
-            last_end: now,
-            turn: 0,
-        };
-        self.state.lanes.insert(partition, running);
-        Ok(self
-            .source
-            .start_at(partition, started.beginning.replay_from)?)
     }
 
     fn read_a_stride(&mut self, now: Instant, longest: Duration) -> Result<(), IntakeError> {
@@ -386,21 +312,11 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                     running.last_end = now;
                 }
             }
-            Polled::Away(reason) => {
-                if !self.state.unanswered {
-                    self.state.unanswered = true;
-                    tracing::warn!(reason, "kafka does not answer; waiting for it");
-                    self.latch.set_unready("no broker answers");
-                }
-            }
+            Polled::Away(reason) => self.nobody_answers(&reason),
+            // Which partition it is about is not said: the brokers are asked how all of them stand, once
+            // for however many errors.
             Polled::Changed(reason) => {
-                let mut partitions = self.partitions_where(|running| !running.flow.is_draining());
-                // What a start has found out so far may be about the topic as it was.
-                partitions.extend(self.state.starting.keys());
-                if !partitions.is_empty() {
-                    tracing::warn!(reason, "the topic is not what it was; beginning anew");
-                    self.begin_anew(&partitions);
-                }
+                self.state.doubt.get_or_insert(reason);
             }
             Polled::Unreadable(reason) => self.examine(&reason, now),
             Polled::Warned(reason) => tracing::warn!(reason, "kafka"),
@@ -460,29 +376,39 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 "given back unfinished; the next owner settles what is under way"
             );
         }
-        self.source.release(partitions);
+        let partitions = partitions.clone();
+        self.source.release(&partitions);
         self.state.releasing = None;
-        for partition in left {
-            self.forget(partition);
+        for partition in partitions {
+            self.part_with(partition);
         }
     }
 
     /// Without its sender, the lane's writer ends.
     fn forget(&mut self, partition: Partition) {
         if self.state.lanes.remove(&partition).is_some() {
-            self.metrics.lag.forget(&partition.to_string());
             self.metrics.services.forget(&partition.to_string());
         }
     }
 
+    /// It is not ours any more.
+    fn part_with(&mut self, partition: Partition) {
+        self.forget(partition);
+        self.state.starting.remove(&partition);
+        self.state.gone.remove(&partition);
+        self.state.restarts.remove(&partition);
+        self.state.ends.remove(&partition);
+        self.state.committed.remove(&partition);
+        let label = partition.to_string();
+        self.metrics.lag.forget(&label);
+        self.metrics.stalled.forget(&label);
+        self.metrics.partition_state.forget(&label);
+    }
+
     fn tick(&mut self, now: Instant) {
-        let lags = self.source.lags();
         let mut templates = 0;
         for (partition, running) in &mut self.state.lanes {
             let label = partition.to_string();
-            if let Some(lag) = lags.get(partition) {
-                self.metrics.lag.of(&label).set(*lag as f64);
-            }
             let services = running.lane.services();
             self.metrics.services.of(&label).set(services as f64);
             templates += running.lane.templates();
@@ -491,38 +417,15 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             self.metrics.templates_evicted.inc_by(templates_evicted);
         }
         self.metrics.templates.at(()).set(templates as f64);
-        let silent = self.partitions_where(|running| running.is_silent(now, &self.settings));
-        // Only a broker that answers can say that nothing came.
-        if !silent.is_empty() || self.state.unanswered {
-            let everything = self.partitions_where(|_| true);
-            let asked = if silent.is_empty() {
-                everything
-            } else {
-                silent
-            };
-            self.ask(Request::Ends(asked));
+        if self.on_its_way() == 0 {
+            self.state.last_finished = now;
         }
-    }
-
-    fn ends_are(
-        &mut self,
-        ends: &BTreeMap<Partition, i64>,
-        now: Instant,
-    ) -> Result<(), IntakeError> {
-        if std::mem::take(&mut self.state.unanswered) {
-            tracing::info!("kafka answers again");
-            self.latch.set_ready();
+        if self.state.stopping {
+            // What it was when the end began is shown until then.
+            return;
         }
-        for (partition, end) in ends {
-            if let Some(running) = self.state.lanes.get_mut(partition)
-                && running.is_silent(now, &self.settings)
-                && running.lane.gather().next().raw() >= *end
-            {
-                let idle_for = now.duration_since(running.last_record);
-                running.lane.idle(idle_for, &mut self.outlets)?;
-            }
-        }
-        Ok(())
+        self.ask_the_brokers(now);
+        self.show_partitions(now);
     }
 
     fn ask(&self, request: Request) {

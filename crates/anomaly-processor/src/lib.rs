@@ -11,6 +11,7 @@ pub mod lane;
 pub mod metrics;
 pub mod options;
 pub mod outlets;
+mod outside;
 mod prerequisites;
 pub mod run;
 mod shorten;

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         kafka: readiness.latch("kafka"),
         clickhouse: readiness.latch("clickhouse"),
         outlets: readiness.latch("outlets"),
+        partitions: readiness.partitions(),
     };
     let service = Service::new("anomaly-processor", &options.service)
         .registry(&registry)

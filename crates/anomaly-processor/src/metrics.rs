@@ -1,8 +1,12 @@
 //! The processor's metrics.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use pipeline::{HoleReason, ports::StoreError, writer::WriterMetrics};
+use pipeline::{Assignment, HoleReason, LaneId, ports::StoreError, writer::WriterMetrics};
 use service_kit::metrics::{
     Counter, Counters, Family, Gauge, GaugeFamily, Gauges, Histogram, Histograms, Registry, Unit,
 };
@@ -230,6 +234,22 @@ pub const UNREADABLE_AT: GaugeFamily = GaugeFamily::new(
     "partition",
     1024,
 );
+/// The codes are those of `intake::condition`.
+pub const PARTITION_STATE: GaugeFamily = GaugeFamily::new(
+    "barograph_partition_state",
+    Unit::Count,
+    "What a partition does: 0 flowing, 1 beginning, 2 replaying, 3 held_back, 4 draining, 5 gone; \
+     6 cannot_begin, 7 store_failing, 8 no_leader, 9 no_answer, 10 stuck. /ready has the reasons.",
+    "partition",
+    1024,
+);
+pub const STALLED: GaugeFamily = GaugeFamily::new(
+    "barograph_partition_stalled_seconds",
+    Unit::Seconds,
+    "For how long nothing has come of a partition although it should; 0 where there is nothing to do.",
+    "partition",
+    1024,
+);
 pub const PAUSED: Gauge = Gauge::new(
     "barograph_partitions_paused",
     Unit::Partitions,
@@ -260,6 +280,8 @@ pub struct Metrics {
     pub releases: Counters<Release>,
     pub in_flight: Gauges,
     pub lag: Family<prometheus::Gauge>,
+    pub partition_state: Family<prometheus::Gauge>,
+    pub stalled: Family<prometheus::Gauge>,
     pub services: Family<prometheus::Gauge>,
     pub evicted: Counters,
     pub templates: Gauges,
@@ -270,6 +292,26 @@ pub struct Metrics {
     pub skipped: Counters<Skipped>,
     pub unreadable_at: Family<prometheus::Gauge>,
     pub paused: Gauges,
+    /// Not a metric: why writers do not get on, for `/ready`.
+    pub troubles: Troubles,
+}
+
+/// Why each writer that does not get on does not. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Troubles(Arc<Mutex<BTreeMap<Assignment, String>>>);
+
+impl Troubles {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Assignment, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn of(&self, id: LaneId) -> Option<String> {
+        self.all().get(&id.assignment).cloned()
+    }
+
+    pub fn forget(&self, id: LaneId) {
+        self.all().remove(&id.assignment);
+    }
 }
 
 impl Metrics {
@@ -297,6 +339,9 @@ impl Metrics {
             releases: registry.counter(&RELEASES),
             in_flight: registry.gauge(&IN_FLIGHT),
             lag: registry.gauge_family(&LAG),
+            partition_state: registry.gauge_family(&PARTITION_STATE),
+            stalled: registry.gauge_family(&STALLED),
+            troubles: Troubles::default(),
             services: registry.gauge_family(&SERVICES),
             evicted: registry.counter(&EVICTED),
             templates: registry.gauge(&TEMPLATES),
@@ -364,5 +409,12 @@ impl WriterMetrics for Metrics {
 
     fn commit_retried(&self) {
         self.commit_retries.inc();
+    }
+
+    fn troubled(&self, id: LaneId, why: Option<&str>) {
+        match why {
+            Some(why) => drop(self.troubles.all().insert(id.assignment, why.to_owned())),
+            None => self.troubles.forget(id),
+        }
     }
 }

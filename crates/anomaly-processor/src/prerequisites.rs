@@ -142,7 +142,11 @@ pub(crate) async fn watch_clickhouse(
             () = tasks.stopping() => return Ok(()),
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
         }
-        match store.ping().await {
+        let answer = tokio::select! {
+            () = tasks.stopping() => return Ok(()),
+            answer = store.ping() => answer,
+        };
+        match answer {
             Ok(()) if !up => {
                 up = true;
                 tracing::info!("clickhouse answers again");

@@ -1,8 +1,7 @@
 //! Puts the processor together and runs it until it is told to stop.
 
 use std::{
-    collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,22 +10,19 @@ use kafka_io::{
     Connection,
     consumer::{GroupConsumer, Membership},
     insist::Insisting,
-    probe,
     producer::Producer,
     set_aside::SetAside,
-    topic_id,
 };
-use pipeline::{Incarnation, LaneId, NextOffset, Partition, Work, backoff::Backoff, writer};
-use service_kit::lifecycle::{Exit, HasExit, Latch, Tasks};
-use tokio::sync::mpsc;
+use service_kit::lifecycle::{Exit, HasExit, Latch, Partitions, Tasks};
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     announce::Announcer,
-    clock::BootClock,
-    intake::{self, Answer, Intake, IntakeError, Request, Settings},
+    intake::{self, Intake, IntakeError, Settings},
     metrics::Metrics,
     options::Options,
     outlets::{Doors, Refusals},
+    outside::Outside,
     prerequisites::{wait_for_both, watch_clickhouse},
     startup::{KafkaAndClickHouse, Starter},
     store::Store,
@@ -34,6 +30,10 @@ use crate::{
 
 /// The longest that the intake waits for a record.
 const LONGEST_POLL: Duration = Duration::from_millis(20);
+/// A step that takes longer waits for a broker, in a call that ought not to.
+const LONGEST_STEP: Duration = Duration::from_secs(8);
+/// Partitions whose beginning is asked for at the same time; each question blocks a thread.
+const STARTS_AT_ONCE: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -59,6 +59,8 @@ pub struct Latches {
     pub clickhouse: Latch,
     /// Kafka takes dead letters and anomalies.
     pub outlets: Latch,
+    /// That every partition flows.
+    pub partitions: Partitions,
 }
 
 pub async fn run(
@@ -103,10 +105,11 @@ pub async fn run(
         },
         metrics: metrics.clone(),
         settings: settings(&options),
-        latch: latches.kafka,
+        latch: latches.kafka.clone(),
+        partitions: latches.partitions,
         requests,
         answers: answer_queue,
-        state: intake::State::default(),
+        state: intake::State::at(Instant::now()),
     };
     tasks.spawn(
         "clickhouse-watch",
@@ -118,6 +121,7 @@ pub async fn run(
             consumer: consumer.clone(),
             store: store.clone(),
             group: group.clone(),
+            asking: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
         },
         start: options.start(),
         on_gap: options.processor_on_gap,
@@ -149,12 +153,17 @@ pub async fn run(
     };
     let service = tokio::spawn(outside.serve(request_queue));
 
+    let pulse = Arc::new(Mutex::new(Instant::now()));
+    tasks.spawn(
+        "poll-watch",
+        watch_pulse(Arc::clone(&pulse), latches.kafka, tasks.clone()),
+    );
     let budget = options.service.shutdown_budget.get().mul_f64(0.75);
     let (ended, end) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new()
         .name("intake".to_owned())
         .spawn(move || {
-            let outcome = poll_until_stopped(intake, &tasks, &producer, budget);
+            let outcome = poll_until_stopped(intake, &tasks, &producer, budget, &pulse);
             // The receiver waits for nothing else.
             let _heard = ended.send(outcome);
         })
@@ -176,9 +185,12 @@ fn poll_until_stopped(
     tasks: &Tasks,
     producer: &Producer,
     budget: Duration,
+    pulse: &Mutex<Instant>,
 ) -> Result<(), IntakeError> {
     while !tasks.is_stopping() {
-        intake.step(Instant::now(), LONGEST_POLL)?;
+        let now = Instant::now();
+        *pulse.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        intake.step(now, LONGEST_POLL)?;
     }
     let deadline = Instant::now() + budget;
     intake.stop(Instant::now());
@@ -200,6 +212,36 @@ fn poll_until_stopped(
     Ok(())
 }
 
+/// The loop says how everything else is; that it does not come round, it cannot say.
+async fn watch_pulse(
+    pulse: Arc<Mutex<Instant>>,
+    latch: Latch,
+    tasks: Tasks,
+) -> Result<(), RunError> {
+    let mut stood_still = false;
+    loop {
+        tokio::select! {
+            () = tasks.stopping() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+        }
+        let since = pulse
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed();
+        let stands_still = since >= LONGEST_STEP;
+        if stands_still {
+            latch.set_unready(format!(
+                "the poll loop has been waiting for kafka for {} s",
+                since.as_secs()
+            ));
+        }
+        if stands_still && !stood_still {
+            tracing::warn!(seconds = since.as_secs(), "the poll loop waits for kafka");
+        }
+        stood_still = stands_still;
+    }
+}
+
 fn settings(options: &Options) -> Settings {
     Settings {
         limits: options.limits(),
@@ -217,170 +259,5 @@ fn membership(options: &Options) -> Membership {
         session_timeout: options.kafka_session_timeout.get(),
         assignor: options.kafka_assignor.text().to_owned(),
         protocol: options.kafka_group_protocol.text().to_owned(),
-    }
-}
-
-/// What the intake asks for, done beside it.
-struct Outside {
-    connection: Connection,
-    answers: mpsc::UnboundedSender<Answer>,
-    store: Arc<Store>,
-    dead_letters: Arc<SetAside>,
-    consumer: GroupConsumer,
-    starter: Arc<Starter<KafkaAndClickHouse>>,
-    group: String,
-    metrics: Arc<Metrics>,
-    lease: Duration,
-}
-
-impl Outside {
-    async fn serve(self, mut requests: mpsc::UnboundedReceiver<Request>) {
-        let watching = tokio::spawn(watch_topic(
-            self.consumer.clone(),
-            self.group.clone(),
-            self.answers.clone(),
-        ));
-        while let Some(request) = requests.recv().await {
-            match request {
-                Request::Start(assignment) => {
-                    let (starter, answers) = (Arc::clone(&self.starter), self.answers.clone());
-                    tokio::spawn(start(starter, assignment, answers));
-                }
-                Request::Write { id, resume, work } => self.write(id, resume, work),
-                Request::Examine(suspects) => {
-                    let (connection, answers) = (self.connection.clone(), self.answers.clone());
-                    let topic = self.consumer.topic().to_owned();
-                    tokio::task::spawn_blocking(move || {
-                        examine(&connection, &topic, suspects, &answers);
-                    });
-                }
-                Request::Ends(partitions) => {
-                    let (consumer, answers) = (self.consumer.clone(), self.answers.clone());
-                    tokio::task::spawn_blocking(move || ask_ends(&consumer, &partitions, &answers));
-                }
-            }
-        }
-        watching.abort();
-    }
-
-    fn write(
-        &self,
-        id: LaneId,
-        resume: NextOffset,
-        work: mpsc::Receiver<Work<clickhouse_store::LogRows>>,
-    ) {
-        let writer = writer::Writer {
-            id,
-            store: Arc::clone(&self.store),
-            commits: Arc::new(self.consumer.clone()),
-            dead_letters: Arc::clone(&self.dead_letters),
-            clock: Arc::new(BootClock),
-            metrics: Arc::clone(&self.metrics),
-            resume,
-            lease: self.lease,
-        };
-        let (finished, mut notes) = mpsc::unbounded_channel();
-        let answers = self.answers.clone();
-        tokio::spawn(async move {
-            let writing = writer.run(work, finished);
-            let forwarding = async {
-                while let Some(note) = notes.recv().await {
-                    // Nobody waits for the budget of an intake that has ended.
-                    let _gone = answers.send(Answer::Finished(note));
-                }
-            };
-            let (outcome, ()) = tokio::join!(writing, forwarding);
-            match outcome {
-                Ok(()) => {}
-                Err(writer::Ended::Fenced(fenced)) => tracing::info!(%fenced, "writer ended"),
-                Err(ended) => drop(answers.send(Answer::Broken(ended.to_string()))),
-            }
-            drop(answers.send(Answer::WriterEnded(id)));
-        });
-    }
-}
-
-async fn start(
-    starter: Arc<Starter<KafkaAndClickHouse>>,
-    assignment: pipeline::Assignment,
-    answers: mpsc::UnboundedSender<Answer>,
-) {
-    let mut backoff = Backoff::new(
-        Duration::from_millis(200),
-        Duration::from_secs(5),
-        assignment.partition.0.cast_unsigned().into(),
-    );
-    while !answers.is_closed() {
-        match starter.start(assignment).await {
-            Ok(started) => {
-                // The intake may have ended.
-                let _gone = answers.send(Answer::Started(Box::new(started)));
-                return;
-            }
-            Err(error) => {
-                tracing::warn!(partition = %assignment.partition, %error, "cannot begin yet");
-                tokio::time::sleep(backoff.delay()).await;
-            }
-        }
-    }
-}
-
-/// One after the other: each may unpack a batch that is as large as can be.
-fn examine(
-    connection: &Connection,
-    topic: &str,
-    suspects: Vec<(LaneId, NextOffset)>,
-    answers: &mpsc::UnboundedSender<Answer>,
-) {
-    for (id, next) in suspects {
-        let found = probe::examine(connection, topic, id.assignment.partition, next);
-        let Some(found) = found else { continue };
-        // The intake may have ended.
-        let _gone = answers.send(Answer::Unreadable {
-            id,
-            first: next,
-            end: found.end,
-            reason: found.reason,
-        });
-    }
-    let _gone = answers.send(Answer::Examined);
-}
-
-/// No answer is an answer too: the intake asks again.
-fn ask_ends(
-    consumer: &GroupConsumer,
-    partitions: &[Partition],
-    answers: &mpsc::UnboundedSender<Answer>,
-) {
-    let mut ends = BTreeMap::new();
-    for partition in partitions {
-        match consumer.watermarks(*partition, Duration::from_millis(500)) {
-            Ok((_, high)) => drop(ends.insert(*partition, high)),
-            Err(error) => return tracing::debug!(%error, "the ends of partitions are not known"),
-        }
-    }
-    // The intake may have ended.
-    let _gone = answers.send(Answer::Ends(ends));
-}
-
-/// Notices a topic that was made anew while its offsets still look right, and partitions that were added.
-async fn watch_topic(
-    consumer: GroupConsumer,
-    group: String,
-    answers: mpsc::UnboundedSender<Answer>,
-) {
-    while !answers.is_closed() {
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let asking = consumer.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            topic_id::describe(asking.client(), asking.topic(), Duration::from_secs(5))
-        });
-        if let Ok(Ok(topic)) = asked.await {
-            // The intake may have ended.
-            let _gone = answers.send(Answer::Topic {
-                life: Incarnation::of(topic.id, &group),
-                partitions: topic.partitions,
-            });
-        }
     }
 }

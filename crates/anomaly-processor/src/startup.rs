@@ -4,7 +4,7 @@
 //! Invariant: detectors and miner begin either with exactly the state that every earlier record gave
 //! them, or with one whose difference from that is counted and said.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use clickhouse_store::{Client, questions, snapshots};
 use detection::Config;
@@ -16,6 +16,7 @@ use pipeline::{
 };
 use service_kit::metrics::Label as _;
 use template_mining::Limits;
+use tokio::sync::Semaphore;
 
 use crate::{
     knowledge::{Knowledge, MinerLost, Unusable},
@@ -52,6 +53,8 @@ pub enum StartError {
     Store(#[from] clickhouse_store::Error),
     #[error(transparent)]
     Intent(#[from] BadIntent),
+    #[error("the topic was made anew in this moment")]
+    MadeAnew,
     #[error("{0} records were deleted before they were read, and PROCESSOR_ON_GAP is stop")]
     Gap(i64),
     #[error(
@@ -88,11 +91,14 @@ pub struct KafkaAndClickHouse {
     pub consumer: GroupConsumer,
     pub store: Client,
     pub group: String,
+    /// Leave to ask Kafka, which blocks a thread.
+    pub asking: Arc<Semaphore>,
 }
 
 impl Places for KafkaAndClickHouse {
     async fn known(&self, partition: Partition) -> Result<(Incarnation, Known), StartError> {
         let consumer = self.consumer.clone();
+        let turn = Arc::clone(&self.asking).acquire_owned().await;
         let asked = tokio::task::spawn_blocking(move || {
             let topic_id = topic_id::fetch(consumer.client(), consumer.topic(), LIMIT)?;
             let committed = consumer.committed(partition, LIMIT)?;
@@ -102,6 +108,12 @@ impl Places for KafkaAndClickHouse {
                 low,
                 high,
             };
+            // What was said between two lives of the topic fits neither.
+            if topic_id::fetch(consumer.client(), consumer.topic(), LIMIT)? != topic_id {
+                return Err(StartError::MadeAnew);
+            }
+            // Also when nobody waits for the answer any more: the thread is taken until here.
+            drop(turn);
             Ok::<_, StartError>((topic_id, known))
         });
         let (topic_id, known) = asked

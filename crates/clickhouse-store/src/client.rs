@@ -3,10 +3,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use service_kit::options::ClickHouseOptions;
 
-use crate::Error;
+use crate::{
+    Error,
+    deadline::{DEADLINES, Deadlines, Passed, Upload},
+    typed,
+};
 
 /// Where ClickHouse is.
 #[derive(Clone)]
@@ -33,6 +37,7 @@ pub struct Client {
     target: Target,
     http: reqwest::Client,
     typed: clickhouse::Client,
+    deadlines: Deadlines,
 }
 
 impl Client {
@@ -41,13 +46,13 @@ impl Client {
         // Fails only where a provider is installed already, which is as good.
         let _already_there = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(3))
+            .connect_timeout(DEADLINES.connect)
             .pool_idle_timeout(Duration::from_secs(2))
             // A proxy of the environment would get to read the password, and the rows.
             .no_proxy()
             .build()
             .map_err(|error| Error::Unexpected(error.to_string()))?;
-        let typed = clickhouse::Client::default()
+        let typed = typed::client()?
             .with_url(&target.url)
             .with_database(&target.database)
             .with_user(&target.user)
@@ -56,6 +61,7 @@ impl Client {
             target,
             http,
             typed,
+            deadlines: DEADLINES,
         })
     }
 
@@ -80,6 +86,18 @@ impl Client {
             typed: self.typed.clone().with_database(database),
             target,
             http: self.http.clone(),
+            deadlines: self.deadlines,
+        }
+    }
+
+    /// For statements that may work for minutes before they answer, such as a migration's.
+    pub fn patient(&self) -> Self {
+        Self {
+            deadlines: Deadlines {
+                answer: Duration::from_secs(600),
+                ..self.deadlines
+            },
+            ..self.clone()
         }
     }
 
@@ -120,7 +138,12 @@ impl Client {
     ) -> Result<Bytes, Error> {
         let url = || self.target.url.clone();
         let length = body.len();
-        let response = self
+        let late = |passed: Passed| Error::NoAnswer {
+            url: url(),
+            reason: passed.to_string(),
+        };
+        let (body, sent) = Upload::of(body).begin();
+        let answering = self
             .http
             .post(&self.target.url)
             .query(query)
@@ -130,8 +153,11 @@ impl Client {
             .header("X-ClickHouse-Key", &self.target.password)
             .header(reqwest::header::CONTENT_LENGTH, length)
             .body(body)
-            .send()
+            .send();
+        let mut response = sent
+            .answered(&self.deadlines, answering)
             .await
+            .map_err(late)?
             .map_err(|error| {
                 let reason = reason_of(&error);
                 if error.is_connect() {
@@ -146,10 +172,25 @@ impl Client {
             .get("X-ClickHouse-Exception-Code")
             .and_then(|code| code.to_str().ok())
             .and_then(|code| code.parse().ok());
-        let answer = response.bytes().await.map_err(|error| Error::NoAnswer {
-            url: url(),
-            reason: reason_of(&error),
-        })?;
+        let mut answer = BytesMut::new();
+        loop {
+            let piece = tokio::time::timeout(DEADLINES.progress, response.chunk()).await;
+            let piece = piece.map_err(|_| {
+                late(Passed {
+                    what: "no more of the answer",
+                    limit: DEADLINES.progress,
+                })
+            })?;
+            let piece = piece.map_err(|error| Error::NoAnswer {
+                url: url(),
+                reason: reason_of(&error),
+            })?;
+            match piece {
+                Some(piece) => answer.extend_from_slice(&piece),
+                None => break,
+            }
+        }
+        let answer = answer.freeze();
         let text = || {
             String::from_utf8_lossy(&answer[..answer.len().min(2000)])
                 .trim()
@@ -170,11 +211,20 @@ impl Client {
         }
     }
 
-    /// Whether it answers at all.
+    /// Whether it answers at all, and soon.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.in_database("default")
-            .execute("SELECT 1", &[])
+        let default = self.in_database("default");
+        let asked = tokio::time::timeout(DEADLINES.ping, default.execute("SELECT 1", &[]));
+        asked
             .await
+            .map_err(|_late| Error::NoAnswer {
+                url: self.target.url.clone(),
+                reason: Passed {
+                    what: "no answer",
+                    limit: DEADLINES.ping,
+                }
+                .to_string(),
+            })?
             .map(|_one| ())
     }
 }

@@ -6,6 +6,7 @@
 pub mod anomalies;
 mod asking;
 pub mod client;
+pub mod deadline;
 pub mod dedup;
 pub mod error;
 mod interned;
@@ -16,6 +17,7 @@ mod native;
 pub mod questions;
 pub mod snapshots;
 pub mod templates;
+mod typed;
 
 pub use client::{Client, Target};
 pub use dedup::{DedupWindow, dedup_window};

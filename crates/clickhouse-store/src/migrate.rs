@@ -185,6 +185,7 @@ pub async fn apply_with(
     timing: Timing,
     before: impl AsyncFn(usize),
 ) -> Result<Vec<&'static str>, MigrateError> {
+    let client = &client.patient();
     client
         .in_database("default")
         .execute(

@@ -35,6 +35,11 @@ impl Connection {
             // is set apart for it before it comes.
             .set("receive.message.max.bytes", "300000000")
             .set("reconnect.backoff.max.ms", "2000")
+            // A broker that accepts and never answers is left within these times, and said to be away.
+            .set("socket.connection.setup.timeout.ms", "5000")
+            .set("api.version.request.timeout.ms", "5000")
+            .set("socket.timeout.ms", "10000")
+            .set("socket.keepalive.enable", "true")
             // "All brokers down" is said by readiness; librdkafka would repeat it for ever.
             .set("log.connection.close", "false");
         for (name, value) in &self.security {

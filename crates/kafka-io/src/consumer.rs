@@ -9,7 +9,7 @@
 //! - the callback does nothing but fence and note what happened.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -47,7 +47,6 @@ pub struct Membership {
 #[derive(Default)]
 struct News {
     changes: VecDeque<Change>,
-    lags: HashMap<Partition, i64>,
 }
 
 /// The rebalance callback.
@@ -70,17 +69,6 @@ impl ClientContext for Fencing {
     fn error(&self, error: KafkaError, reason: &str) {
         // Each of these comes out of `poll` too, where it is dealt with.
         tracing::debug!(%error, reason, "librdkafka");
-    }
-
-    fn stats(&self, statistics: rdkafka::Statistics) {
-        let lags = statistics
-            .topics
-            .values()
-            .flat_map(|topic| topic.partitions.values())
-            .filter(|partition| partition.consumer_lag >= 0)
-            .map(|partition| (Partition(partition.partition), partition.consumer_lag))
-            .collect();
-        self.news().lags = lags;
     }
 }
 
@@ -182,6 +170,8 @@ pub struct Committed {
 pub struct GroupConsumer {
     inner: Arc<BaseConsumer<Fencing>>,
     topic: Arc<str>,
+    /// What was paused by [`RecordSource::pause`]: the client does not tell.
+    paused: Arc<Mutex<BTreeSet<Partition>>>,
 }
 
 impl GroupConsumer {
@@ -203,8 +193,7 @@ impl GroupConsumer {
             .set("fetch.wait.max.ms", "50")
             .set("queued.max.messages.kbytes", "8192")
             .set("max.partition.fetch.bytes", "2097152")
-            .set("fetch.max.bytes", "20000000")
-            .set("statistics.interval.ms", "2000");
+            .set("fetch.max.bytes", "20000000");
         if membership.protocol == "classic" {
             config
                 .set("partition.assignment.strategy", &membership.assignor)
@@ -234,6 +223,7 @@ impl GroupConsumer {
         Ok(Self {
             inner: Arc::new(consumer),
             topic: membership.topic.as_str().into(),
+            paused: Arc::default(),
         })
     }
 
@@ -271,6 +261,23 @@ impl GroupConsumer {
             }),
             _ => None,
         })
+    }
+
+    /// Committed offsets of those partitions that have one. Blocks up to `limit`.
+    pub fn committed_offsets(
+        &self,
+        partitions: &[Partition],
+        limit: Duration,
+    ) -> Result<BTreeMap<Partition, i64>, KafkaError> {
+        let answer = self.inner.committed_offsets(self.list(partitions), limit)?;
+        let elements = answer.elements();
+        let known = elements
+            .iter()
+            .filter_map(|element| match element.offset() {
+                KafkaOffset::Offset(raw) => Some((Partition(element.partition()), raw)),
+                _ => None,
+            });
+        Ok(known.collect())
     }
 
     /// First and next offset of the partition. Blocks up to `limit`.
@@ -337,17 +344,14 @@ impl RecordSource for GroupConsumer {
         std::mem::take(&mut self.inner.context().news().changes)
     }
 
-    fn lags(&self) -> HashMap<Partition, i64> {
-        self.inner.context().news().lags.clone()
-    }
-
     fn start_at(&self, partition: Partition, next: NextOffset) -> Result<(), SourceError> {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        // Not for long: who polls waits, and asks again later.
+        let deadline = Instant::now() + Duration::from_secs(2);
         let offset = KafkaOffset::Offset(next.raw());
         // Right after an assignment the partition may not be ready for a seek yet.
         while let Err(error) =
             self.inner
-                .seek(&self.topic, partition.0, offset, Duration::from_secs(1))
+                .seek(&self.topic, partition.0, offset, Duration::from_millis(500))
         {
             if Instant::now() >= deadline {
                 return Err(SourceError(format!(
@@ -362,13 +366,17 @@ impl RecordSource for GroupConsumer {
     fn pause(&self, partition: Partition) -> Result<(), SourceError> {
         self.inner
             .pause(&self.list(&[partition]))
-            .map_err(|error| SourceError(error.to_string()))
+            .map_err(|error| SourceError(error.to_string()))?;
+        self.paused().insert(partition);
+        Ok(())
     }
 
     fn resume(&self, partition: Partition) -> Result<(), SourceError> {
         self.inner
             .resume(&self.list(&[partition]))
-            .map_err(|error| SourceError(error.to_string()))
+            .map_err(|error| SourceError(error.to_string()))?;
+        self.paused().remove(&partition);
+        Ok(())
     }
 
     fn release(&self, partitions: &[Partition]) {
@@ -393,6 +401,16 @@ impl GroupConsumer {
     /// Paused, from the beginning. After an offset that does not exist a partition is not fetched any
     /// more and takes no seek: it has to be assigned again.
     fn assign_again(&self, partitions: &[Partition]) -> Result<(), KafkaError> {
+        let all = self.inner.assignment()?;
+        // One that the group has taken away meanwhile must not keep the others from it.
+        let ours: Vec<Partition> = partitions_of(&all)
+            .into_iter()
+            .filter(|partition| partitions.contains(partition))
+            .collect();
+        if ours.is_empty() {
+            return Ok(());
+        }
+        let partitions = &ours;
         let mut list = self.list(partitions);
         if is_incremental(&self.inner) {
             self.inner.incremental_unassign(&list)?;
@@ -401,16 +419,29 @@ impl GroupConsumer {
             return self.inner.pause(&list);
         }
         // The eager protocol knows only whole assignments. What is not in the list stays where it is.
-        let all = self.inner.assignment()?;
+        let positions = self.inner.position()?;
+        let mut pause = list.clone();
         for mut element in all.elements() {
-            if partitions.contains(&Partition(element.partition())) {
+            let partition = Partition(element.partition());
+            if partitions.contains(&partition) {
                 element.set_offset(KafkaOffset::Beginning)?;
+                continue;
+            }
+            let position = positions.find_partition(&self.topic, partition.0);
+            if let Some(KafkaOffset::Offset(next)) = position.map(|found| found.offset()) {
+                element.set_offset(KafkaOffset::Offset(next))?;
+            }
+            if self.paused().contains(&partition) {
+                pause.add_partition(&self.topic, partition.0);
             }
         }
-        list.set_all_offsets(KafkaOffset::Beginning)?;
         self.inner.unassign()?;
         self.inner.assign(&all)?;
-        self.inner.pause(&list)
+        self.inner.pause(&pause)
+    }
+
+    fn paused(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,6 @@
 //! What the pipeline needs from the outside. Adapters implement these; a simulation does too.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    future::Future,
-    time::Duration,
-};
+use std::{collections::VecDeque, future::Future, time::Duration};
 
 use crate::{
     Assignment, Block, LaneId, Mark, NextOffset, Offset, Partition, Snapshot, fence::Fenced,
@@ -193,8 +189,6 @@ pub trait RecordSource {
     ) -> Polled;
     /// What the group decided since the last call, oldest first.
     fn changes(&self) -> VecDeque<Change>;
-    /// Records between what was committed and the end, by partition; some seconds old.
-    fn lags(&self) -> HashMap<Partition, i64>;
     /// Lets a paused partition flow from `next` on.
     fn start_at(&self, partition: Partition, next: NextOffset) -> Result<(), SourceError>;
     fn pause(&self, partition: Partition) -> Result<(), SourceError>;

@@ -61,6 +61,8 @@ pub trait WriterMetrics: Send + Sync + 'static {
     fn renewed(&self);
     fn commit_retried(&self);
     fn snapshot(&self, bytes: usize, kept: bool);
+    /// What keeps the writer from getting on, or that nothing does any more.
+    fn troubled(&self, id: LaneId, why: Option<&str>);
 }
 
 pub struct Writer<S, C, D, K, M> {
@@ -190,7 +192,10 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
             };
             let error = match tried {
                 // A block of dead letters alone has nothing to insert.
-                Ok(()) if prepared || block.row_count() == 0 => return Ok(Outcome::Stored),
+                Ok(()) if prepared || block.row_count() == 0 => {
+                    self.metrics.troubled(self.id, None);
+                    return Ok(Outcome::Stored);
+                }
                 Ok(()) => {
                     prepared = true;
                     continue;
@@ -201,6 +206,7 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
                 Kind::Transient => {
                     uncertain |= error.uncertain;
                     self.metrics.retried(&error);
+                    self.metrics.troubled(self.id, Some(&error.message));
                     tracing::warn!(partition = %self.id.assignment.partition, first = %block.first, %error, "insert failed, trying again");
                     self.clock.sleep(backoff.delay()).await;
                 }
@@ -310,10 +316,14 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
         loop {
             let sent = self.clock.now();
             match self.commits.commit(self.id.assignment, mark).await {
-                Ok(()) => return Ok(sent),
+                Ok(()) => {
+                    self.metrics.troubled(self.id, None);
+                    return Ok(sent);
+                }
                 Err(CommitError::Fenced(fenced)) => return Err(fenced),
                 Err(CommitError::Transient(reason)) => {
                     self.metrics.commit_retried();
+                    self.metrics.troubled(self.id, Some(&reason));
                     tracing::warn!(partition = %self.id.assignment.partition, reason, "commit failed, trying again");
                     self.clock.sleep(backoff.delay()).await;
                 }

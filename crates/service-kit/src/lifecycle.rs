@@ -4,6 +4,7 @@
 
 mod exit;
 mod guard;
+mod partitions;
 mod readiness;
 mod run;
 #[cfg(test)]
@@ -11,6 +12,7 @@ mod run_tests;
 mod tasks;
 
 pub use exit::{Exit, HasExit, exit_codes};
+pub use partitions::{PartitionReport, Partitions};
 pub use readiness::{Latch, LatchReport, Readiness, ReadinessReport};
 pub use run::{Service, run};
 pub use tasks::{SHUTDOWNS_COMPLETED, SHUTDOWNS_STARTED, Tasks};

@@ -75,7 +75,8 @@ impl Stack {
             database: database.to_owned(),
             user: self.local.config().user.clone(),
             password: self.local.password().to_owned(),
-        })?)
+        })?
+        .patient())
     }
 
     /// A room of its own: topics `<name>-logs` and so on, a group, a database with the schema.

@@ -24,7 +24,7 @@ use crate::metrics::{self, Metrics};
 use crate::survey::{Survey, survey};
 
 /// How often the topic's identity is looked at; sooner while something is wrong.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_SOON: Duration = Duration::from_secs(1);
 /// Somebody waits for it.
 const LOOK_NOW: Duration = Duration::from_millis(100);

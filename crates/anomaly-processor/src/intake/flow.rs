@@ -3,7 +3,7 @@
 //! Invariant: what is closed is handed over in order, and while something waits nothing more is
 //! closed: a partition holds one open block, one that waits, and two with its writer.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use clickhouse_store::LogRows;
 use pipeline::Work;
@@ -15,6 +15,8 @@ pub(super) struct Flow {
     waiting: VecDeque<Work<LogRows>>,
     /// Of records in blocks that are not finished.
     bytes: usize,
+    /// Since the oldest of these blocks was closed, or since the one before it was finished.
+    under_way: Option<Instant>,
     draining: bool,
 }
 
@@ -24,14 +26,16 @@ impl Flow {
             writer: Some(writer),
             waiting: VecDeque::new(),
             bytes: 0,
+            under_way: None,
             draining: false,
         }
     }
 
-    pub(super) fn take_over(&mut self, work: VecDeque<Work<LogRows>>) {
+    pub(super) fn take_over(&mut self, work: VecDeque<Work<LogRows>>, now: Instant) {
         for work in work {
             if let Work::Block(block) = &work {
                 self.bytes += block.bytes;
+                self.under_way.get_or_insert(now);
             }
             self.waiting.push_back(work);
         }
@@ -53,8 +57,13 @@ impl Flow {
         !self.waiting.is_empty()
     }
 
-    pub(super) fn finished(&mut self, bytes: usize) {
+    pub(super) fn finished(&mut self, bytes: usize, now: Instant) {
         self.bytes = self.bytes.saturating_sub(bytes);
+        self.under_way = (self.bytes > 0).then_some(now);
+    }
+
+    pub(super) fn under_way_since(&self) -> Option<Instant> {
+        self.under_way
     }
 
     pub(super) fn bytes(&self) -> usize {

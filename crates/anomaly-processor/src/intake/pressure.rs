@@ -57,7 +57,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             .collect()
     }
 
-    fn on_its_way(&self) -> usize {
+    pub(super) fn on_its_way(&self) -> usize {
         let lanes = self.state.lanes.values();
         lanes.map(|running| running.flow.bytes()).sum()
     }

@@ -23,6 +23,42 @@ pub(super) struct Running {
     pub(super) last_end: Instant,
     /// Which of the intake's blocks its last one was.
     pub(super) turn: u64,
+    /// When its broker last said where it ends.
+    pub(super) last_told: Instant,
+    /// What the broker has and has not given, in spite of being asked.
+    pub(super) withheld: Withheld,
+}
+
+/// Records that a partition has past what was read of it, and since when.
+///
+/// What lies there need not come: transaction markers and aborted records are passed over, and then
+/// the end is told once more.
+#[derive(Debug, Default)]
+pub(super) struct Withheld {
+    since: Option<(i64, Instant)>,
+    /// Up to here nothing more comes.
+    settled: i64,
+}
+
+impl Withheld {
+    /// `next` was read, the broker has records below `high`; `heard`: when the last record or the end
+    /// was given.
+    fn observe(&mut self, next: i64, high: i64, heard: Instant, ended: bool, now: Instant) {
+        if high <= next.max(self.settled) {
+            self.since = None;
+            return;
+        }
+        match self.since {
+            Some((seen, since)) if heard > since => {
+                if ended {
+                    self.settled = seen;
+                }
+                self.since = (high > next.max(self.settled)).then_some((high, now));
+            }
+            Some(_) => {}
+            None => self.since = Some((high, now)),
+        }
+    }
 }
 
 impl Running {
@@ -38,7 +74,7 @@ impl Running {
         }
         let snapshot = self.lane.snapshot(now, false);
         self.flow
-            .take_over(block.into_iter().chain(snapshot).collect());
+            .take_over(block.into_iter().chain(snapshot).collect(), now);
     }
 
     /// One more step towards the end of a lane that is drained.
@@ -54,7 +90,7 @@ impl Running {
         if last.is_empty() {
             self.flow.close();
         } else {
-            self.flow.take_over(last);
+            self.flow.take_over(last, now);
         }
     }
 
@@ -68,7 +104,51 @@ impl Running {
         !self.at_end && now.duration_since(self.last_end) > BEHIND_AFTER
     }
 
+    /// The broker has said where the partition ends.
+    pub(super) fn ends_at(&mut self, high: i64, now: Instant) {
+        self.last_told = now;
+        if self.paused {
+            self.withheld.since = None;
+            return;
+        }
+        let next = self.lane.gather().next().raw();
+        let heard = self.last_record.max(self.last_end);
+        let ended = self.at_end;
+        self.withheld.observe(next, high, heard, ended, now);
+    }
+
+    pub(super) fn withheld_since(&self) -> Option<Instant> {
+        self.withheld.since.map(|(_, since)| since)
+    }
+
     pub(super) fn is_replaying(&self) -> bool {
         !self.lane.gather().has_caught_up()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_passed_over_is_not_withheld_and_what_does_not_come_is() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut withheld = Withheld::default();
+        withheld.observe(10, 10, at(0), true, at(1));
+        assert!(withheld.since.is_none());
+        // Five more, of which none comes, and no end is told either.
+        for second in 2..20 {
+            withheld.observe(10, 15, at(0), true, at(second));
+        }
+        assert_eq!(withheld.since, Some((15, at(2))));
+        // The end is told: they were markers.
+        withheld.observe(10, 15, at(20), true, at(21));
+        withheld.observe(10, 15, at(20), true, at(40));
+        assert!(withheld.since.is_none());
+        // Records flow: it begins anew with each.
+        withheld.observe(10, 30, at(20), false, at(41));
+        withheld.observe(20, 30, at(50), false, at(51));
+        assert_eq!(withheld.since, Some((30, at(51))));
     }
 }

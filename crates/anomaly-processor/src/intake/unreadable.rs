@@ -20,13 +20,14 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         if self.state.examining {
             return;
         }
-        let lags = self.source.lags();
+        let ends = &self.state.ends;
         let suspects: Vec<(LaneId, NextOffset)> = self
             .state
             .lanes
             .iter()
             .filter(|(partition, running)| {
-                let has_more = lags.get(*partition).is_none_or(|lag| *lag > 0);
+                let next = running.lane.gather().next().raw();
+                let has_more = ends.get(*partition).is_none_or(|(_, high)| *high > next);
                 let quiet = now.duration_since(running.last_record) >= QUIET;
                 has_more && quiet && !running.flow.is_draining()
             })
@@ -83,7 +84,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         }
         if let Err(error) = moved {
             tracing::warn!(%partition, %error, "cannot be read on from there; beginning anew");
-            self.begin_anew(&[partition]);
+            self.begin_anew(&[partition], now);
         }
     }
 }

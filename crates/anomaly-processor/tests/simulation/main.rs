@@ -58,6 +58,7 @@ fn nothing_is_lost_or_doubled_whatever_happens() {
             ("members taken for dead", total.kicked),
             ("intents found", total.intents_found),
             ("lost answers", total.lost_answers),
+            ("requests that were never answered", total.deadlines),
             ("parts lost behind their token", total.lost_parts),
             ("deduplicated inserts", total.deduplicated),
             ("rejected blocks", total.rejected),

@@ -23,10 +23,12 @@ pub(crate) enum Mutant {
     ReplaySkipped,
     /// What rows refer to is stored after them.
     TemplatesAfterRows,
+    /// An insert whose deadline passed is taken for one that was never sent.
+    TimedOutTakenForNotSent,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::NoToken,
         Self::CommitBeforeInsert,
         Self::EpochOutsideLock,
@@ -37,5 +39,6 @@ impl Mutant {
         Self::WallClockInId,
         Self::ReplaySkipped,
         Self::TemplatesAfterRows,
+        Self::TimedOutTakenForNotSent,
     ];
 }

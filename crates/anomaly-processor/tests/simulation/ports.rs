@@ -13,7 +13,7 @@ use anomaly_processor::{
     lane::{OutletError, Outlets},
     startup::{Places, StartError},
 };
-use clickhouse_store::LogRows;
+use clickhouse_store::{LogRows, deadline::DEADLINES};
 use contracts::dead_letter::Reason;
 use detection::Finding;
 use futures::future::{Either, select};
@@ -38,8 +38,14 @@ use crate::{
 
 /// Virtual time 0, in ms since the epoch.
 const EPOCH_MS: i64 = 1_790_000_000_000;
-/// After this a client takes a request for lost.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Sessions end fifteen times as soon here, and everything that waits is scaled alike: after this the
+/// shipped client takes a request for lost.
+fn patience() -> Duration {
+    const SCALE: f64 = 1.0 / 30.0;
+    DEADLINES.scaled(SCALE).answer_to(0)
+}
+/// In percent: requests to the store that get no answer, ever, and half of them have no effect.
+const NEVER_ANSWERED: usize = 1;
 
 /// A process's way to everything else.
 #[derive(Clone)]
@@ -120,8 +126,19 @@ impl Link {
         &self,
         apply: impl FnOnce(&mut World) -> T + Send + 'static,
     ) -> Option<T> {
+        if self.chance(NEVER_ANSWERED) {
+            // The other side was stopped, or the cable is cut: before it was heard, or after.
+            if self.chance(50) {
+                self.call(apply).await;
+            }
+            self.handle.sleep(patience()).await;
+            let mut world = self.world();
+            world.tally.lost_answers += 1;
+            world.tally.deadlines += 1;
+            return None;
+        }
         let calling = Box::pin(self.call(apply));
-        match select(calling, self.handle.sleep(PATIENCE)).await {
+        match select(calling, self.handle.sleep(patience())).await {
             Either::Left((result, _)) => (!self.loses_answer()).then_some(result),
             Either::Right(((), _)) => {
                 self.world().tally.lost_answers += 1;
@@ -190,13 +207,19 @@ impl Outside {
             }
             answer
         });
-        let answer = answer.await;
+        let mut answer = answer.await;
         if answer == Some(Inserted::Died) {
             let link = self.link.clone();
             self.link.handle.spawn(0, async move {
                 link.handle.sleep(Duration::from_millis(700)).await;
                 link.world().store.is_down = false;
             });
+            // Its machine is gone, too: nobody closes the connection.
+            if self.link.chance(50) {
+                self.link.handle.sleep(patience()).await;
+                self.link.world().tally.deadlines += 1;
+                answer = None;
+            }
         }
         match answer {
             Some(Inserted::Done | Inserted::Deduplicated) => Ok(()),
@@ -209,6 +232,10 @@ impl Outside {
                 kind: Kind::Rejected,
                 uncertain: false,
                 message: "violates a constraint".to_owned(),
+            }),
+            None if self.is(Mutant::TimedOutTakenForNotSent) => Err(StoreError {
+                uncertain: false,
+                ..unsure("no answer")
             }),
             Some(Inserted::Died) | None => Err(unsure("no answer")),
         }

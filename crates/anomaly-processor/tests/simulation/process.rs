@@ -1,17 +1,17 @@
 //! One simulated process: the shipped intake, lanes, writers and starts, between simulated ports.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use anomaly_processor::{
-    intake::{Answer, Intake, Request, Settings, State},
+    intake::{Answer, Ends, Intake, Request, Settings, State},
     metrics::{Memory, Metrics},
     startup::Starter,
 };
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::select};
 use pipeline::{
     Assignment, Fence, Limits, NextOffset, Partition,
     beginning::Start,
@@ -23,8 +23,8 @@ use tokio::sync::mpsc;
 
 use crate::{
     mutants::Mutant,
-    ports::{Link, Outside, Sending},
-    world::News,
+    ports::{Link, Outside, Sending, incarnation_of},
+    world::{News, PARTITIONS},
 };
 
 /// What the client library keeps for its process.
@@ -210,10 +210,6 @@ impl RecordSource for Source {
         std::mem::take(&mut self.client().changes)
     }
 
-    fn lags(&self) -> HashMap<Partition, i64> {
-        HashMap::new()
-    }
-
     fn start_at(&self, partition: Partition, next: NextOffset) -> Result<(), SourceError> {
         if let Some(position) = self.client().positions.get_mut(&partition.0) {
             position.next = Some(next.raw());
@@ -304,6 +300,7 @@ pub(crate) fn start(link: &Link) {
         client: Arc::new(Mutex::new(client)),
     };
     link.world().group.join(link.member);
+    let origin = Instant::now();
     let metrics = Metrics::new(&Registry::new());
     let intake = Intake {
         source: source.clone(),
@@ -311,13 +308,14 @@ pub(crate) fn start(link: &Link) {
         metrics: metrics.clone(),
         settings: settings(),
         latch: Readiness::new().latch("kafka"),
+        partitions: Readiness::new().partitions(),
         requests,
         answers: heard,
-        state: State::default(),
+        state: State::at(origin),
     };
     let handle = link.handle.clone();
     handle.spawn(link.group, source.clone().be_a_member());
-    handle.spawn(link.group, poll(intake, source, link.clone()));
+    handle.spawn(link.group, poll(intake, source, link.clone(), origin));
     let outside = Outside {
         link: link.clone(),
         fence,
@@ -328,8 +326,7 @@ pub(crate) fn start(link: &Link) {
     );
 }
 
-async fn poll(mut intake: Intake<Source, Sending>, source: Source, link: Link) {
-    let origin = Instant::now();
+async fn poll(mut intake: Intake<Source, Sending>, source: Source, link: Link, origin: Instant) {
     let mut leaving = false;
     loop {
         let pause = Duration::from_millis(5 + link.dice(25) as u64);
@@ -368,9 +365,18 @@ async fn serve(
     while let Some(request) = asked.recv().await {
         let (answers, outside) = (answers.clone(), outside.clone());
         match request {
-            Request::Start(assignment) => {
-                let job = begin(link.clone(), outside, assignment, answers);
-                link.handle.spawn(link.group, job);
+            Request::Start {
+                assignment,
+                after,
+                wanted,
+            } => {
+                let handle = link.handle.clone();
+                let beginning = begin(link.clone(), outside, assignment, answers);
+                handle.clone().spawn(link.group, async move {
+                    handle.sleep(after).await;
+                    // Begun anew in the meantime, or not ours any more.
+                    select(Box::pin(beginning), wanted).await;
+                });
             }
             Request::Write { id, resume, work } => {
                 let writer = Writer {
@@ -398,7 +404,7 @@ async fn serve(
                 });
             }
             Request::Examine(_) => {}
-            Request::Ends(partitions) => {
+            Request::Ends { partitions, .. } => {
                 let handle = link.handle.clone();
                 let link = link.clone();
                 handle.spawn(link.group, async move {
@@ -407,14 +413,27 @@ async fn serve(
                             let length = |partition: &Partition| {
                                 world.log.get(&partition.0).map_or(0, Vec::len) as i64
                             };
-                            partitions.iter().map(|at| (*at, length(at))).collect()
+                            partitions.iter().map(|at| (*at, (0, length(at)))).collect()
                         })
                         .await;
-                    let _gone = answers.send(Answer::Ends(ends));
+                    let _gone = answers.send(Answer::Ends(Ends {
+                        ends,
+                        ..Ends::default()
+                    }));
                 });
             }
+            Request::Look => link.handle.spawn(link.group, look(link.clone(), answers)),
         }
     }
+}
+
+async fn look(link: Link, answers: mpsc::UnboundedSender<Answer>) {
+    let life = link.call(|world| incarnation_of(world.topic_id)).await;
+    let _gone = answers.send(Answer::Topic {
+        life,
+        partitions: PARTITIONS,
+        leaderless: BTreeSet::new(),
+    });
 }
 
 async fn begin(

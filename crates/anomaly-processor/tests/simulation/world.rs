@@ -50,6 +50,7 @@ pub(crate) struct Tally {
     pub(crate) kicked: u64,
     pub(crate) intents_found: u64,
     pub(crate) lost_answers: u64,
+    pub(crate) deadlines: u64,
     pub(crate) lost_parts: u64,
     pub(crate) deduplicated: u64,
     pub(crate) rejected: u64,
@@ -69,6 +70,7 @@ impl Tally {
         self.kicked += other.kicked;
         self.intents_found += other.intents_found;
         self.lost_answers += other.lost_answers;
+        self.deadlines += other.deadlines;
         self.lost_parts += other.lost_parts;
         self.deduplicated += other.deduplicated;
         self.rejected += other.rejected;

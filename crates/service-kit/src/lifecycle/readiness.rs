@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::partitions::PartitionReport;
+
 #[derive(Default)]
 struct State {
     stopping: bool,
     latches: Vec<LatchReport>,
+    partitions: Vec<PartitionReport>,
 }
 
 /// The latches of one process. Clones are the same readiness.
@@ -33,6 +36,9 @@ pub struct ReadinessReport {
     /// A shutdown has begun; it will not be ready again.
     pub stopping: bool,
     pub latches: Vec<LatchReport>,
+    /// Of a service that has partitions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<PartitionReport>,
 }
 
 impl Readiness {
@@ -62,11 +68,16 @@ impl Readiness {
             ready: !state.stopping && state.latches.iter().all(|latch| latch.ready),
             stopping: state.stopping,
             latches: state.latches.clone(),
+            partitions: state.partitions.clone(),
         })
     }
 
     pub fn is_ready(&self) -> bool {
         self.with(|state| !state.stopping && state.latches.iter().all(|latch| latch.ready))
+    }
+
+    pub(super) fn show(&self, partitions: Vec<PartitionReport>) {
+        self.with(|state| state.partitions = partitions);
     }
 
     /// Red from now on.
@@ -95,6 +106,10 @@ impl Latch {
     /// The reason is shown to whoever asks `/ready`: no secrets, no content of log lines.
     pub fn set_unready(&self, reason: impl Into<String>) {
         self.set(false, &reason.into());
+    }
+
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.readiness
     }
 
     fn set(&self, ready: bool, reason: &str) {

@@ -178,7 +178,7 @@ impl<'a> Inputs<'a> {
     /// All of them in one block.
     pub(crate) fn gathered(&self) -> LogRows {
         let now = Instant::now();
-        let mut gather: Gather<LogRows> = Gather::new(lane_id(), Limits::default(), beginning());
+        let mut gather = Gather::<LogRows>::new(lane_id(), Limits::default(), beginning());
         for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
             gather.see(offset);
             let open = gather.open(offset, now);

@@ -1,0 +1,170 @@
+//! What the group gives and takes, and how a partition begins.
+//!
+//! Invariant: at most one start of a partition is under way; one that is begun anew, or goes, ends it.
+
+use std::time::{Duration, Instant};
+
+use pipeline::{
+    Assignment, LaneId, Partition,
+    ports::{Change, RecordSource},
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Intake, IntakeError, Request, Starting,
+    flow::Flow,
+    restarts::Restarts,
+    running::{Running, Withheld},
+};
+use crate::{
+    lane::{Lane, Outlets},
+    metrics::Release,
+    startup::Started,
+};
+
+impl<S: RecordSource, O: Outlets> Intake<S, O> {
+    pub(super) fn follow_the_group(&mut self, now: Instant) {
+        for change in self.source.changes() {
+            match change {
+                Change::Assigned(assignments) => {
+                    tracing::info!(partitions = assignments.len(), "assigned");
+                    self.state.joined = true;
+                    self.latch.set_ready();
+                    for assignment in assignments {
+                        self.start(assignment, Duration::ZERO, now);
+                    }
+                }
+                Change::Revoking(partitions) => {
+                    tracing::info!(
+                        partitions = partitions.len(),
+                        "revoked; finishing what is under way"
+                    );
+                    for partition in &partitions {
+                        self.state.starting.remove(partition);
+                    }
+                    self.drain(&partitions, now);
+                    let until = now + self.settings.release_within;
+                    // One at a time: the group waits for the release before it decides again.
+                    self.state.releasing = Some((partitions, until));
+                }
+                Change::Lost(partitions) => {
+                    tracing::warn!(
+                        partitions = partitions.len(),
+                        "lost; the next owner settles what is under way"
+                    );
+                    self.metrics
+                        .releases
+                        .at(Release::Lost)
+                        .inc_by(partitions.len() as u64);
+                    for partition in partitions {
+                        self.part_with(partition);
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, assignment: Assignment, after: Duration, now: Instant) {
+        if self.state.stopping {
+            return;
+        }
+        let partition = assignment.partition;
+        self.forget(partition);
+        self.state.gone.remove(&partition);
+        let (wanted, waiting) = oneshot::channel();
+        // One that was begun before stands still since then.
+        let before = self.state.starting.remove(&partition);
+        let since = before.map_or(now, |before| before.since);
+        let starting = Starting {
+            assignment,
+            since,
+            why: None,
+            _wanted: wanted,
+        };
+        self.state.starting.insert(partition, starting);
+        self.ask(Request::Start {
+            assignment,
+            after,
+            wanted: waiting,
+        });
+    }
+
+    /// Fences what is under way and finds out anew where each partition begins; each time soon after
+    /// the last one it waits longer.
+    pub(super) fn begin_anew(&mut self, partitions: &[Partition], now: Instant) {
+        if partitions.is_empty() || self.state.stopping {
+            return;
+        }
+        for assignment in self.source.begin_anew(partitions) {
+            let partition = assignment.partition;
+            let restarts = self.state.restarts.entry(partition);
+            let after = restarts
+                .or_insert_with(|| Restarts::of(partition))
+                .delay(now);
+            self.start(assignment, after, now);
+        }
+    }
+
+    pub(super) fn begin(&mut self, started: Started, now: Instant) -> Result<(), IntakeError> {
+        let partition = started.assignment.partition;
+        // Revoked, or assigned anew, in the meantime.
+        let starting = self.state.starting.get(&partition);
+        if starting.map(|starting| starting.assignment) != Some(started.assignment) {
+            return Ok(());
+        }
+        // While it was found out the topic became another one.
+        if self
+            .state
+            .life
+            .is_some_and(|life| life != started.incarnation)
+        {
+            self.begin_anew(&[partition], now);
+            self.ask(Request::Look);
+            return Ok(());
+        }
+        let from = started.beginning.replay_from;
+        if let Err(error) = self.source.start_at(partition, from) {
+            tracing::warn!(%partition, %error, "beginning anew");
+            self.begin_anew(&[partition], now);
+            if let Some(starting) = self.state.starting.get_mut(&partition) {
+                starting.why = Some(error.to_string());
+            }
+            return Ok(());
+        }
+        self.state.starting.remove(&partition);
+        started.count(&self.metrics);
+        let id = LaneId {
+            assignment: started.assignment,
+            incarnation: started.incarnation,
+        };
+        let (work, receiver) = mpsc::channel(1);
+        self.ask(Request::Write {
+            id,
+            resume: started.beginning.take_from,
+            work: receiver,
+        });
+        self.state.writers += 1;
+        let mut lane = Lane::new(
+            id,
+            self.settings.limits,
+            started.knowledge,
+            started.beginning,
+            self.settings.snapshot_every,
+            now,
+        );
+        lane.partitions_are(self.state.partitions, &mut self.outlets)?;
+        let running = Running {
+            lane,
+            flow: Flow::into(work),
+            paused: false,
+            last_record: now,
+            at_end: false,
+            last_end: now,
+            turn: 0,
+            last_told: now,
+            withheld: Withheld::default(),
+        };
+        self.state.lanes.insert(partition, running);
+        Ok(())
+    }
+}
