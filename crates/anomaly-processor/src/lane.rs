@@ -137,7 +137,7 @@ impl Lane {
             return Ok(());
         }
         let own = self.gather.id().assignment.partition;
-        let partitioner = Partitioner::of(detectors.names(), own, before);
+        let partitioner = Partitioner::of(&detectors.names(), own, before);
         let stays = |service: &str| {
             partitioner.is_some_and(|keys| keys.partition_of(service, count) == own)
         };

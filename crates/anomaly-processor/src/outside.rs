@@ -230,10 +230,7 @@ fn ask_ends(
             .unwrap_or_default()
     };
     // The intake may have ended.
-    let _gone = answers.send(Answer::Ends(Ends {
-        ends,
-        committed,
-    }));
+    let _gone = answers.send(Answer::Ends(Ends { ends, committed }));
 }
 
 /// Notices a topic that was made anew while its offsets still look right, partitions that were added or

@@ -61,7 +61,7 @@ pub(crate) async fn unheard() {
         io::Result::Ok(())
     };
     if gone.await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

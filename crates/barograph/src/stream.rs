@@ -172,7 +172,7 @@ impl Follower {
             }
             ServerFrame::Error { code, message } => bail!(
                 "the gateway answers {}: {}",
-                printable(code.to_string(), QUOTED),
+                printable(&code, QUOTED),
                 printable(message, QUOTED)
             ),
             // Covers what the filter left out.

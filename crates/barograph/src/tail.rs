@@ -104,7 +104,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             News::Connected => say::note(format_args!("watching {}", printable(&url, LONGEST))),
             News::Lost(reason) => {
-                say::note(format_args!("{}; trying again", printable(reason, LONGEST)))
+                say::note(format_args!("{}; trying again", printable(reason, LONGEST)));
             }
         }
     }

@@ -147,10 +147,9 @@ fn users_xml(sources: &[Source]) -> String {
     for source in sources {
         grants.push(format!("GRANT READ, WRITE ON {}", source.privilege()));
     }
-    let grants: String = grants
-        .iter()
-        .map(|grant| format!("<query>{grant}</query>\n"))
-        .collect();
+    let query = |grant: String| format!("<query>{grant}</query>");
+    let grants: Vec<String> = grants.into_iter().map(query).collect();
+    let grants = grants.join("\n") + "\n";
     format!(
         "<clickhouse>\n\
          <profiles><default>{profile}<constraints>{constraints}</constraints></default></profiles>\n\

@@ -234,7 +234,7 @@ impl Service {
         findings: &mut Vec<Finding>,
     ) {
         self.close_windows(service, config, findings);
-        while let Some(window) = self.windows.take_complete(&mut self.cold.behind) {
+        while let Some(window) = self.cold.behind.take_complete() {
             self.close(service, &window, config, findings);
         }
         self.windows.restart(at, &mut self.cold.behind, config);

@@ -212,15 +212,10 @@ impl Windows {
         true
     }
 
-    /// Begins anew at `time`. Call [`Self::take_complete`] before, until it is `None`: what is open
+    /// Begins anew at `time`. Call [`Behind::take_complete`] before, until it is `None`: what is open
     /// after that is forgotten.
     pub(crate) fn restart(&mut self, time: EventTime, behind: &mut Behind, config: &Config) {
         (*self, *behind) = Self::starting_at(time, config);
-    }
-
-    /// The oldest window that time has passed, closed before its grace is over.
-    pub(crate) fn take_complete(&mut self, behind: &mut Behind) -> Option<Window> {
-        behind.older.pop_front()
     }
 
     /// Offset of the newest line in an open window.
@@ -378,6 +373,11 @@ impl Windows {
 }
 
 impl Behind {
+    /// The oldest window that time has passed, closed before its grace is over.
+    pub(crate) fn take_complete(&mut self) -> Option<Window> {
+        self.older.pop_front()
+    }
+
     /// The window that begins at `start`, with the lines that were ahead.
     fn take_ahead(&mut self, start: EventTime) -> Window {
         match self.ahead.first() {

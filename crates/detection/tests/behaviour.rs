@@ -534,10 +534,9 @@ fn a_silence_is_told_however_quiet_the_service_and_lasts_until_lines_come() {
 fn a_share_of_errors_that_lasts_is_adopted_and_what_is_worse_is_told_again() {
     let worse_and_worse: Story = |second| {
         let extra = match second {
-            3600..9000 => 0.3,
+            ..3600 => 0.0,
             9000..9060 => 0.9,
-            9060.. => 0.3,
-            _ => 0.0,
+            _ => 0.3,
         };
         (1.0, extra)
     };

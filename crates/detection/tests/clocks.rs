@@ -171,7 +171,7 @@ const FAULTS: [(&str, Fault); 14] = [
         line.kafka = (BEGIN + line.at) / 1000 - BEGIN;
     }),
     ("Kafka time 40 days old", |line| {
-        line.kafka -= 40 * 86_400_000
+        line.kafka -= 40 * 86_400_000;
     }),
     ("an hour fast", |line| {
         line.time += 3_600_000;

@@ -26,13 +26,16 @@ pub struct DeadLetter<'a> {
     pub error: &'a str,
 }
 
+/// A header whose name may have to be changed.
+type Named<'a> = (Cow<'a, [u8]>, Option<&'a [u8]>);
+
 /// The offset completes when the acknowledgement resolves, not before.
 pub fn send(producer: &Insisting, to: &str, letter: &DeadLetter<'_>) -> Acknowledgement {
     let record = letter.record;
     let (partition, offset) = (letter.partition.to_string(), record.offset.to_string());
     let error = &letter.error[..letter.error.floor_char_boundary(1024)];
     let time = record.kafka_time.to_string();
-    let mut headers: Vec<(Cow<'_, [u8]>, Option<&[u8]>)> = [
+    let mut headers: Vec<Named<'_>> = [
         (header::FORMAT, header::FORMAT_NOW),
         (header::REASON, letter.reason.as_str()),
         (header::ERROR, error),
@@ -218,7 +221,9 @@ fn note(into: &mut Kept, length: &str, sha256: &str, bytes: usize, hash: impl Fn
     if said {
         return;
     }
-    let hex: String = hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hash()
+        .iter()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let bytes = bytes.to_string();
     into.headers
         .push(owned((length.as_bytes(), Some(bytes.as_bytes()))));

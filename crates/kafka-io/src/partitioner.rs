@@ -21,7 +21,7 @@ impl Partitioner {
 
     /// The one by which these keys are on `own` of `partitions`; `None` if there is none, or no key.
     pub fn of<'a>(
-        keys: impl Iterator<Item = &'a str> + Clone,
+        keys: &(impl Iterator<Item = &'a str> + Clone),
         own: Partition,
         partitions: u32,
     ) -> Option<Self> {
@@ -117,10 +117,10 @@ mod tests {
                 .map(String::as_str)
                 .filter(|name| partitioner.partition_of(name, 4) == own)
                 .collect();
-            let found = Partitioner::of(here.iter().copied(), own, 4);
+            let found = Partitioner::of(&here.iter().copied(), own, 4);
             assert_eq!(found, Some(partitioner));
         }
-        let keyless = Partitioner::of(names.iter().map(String::as_str), Partition(1), 4);
+        let keyless = Partitioner::of(&names.iter().map(String::as_str), Partition(1), 4);
         assert_eq!(keyless, None);
     }
 }

@@ -212,7 +212,7 @@ impl Run {
                 let (time, kafka_time) = clock.times(service, wall);
                 let payload = if n % 41 == 17 {
                     format!("{{\"broken\":{n}")
-                } else if n % 4 == 0 {
+                } else if n.is_multiple_of(4) {
                     let message = message(n);
                     format!("{{\"level\":\"{level}\",\"message\":\"{message}\"}}")
                 } else {

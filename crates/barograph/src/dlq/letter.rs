@@ -137,7 +137,9 @@ impl Letter {
             headers: Vec::new(),
             cut: Cut::default(),
         };
-        let list = message.headers().map(|list| list.as_borrowed());
+        let list = message
+            .headers()
+            .map(rdkafka::message::OwnedHeaders::as_borrowed);
         let all: Vec<_> = list.map(headers::all).into_iter().flatten().collect();
         // Before there was a format, a record's headers were not told apart from the letter's own.
         let told_apart = all
