@@ -47,7 +47,7 @@ pub(crate) struct Vote {
 }
 
 /// Windows that a service may have the pace go on by at once while nobody else writes.
-const MOST_WINDOWS_ALONE: i64 = 6;
+const MOST_WINDOWS_ALONE: i64 = 2;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pace {
@@ -135,6 +135,17 @@ impl Pace {
         }
         self.records += 1;
         self.records >= self.ends_at
+    }
+
+    /// How far the round has come that is under way, at the least.
+    pub(crate) fn so_far(&self, votes: &[Vote], known: usize, config: &Config) -> i64 {
+        let now = self.now();
+        let claims = votes.iter().map(|vote| vote.reached - vote.offset);
+        match claims.min() {
+            Some(least) if known == 1 => least.max(now),
+            Some(least) if votes.len() > 1 => least.clamp(now, now + config.window_ms),
+            _ => now,
+        }
     }
 
     /// Ends the round. `votes`: of those who wrote in it; `known`: services of the partition.

@@ -188,11 +188,13 @@ impl PartitionDetectors {
     /// Silences are told ahead of the records that will show them, under the identities that those
     /// will lead to; `Config::max_provisional` services at most, those silent longest.
     pub fn idle(&mut self, idle_ms: i64, findings: &mut Vec<Finding>) {
-        // Where the round stood that was under way.
-        let mut pace = self.pace.clone();
-        let votes = self.votes(&self.voters());
-        pace.decide(&votes, self.services.len(), &self.config);
-        let now = pace.now().saturating_add(idle_ms.clamp(0, MOST_MS));
+        // No further than the round that is under way will have come.
+        let reached = self.pace.so_far(
+            &self.votes(&self.voters()),
+            self.services.len(),
+            &self.config,
+        );
+        let now = reached - self.pace.step() + idle_ms.clamp(0, MOST_MS);
         if self.services.is_empty() || now - self.swept_at < SWEEP_MS {
             return;
         }
