@@ -13,6 +13,20 @@ const AREA: &str = "services";
 struct Readiness {
     #[serde(default)]
     latches: Vec<Latch>,
+    #[serde(default)]
+    partitions: Vec<Partition>,
+}
+
+/// One partition of a processor.
+#[derive(Debug, Deserialize)]
+struct Partition {
+    partition: i32,
+    state: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    stalled_seconds: u64,
+    lag: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,35 +53,42 @@ pub(crate) async fn check(running: Option<&Running>) -> Vec<Finding> {
         .admin
         .iter()
         .map(|(service, admin)| ready(&client, service, admin));
-    futures::future::join_all(each).await
+    let each = futures::future::join_all(each).await;
+    each.into_iter().flatten().collect()
 }
 
-async fn ready(client: &reqwest::Client, service: &str, admin: &str) -> Finding {
+async fn ready(client: &reqwest::Client, service: &str, admin: &str) -> Vec<Finding> {
     let url = format!("{admin}/ready");
     let logs = format!("read the end of its log; it is {service}.log in the data directory's logs");
     let answer = match client.get(&url).send().await {
         Ok(answer) => answer,
         Err(error) => {
             let what = format!("{service} does not answer at {url}: {error}");
-            return Finding::wrong(AREA, what, logs);
+            return vec![Finding::wrong(AREA, what, logs)];
         }
     };
-    if answer.status().is_success() {
-        if let Some(passed) = undecodable(client, admin).await {
-            return Finding::wrong(
+    let is_ready = answer.status().is_success();
+    let body = answer.text().await.unwrap_or_default();
+    let readiness: Readiness = serde_json::from_str(&body).unwrap_or_default();
+    let mut findings = vec![if is_ready {
+        match undecodable(client, admin).await {
+            Some(passed) => Finding::wrong(
                 AREA,
                 format!("{service} is ready, and has passed what cannot be decoded: {passed}"),
                 "look for `cannot be decoded` in its log, which has the reason; find out which producer writes it",
-            );
+            ),
+            None => Finding::fine(AREA, format!("{service} is ready")),
         }
-        return Finding::fine(AREA, format!("{service} is ready"));
-    }
-    let body = answer.text().await.unwrap_or_default();
-    Finding::wrong(
-        AREA,
-        format!("{service} is not ready: {}", reasons(&body)),
-        logs,
-    )
+    } else {
+        Finding::wrong(
+            AREA,
+            format!("{service} is not ready: {}", reasons(&readiness)),
+            logs,
+        )
+    }];
+    let stalled = readiness.partitions.iter();
+    findings.extend(stalled.filter_map(|partition| judge_partition(service, partition)));
+    findings
 }
 
 /// Batches that the client library cannot decode are passed; `None`: there were none.
@@ -103,8 +124,35 @@ fn passed(metrics: &str) -> Option<String> {
     Some(format!("{count} offsets{places}"))
 }
 
-fn reasons(body: &str) -> String {
-    let readiness: Readiness = serde_json::from_str(body).unwrap_or_default();
+/// One that stands still, or does not read.
+fn judge_partition(service: &str, partition: &Partition) -> Option<Finding> {
+    let Partition {
+        partition,
+        state,
+        reason,
+        stalled_seconds,
+        lag,
+    } = partition;
+    if *stalled_seconds == 0 {
+        return None;
+    }
+    let state = state.replace('_', " ");
+    let why = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(" ({reason})")
+    };
+    let lag = lag.map_or_else(String::new, |lag| format!(", {lag} records behind"));
+    let what =
+        format!("{service}: partition {partition} {state} for {stalled_seconds} s{why}{lag}");
+    Some(Finding::warning(
+        AREA,
+        what,
+        "the other partitions go on; what the reason names has to be mended for this one",
+    ))
+}
+
+fn reasons(readiness: &Readiness) -> String {
     let closed: Vec<String> = readiness
         .latches
         .iter()
@@ -119,7 +167,11 @@ fn reasons(body: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{passed, reasons};
+    use super::*;
+
+    fn read(body: &str) -> Readiness {
+        serde_json::from_str(body).unwrap_or_default()
+    }
 
     #[test]
     fn what_was_passed_is_said_with_its_place() {
@@ -139,11 +191,30 @@ mod tests {
         let body = r#"{"ready":false,"stopping":false,"latches":[
             {"name":"kafka","ready":true,"reason":""},
             {"name":"clickhouse","ready":false,"reason":"connection refused"}]}"#;
-        assert_eq!(reasons(body), "clickhouse (connection refused)");
+        assert_eq!(reasons(&read(body)), "clickhouse (connection refused)");
     }
 
     #[test]
     fn an_answer_of_another_kind_gives_no_reason() {
-        assert_eq!(reasons("not found"), "it does not say why");
+        assert_eq!(reasons(&read("not found")), "it does not say why");
+    }
+
+    #[test]
+    fn a_partition_that_stands_still_is_said_with_its_reason() {
+        let body = r#"{"ready":true,"stopping":false,"latches":[],"partitions":[
+            {"partition":0,"state":"flowing","reason":"","stalled_seconds":0,"lag":3},
+            {"partition":4,"state":"no_leader","reason":"no broker leads it","stalled_seconds":41,"lag":70}]}"#;
+        let found: Vec<_> = read(body)
+            .partitions
+            .iter()
+            .filter_map(|partition| judge_partition("anomaly-processor", partition))
+            .map(|finding| finding.what)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "anomaly-processor: partition 4 no leader for 41 s (no broker leads it), 70 records behind"
+            ]
+        );
     }
 }

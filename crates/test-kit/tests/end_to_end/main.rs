@@ -18,8 +18,10 @@ mod migrations;
 mod originals;
 mod poison;
 mod records;
+mod recreated;
 mod rejections;
 mod repairs;
+mod stalls;
 mod stops;
 mod templates;
 

@@ -1,0 +1,105 @@
+//! Parts that accept and never answer, because they are stopped: it is said within seconds, waited out,
+//! and in nobody's way to an orderly end.
+
+use std::{sync::Arc, time::Duration};
+
+use local_stack::Ending;
+use test_kit::{Running, Stack, wait};
+
+use crate::{
+    crashes::{load, nothing_lost_or_doubled, rows_reach},
+    heavy,
+};
+
+const SAID_WITHIN: Duration = Duration::from_secs(15);
+const RECORDS: u64 = 20_000;
+
+/// Until `/ready` is red because of this latch, with a reason.
+async fn is_red(running: &Running, latch: &str) -> anyhow::Result<String> {
+    let what = format!("{} says that {latch} is not ready", running.child.name());
+    let reason = wait::until(&what, SAID_WITHIN, async || {
+        let (status, body) = running.get("/ready").await?;
+        let report: serde_json::Value = serde_json::from_str(&body)?;
+        let latches = report["latches"].as_array().cloned().unwrap_or_default();
+        let closed = latches
+            .iter()
+            .find(|found| found["name"] == latch && found["ready"] == false);
+        let reason = closed.and_then(|found| found["reason"].as_str());
+        Ok(reason.filter(|_| status == 503).map(str::to_owned))
+    })
+    .await
+    .map_err(|error| running.with_log(error))?;
+    anyhow::ensure!(!reason.is_empty(), "{latch} is red without a reason");
+    Ok(reason)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clickhouse_that_is_stopped_is_said_and_in_nobodys_way() -> anyhow::Result<()> {
+    let _alone = heavy().await?;
+    let stack: Arc<Stack> = Stack::start().await?;
+    let space = stack.space_of("clickhouse-stopped", 4).await?;
+    let service = space
+        .service("anomaly-processor", "processor")
+        .env("BATCH_ROWS", "500");
+    let processor = stack.spawn(service)?;
+    let (gateway, _) = space.gateway("gateway")?;
+    processor.ready().await?;
+    gateway.ready().await?;
+    let clickhouse = &stack.local().clickhouse;
+    let (produced, seen) = tokio::join!(space.produce(load(RECORDS)), async {
+        rows_reach(&space, 2000).await?;
+        clickhouse.child().pause();
+        is_red(&processor, "clickhouse").await?;
+        is_red(&processor, "partitions").await?;
+        is_red(&gateway, "clickhouse").await
+    });
+    produced?;
+    let ending = processor.stop().await;
+    clickhouse.child().resume();
+    seen?;
+    assert_eq!(
+        ending,
+        Ending::Exited(0),
+        "{:#?}",
+        processor.child.last_lines(10)
+    );
+    processor.child.start_again()?;
+    rows_reach(&space, RECORDS - RECORDS / 1000)
+        .await
+        .map_err(|error| processor.with_log(error))?;
+    processor.ready().await?;
+    gateway.ready().await?;
+    processor.stop().await;
+    nothing_lost_or_doubled(&space, RECORDS).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kafka_that_is_stopped_is_said_and_in_nobodys_way() -> anyhow::Result<()> {
+    let _alone = heavy().await?;
+    let stack: Arc<Stack> = Stack::start().await?;
+    let space = stack.space_of("kafka-stopped", 4).await?;
+    let processor = space.processor("processor")?;
+    let (gateway, _) = space.gateway("gateway")?;
+    space.produce(load(RECORDS / 2)).await?;
+    processor.ready().await?;
+    gateway.ready().await?;
+    let kafka = &stack.local().kafka;
+    kafka.child().pause();
+    let seen = async {
+        is_red(&processor, "kafka").await?;
+        is_red(&gateway, "kafka").await
+    }
+    .await;
+    let ending = processor.stop().await;
+    kafka.child().resume();
+    seen?;
+    let Ending::Exited(_) = ending else {
+        anyhow::bail!("{ending}: {:#?}", processor.child.last_lines(10));
+    };
+    processor.child.start_again()?;
+    processor.ready().await?;
+    gateway.ready().await?;
+    let counts = space.all_arrived(&processor).await?;
+    assert_eq!(counts.produced, RECORDS / 2);
+    Ok(())
+}
