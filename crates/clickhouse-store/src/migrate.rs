@@ -45,6 +45,7 @@ migrations! {
     6 "0006_detector_snapshots",
     7 "0007_fewer_writes",
     8 "0008_templates",
+    9 "0009_rows_live_by_our_clock",
 }
 
 #[derive(Debug, thiserror::Error)]
