@@ -169,8 +169,14 @@ impl<P: Places> Starter<P> {
         let standing = standing(&known, incarnation)?;
         let stored = match standing {
             Standing::At { .. } => None,
-            Standing::AskStore => self.places.stored(incarnation, partition).await?,
+            Standing::AskStore | Standing::SetByOthers { .. } => {
+                self.places.stored(incarnation, partition).await?
+            }
         };
+        if let (Standing::SetByOthers { next }, Some(stored)) = (standing, stored) {
+            tracing::error!(%partition, set_to = %next, going_on_from = %stored,
+                "somebody else set the group's offset; rows are stored once all the same: work goes on behind what is stored (to skip records, delete them with kafka-delete-records)");
+        }
         let was_here = stored.is_some() || matches!(standing, Standing::At { .. });
         let (beginning, gap) = decide(&known, standing, stored, self.start);
         if gap > 0 && self.on_gap == OnGap::Stop {

@@ -38,6 +38,9 @@ pub enum Standing {
         next: NextOffset,
         intent: Option<NextOffset>,
     },
+    /// Somebody else set the offset. Rows are stored once whoever did: where the store holds some, work
+    /// goes on behind them, and the offset counts only where it holds none.
+    SetByOthers { next: NextOffset },
     /// No offset is committed, or one of another life of the topic, or one past its end: the store
     /// knows what it holds.
     AskStore,
@@ -53,6 +56,7 @@ pub fn standing(known: &Known, here: Incarnation) -> Result<Standing, BadIntent>
             next: *next,
             intent,
         },
+        Said::ByOthers => Standing::SetByOthers { next: *next },
         Said::Here(_) | Said::Elsewhere => Standing::AskStore,
     })
 }
@@ -70,6 +74,7 @@ pub fn decide(
     let (from, intent) = match standing {
         Standing::At { next, intent } => (Some(next), intent),
         Standing::AskStore => (stored, None),
+        Standing::SetByOthers { next } => (stored.or(Some(next)), None),
     };
     let from = from.map_or(
         match start {
@@ -182,6 +187,26 @@ mod tests {
             (40, None, 0),
         );
         check(Some((0, None)), None, (0, 0), Earliest, (0, None, 0));
+    }
+
+    #[test]
+    fn an_offset_that_somebody_else_set_counts_where_nothing_is_stored() {
+        let check = |set: i64, stored: Option<i64>, expected: i64| {
+            let known = Known {
+                committed: Some((at(set), String::new())),
+                low: 0,
+                high: 500,
+            };
+            let standing = standing(&known, here()).unwrap();
+            let (beginning, gap) = decide(&known, standing, stored.map(at), Start::Latest);
+            assert_eq!((beginning.take_from, gap), (at(expected), 0));
+        };
+        // To the earliest, back, forth, past the end; and before anything was stored.
+        check(0, Some(300), 300);
+        check(250, Some(300), 300);
+        check(400, Some(300), 300);
+        check(900, Some(300), 300);
+        check(40, None, 40);
     }
 
     #[test]

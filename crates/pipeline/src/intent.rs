@@ -31,6 +31,8 @@ pub enum Said {
     Here(Option<NextOffset>),
     /// It was committed for another life of the topic: the number means nothing here.
     Elsewhere,
+    /// Somebody else committed it: an operator with Kafka's own tools, another program.
+    ByOthers,
 }
 
 impl Mark {
@@ -43,7 +45,7 @@ impl Mark {
 
 /// Reads what stands by the committed offset `next` in the eyes of `here`.
 ///
-/// Empty metadata is what any other consumer of the group leaves; version 1 named no incarnation.
+/// Empty metadata is what Kafka's own tools and other consumers leave; version 1 named no incarnation.
 pub fn read(metadata: &str, next: NextOffset, here: Incarnation) -> Result<Said, BadIntent> {
     let bad = || BadIntent(metadata.chars().take(100).collect());
     let end_of = |text: &str| {
@@ -52,7 +54,7 @@ pub fn read(metadata: &str, next: NextOffset, here: Incarnation) -> Result<Said,
             .ok_or_else(bad)
     };
     if metadata.is_empty() {
-        return Ok(Said::Here(None));
+        return Ok(Said::ByOthers);
     }
     if let Some(end) = metadata.strip_prefix("barograph1:") {
         return Ok(Said::Here(Some(end_of(end)?)));
@@ -99,7 +101,7 @@ mod tests {
             assert_eq!(read(&mark.metadata(), at(7), here), Ok(Said::Here(intent)));
             assert_eq!(read(&mark.metadata(), at(7), before), Ok(Said::Elsewhere));
         }
-        assert_eq!(read("", at(7), here), Ok(Said::Here(None)));
+        assert_eq!(read("", at(7), here), Ok(Said::ByOthers));
         assert_eq!(
             read("barograph1:42", at(7), here),
             Ok(Said::Here(Some(at(42))))

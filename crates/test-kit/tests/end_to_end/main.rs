@@ -15,6 +15,7 @@ mod isolation;
 mod last_words;
 mod memory;
 mod migrations;
+mod offsets;
 mod originals;
 mod poison;
 mod records;
