@@ -206,8 +206,16 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 }
                 Answer::WriterEnded(id) => {
                     self.state.writers = self.state.writers.saturating_sub(1);
-                    if self.lane_of(id).is_some() {
-                        self.forget(id.assignment.partition);
+                    let Some(running) = self.lane_of(id) else {
+                        continue;
+                    };
+                    let was_to_end = running.flow.is_draining() || running.flow.is_closed();
+                    let partition = id.assignment.partition;
+                    self.forget(partition);
+                    // Fenced, and the group has not said that it is gone: if it is ours still, nobody
+                    // else will go on with it.
+                    if !was_to_end {
+                        self.begin_anew(&[partition], now);
                     }
                 }
                 Answer::Broken(reason) => return Err(IntakeError::Broken(reason)),

@@ -76,7 +76,11 @@ impl Outside {
                     });
                 }
                 Request::Write { id, resume, work } => self.write(id, resume, work),
-                Request::Ends { partitions, unread } => {
+                Request::Ends {
+                    partitions,
+                    unread,
+                    asked_at,
+                } => {
                     // While the last question has no answer there is no other: it comes again.
                     let Ok(turn) = Arc::clone(&asking_ends.turn).try_acquire_owned() else {
                         continue;
@@ -84,7 +88,7 @@ impl Outside {
                     let (consumer, answers) = (self.consumer.clone(), self.answers.clone());
                     let first = asking_ends.first.fetch_add(1, Ordering::Relaxed);
                     tokio::task::spawn_blocking(move || {
-                        ask_ends(&consumer, partitions, first, &unread, &answers);
+                        ask_ends(&consumer, partitions, first, &unread, asked_at, &answers);
                         drop(turn);
                     });
                 }
@@ -207,6 +211,7 @@ fn ask_ends(
     mut partitions: Vec<Partition>,
     first: usize,
     unread: &[Partition],
+    asked_at: Instant,
     answers: &mpsc::UnboundedSender<Answer>,
 ) {
     let deadline = Instant::now() + ENDS_LIMIT;
@@ -230,7 +235,11 @@ fn ask_ends(
             .unwrap_or_default()
     };
     // The intake may have ended.
-    let _gone = answers.send(Answer::Ends(Ends { ends, committed }));
+    let _gone = answers.send(Answer::Ends(Ends {
+        asked_at,
+        ends,
+        committed,
+    }));
 }
 
 /// Notices a topic that was made anew while its offsets still look right, partitions that were added or

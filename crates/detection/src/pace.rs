@@ -22,6 +22,8 @@ use crate::{
 const LEAST_RECORDS: u32 = 6;
 /// And for each service that wrote lately, so that most of them have a say in each round.
 const RECORDS_PER_SERVICE: u32 = 2;
+/// Where records come fast, rounds are so many times longer: they cost less, and end soon all the same.
+const FAST: u32 = 16;
 const MOST_RECORDS: u32 = 4096;
 /// Rounds after which a service that writes alone is measured anew: nobody is there to contradict it, and
 /// where it has jumped to, it goes on from.
@@ -57,8 +59,11 @@ pub(crate) struct Pace {
     step: i64,
     round: u32,
     records: u32,
-    /// Records with which the round ends.
+    /// Records with which the round may end, when some time has passed, and with which it ends.
+    may_end_at: u32,
     ends_at: u32,
+    /// Kafka's time when it began.
+    begun: i64,
     /// Slots of the services that wrote in this round, in order.
     voters: Vec<u32>,
     /// The least of the round's Kafka timestamps: one that is ahead moves nothing.
@@ -115,7 +120,9 @@ impl Pace {
             self.calm_rounds = CALM_ROUNDS;
             self.jump = config.window_ms * WINDOWS_OF_JUMP;
             self.round = 1;
+            self.may_end_at = LEAST_RECORDS;
             self.ends_at = LEAST_RECORDS;
+            self.begun = kafka_time;
             self.least_kafka = i64::MAX;
         }
         *self.now.get_or_insert(time)
@@ -134,7 +141,9 @@ impl Pace {
             self.newest_kafka = kafka_time;
         }
         self.records += 1;
-        self.records >= self.ends_at
+        self.records >= self.may_end_at
+            && (self.records >= self.ends_at
+                || kafka_time.abs_diff(self.begun) >= self.jump.unsigned_abs() / 32)
     }
 
     /// How far the round has come that is under way, at the least.
@@ -226,8 +235,10 @@ impl Pace {
         self.records = 0;
         self.voters.clear();
         self.least_kafka = i64::MAX;
-        self.ends_at =
+        self.may_end_at =
             (self.usual.saturating_mul(RECORDS_PER_SERVICE)).clamp(LEAST_RECORDS, MOST_RECORDS);
+        self.ends_at = self.may_end_at * FAST;
+        self.begun = self.newest_kafka;
     }
 
     pub(crate) fn save(&self, to: &mut Writer) {
@@ -235,7 +246,9 @@ impl Pace {
         to.i64(self.step);
         to.u32(self.round);
         to.u32(self.records);
+        to.u32(self.may_end_at);
         to.u32(self.ends_at);
+        to.i64(self.begun);
         to.u64(self.voters.len() as u64);
         for slot in &self.voters {
             to.u32(*slot);
@@ -254,7 +267,9 @@ impl Pace {
     pub(crate) fn load(from: &mut Reader<'_>, services: usize) -> Loaded<Self> {
         let now = from.maybe(Reader::millis)?;
         let step = from.millis()?;
-        let (round, records, ends_at) = (from.u32()?, from.u32()?, from.u32()?);
+        let (round, records) = (from.u32()?, from.u32()?);
+        let (may_end_at, ends_at) = (from.u32()?, from.u32()?);
+        let begun = from.millis()?;
         let voters = (0..from.length(services, 1)?)
             .map(|_| from.u32())
             .collect::<Loaded<Vec<_>>>()?;
@@ -266,7 +281,9 @@ impl Pace {
             step,
             round,
             records,
-            ends_at: ends_at.clamp(u32::from(now.is_some()), MOST_RECORDS),
+            may_end_at: may_end_at.min(MOST_RECORDS),
+            ends_at: ends_at.clamp(u32::from(now.is_some()), MOST_RECORDS * FAST),
+            begun,
             voters,
             least_kafka: from.maybe(Reader::millis)?.unwrap_or(i64::MAX),
             kafka: from.maybe(Reader::millis)?,

@@ -585,3 +585,62 @@ fn what_moved_to_another_partition_is_not_silent() {
         "silent in between, and at the end"
     );
 }
+
+/// Whatever the clocks say, what is kept is all that matters.
+#[test]
+fn detectors_go_on_from_a_snapshot_whatever_the_clocks_say() {
+    for seed in seeds() {
+        let mut rng = StdRng::seed_from_u64(seed ^ 0x5a4e);
+        let stories: [fn(i64) -> (f64, f64); 4] = [quiet, burst, silence, quiet];
+        let fleet: Vec<_> = (0..rng.random_range(1..8))
+            .map(|_| Service {
+                per_second: rng.random_range(0.05..2.0),
+                hosts: 2,
+                story: stories[rng.random_range(0..4)],
+            })
+            .collect();
+        let mut lines = lines(seed, &fleet, 1800);
+        let (_, fault) = FAULTS[rng.random_range(0..FAULTS.len())];
+        let is_backlog = rng.random_bool(0.5);
+        for line in &mut lines {
+            if is_backlog {
+                line.kafka = 20_000_000 + line.at / 30;
+            }
+            if line.service == 0 && line.host == 1 {
+                fault(line);
+            }
+        }
+        if lines.is_empty() {
+            continue;
+        }
+        let mut whole = PartitionDetectors::new(Config::default());
+        let (expected, _) = feed(&mut whole, &lines);
+        let mut parts = PartitionDetectors::new(Config::default());
+        let mut findings = Vec::new();
+        let mut rest = &lines[..];
+        let mut offset = 0;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rng.random_range(1..=rest.len().min(700)));
+            for line in now {
+                let service = format!("service-{}", line.service);
+                let seen = Observation {
+                    service: &service,
+                    time: EventTime(BEGIN + line.time),
+                    kafka_time: BEGIN + line.kafka,
+                    offset,
+                    is_error: line.is_error,
+                    level: if line.is_error { 5 } else { 3 },
+                    message: "a line",
+                    trace_id: "",
+                };
+                parts.observe(&seen, &mut findings);
+                offset += 1;
+            }
+            rest = later;
+            parts = PartitionDetectors::restore(&parts.snapshot(), Config::default())
+                .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        }
+        assert_eq!(findings, expected, "seed {seed}");
+        assert_eq!(parts.snapshot(), whole.snapshot(), "seed {seed}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clickhouse_store::LogRows;
@@ -31,6 +31,7 @@ pub enum Request {
     Ends {
         partitions: Vec<Partition>,
         unread: Vec<Partition>,
+        asked_at: Instant,
     },
     /// Find out whether what is next in these lanes can be read at all.
     Examine(Vec<(LaneId, NextOffset)>),
@@ -71,8 +72,10 @@ pub enum Answer {
 }
 
 /// What the brokers say of the partitions, as far as they answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ends {
+    /// When the question was asked: until then, at the least, no more had come.
+    pub asked_at: Instant,
     /// First and next offset.
     pub ends: BTreeMap<Partition, (i64, i64)>,
     /// Committed offsets of those that are not read yet.

@@ -141,7 +141,11 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 (*partition, (running.lane.id(), next))
             })
             .collect();
-        self.ask(Request::Ends { partitions, unread });
+        self.ask(Request::Ends {
+            partitions,
+            unread,
+            asked_at: now,
+        });
     }
 
     pub(super) fn ends_are(&mut self, ends: &Ends, now: Instant) -> Result<(), IntakeError> {
@@ -157,7 +161,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             };
             let next = running.lane.gather().next().raw();
             if running.is_silent(now, &self.settings) && next >= *high {
-                let idle_for = now.duration_since(running.last_record);
+                let idle_for = ends.asked_at.saturating_duration_since(running.last_record);
                 running.lane.idle(idle_for, &mut self.outlets)?;
             }
             if running.flow.is_draining() {

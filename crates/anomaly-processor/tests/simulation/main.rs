@@ -52,6 +52,8 @@ fn nothing_is_lost_or_doubled_whatever_happens() {
     assert!(failed.is_empty(), "{failed:#?}");
     println!("{total:#?}");
     if seeds().count() >= 1000 {
+        // Rare, or idle time runs ahead of the records.
+        assert!(total.told_otherwise * 50 <= total.anomalies, "{total:#?}");
         // A simulation in which nothing happens proves nothing.
         for (what, count) in [
             ("crashes", total.crashes),

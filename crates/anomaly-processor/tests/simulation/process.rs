@@ -404,7 +404,11 @@ async fn serve(
                 });
             }
             Request::Examine(_) => {}
-            Request::Ends { partitions, .. } => {
+            Request::Ends {
+                partitions,
+                asked_at,
+                ..
+            } => {
                 let handle = link.handle.clone();
                 let link = link.clone();
                 handle.spawn(link.group, async move {
@@ -417,8 +421,9 @@ async fn serve(
                         })
                         .await;
                     let _gone = answers.send(Answer::Ends(Ends {
+                        asked_at,
                         ends,
-                        ..Ends::default()
+                        committed: std::collections::BTreeMap::new(),
                     }));
                 });
             }

@@ -455,15 +455,26 @@ impl Run {
             .keys()
             .map(|(id, version)| (*id, *version))
             .collect();
+        let mut told_otherwise = 0;
         for (id, said) in &by_records {
             let Some(told) = world.anomalies.get(id) else {
                 return Err(format!("anomaly {id:?} was never told"));
             };
-            if told.iter().any(|told| told != said) {
+            if told.iter().all(|told| told == said) {
+                continue;
+            }
+            // Idle time may tell a version ahead that the records do not bear out. They then tell it once
+            // more, above those that were told, or, after a crash, under the same number.
+            let bears_out = |(other, version): (&(Uuid, u32), &BTreeSet<String>)| {
+                let same = |text: &String| contents(text) == contents(said);
+                other.0 == id.0 && other.1 >= id.1 && version.iter().any(same)
+            };
+            if !world.anomalies.iter().any(bears_out) {
                 return Err(format!(
                     "anomaly {id:?} was told as {told:#?} and is {said}"
                 ));
             }
+            told_otherwise += 1;
         }
         // What an earlier life of the topic told is its own.
         if world.tally.remade_topics == 0 {
@@ -474,6 +485,7 @@ impl Run {
         }
         let mut tally = world.tally;
         tally.anomalies = by_records.len() as u64;
+        tally.told_otherwise = told_otherwise;
         tally.records = world.log.values().map(Vec::len).sum::<usize>() as u64;
         Ok(tally)
     }
@@ -503,6 +515,13 @@ impl Outlets for Listening {
         self.0.insert((id, finding.version), said);
         Ok(tokio::sync::oneshot::channel().1)
     }
+}
+
+/// What is said, whatever the version's number.
+fn contents(said: &str) -> String {
+    let mut words: Vec<_> = said.split(", ").collect();
+    words.retain(|word| !word.starts_with("version: "));
+    words.join(", ")
 }
 
 /// What is said of each version of each anomaly.

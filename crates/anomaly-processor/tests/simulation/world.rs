@@ -60,6 +60,8 @@ pub(crate) struct Tally {
     pub(crate) remade_topics: u64,
     pub(crate) stale_commits_refused: u64,
     pub(crate) anomalies: u64,
+    /// Versions that idle time told ahead and the records told otherwise.
+    pub(crate) told_otherwise: u64,
     pub(crate) records: u64,
 }
 
@@ -80,6 +82,7 @@ impl Tally {
         self.remade_topics += other.remade_topics;
         self.stale_commits_refused += other.stale_commits_refused;
         self.anomalies += other.anomalies;
+        self.told_otherwise += other.told_otherwise;
         self.records += other.records;
     }
 }
