@@ -1,6 +1,6 @@
 //! Creates the topics and answers questions about them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::topics::{MAX_DEAD_LETTER_BYTES, MAX_RECORD_BYTES};
 use rdkafka::{
@@ -128,9 +128,35 @@ pub fn watermarks<C: rdkafka::consumer::ConsumerContext>(
         return Ok(None);
     };
     (0..count)
-        .map(|partition| consumer.fetch_watermarks(topic, partition, limit))
+        .map(|partition| ends(consumer, topic, partition, limit))
         .collect::<Result<_, _>>()
         .map(Some)
+}
+
+/// First and next offset of a partition. One whose leader is being chosen, as after the topic was made,
+/// is asked again within `limit`.
+fn ends<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    limit: Duration,
+) -> Result<(i64, i64), rdkafka::error::KafkaError> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    let deadline = Instant::now() + limit;
+    loop {
+        let answer = consumer.fetch_watermarks(topic, partition, limit);
+        let passes = matches!(
+            answer
+                .as_ref()
+                .err()
+                .and_then(rdkafka::error::KafkaError::rdkafka_error_code),
+            Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+        );
+        if !passes || Instant::now() + PAUSE >= deadline {
+            return answer;
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// First and next offset of each partition, in order. Blocks up to `limit` per partition.
@@ -151,9 +177,7 @@ pub fn offsets(
         })?;
     (0..count)
         .map(|partition| {
-            consumer
-                .fetch_watermarks(topic, partition, limit)
-                .map_err(|source| connection.error(source))
+            ends(&consumer, topic, partition, limit).map_err(|source| connection.error(source))
         })
         .collect()
 }

@@ -139,6 +139,12 @@ impl Space {
         Ok((self.stack.spawn(service)?, format!("ws://{listen}")))
     }
 
+    /// A producer that knows nothing of the topic's earlier life.
+    pub fn forget_the_topic(&mut self) -> anyhow::Result<()> {
+        self.producer = Arc::new(Producer::connect(&self.connection)?);
+        Ok(())
+    }
+
     /// Produces all of them, and returns when Kafka has them.
     pub async fn produce(&self, messages: Vec<Message>) -> anyhow::Result<()> {
         let producer = Arc::clone(&self.producer);

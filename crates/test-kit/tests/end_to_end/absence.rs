@@ -23,7 +23,8 @@ async fn waits_for(service: &Running, missing: &[&str]) -> anyhow::Result<()> {
             .as_array()
             .into_iter()
             .flatten()
-            .filter(|latch| latch["ready"] == false)
+            // What has not been looked at yet waits for those that are named.
+            .filter(|latch| latch["ready"] == false && latch["reason"] != "starting")
             .collect();
         let named: Vec<_> = waiting
             .iter()
@@ -32,7 +33,7 @@ async fn waits_for(service: &Running, missing: &[&str]) -> anyhow::Result<()> {
         let reasons = waiting.iter().all(|latch| {
             latch["reason"]
                 .as_str()
-                .is_some_and(|reason| !reason.is_empty() && reason != "starting")
+                .is_some_and(|reason| !reason.is_empty())
         });
         Ok((live == 200 && ready == 503 && named == missing && reasons).then_some(()))
     })

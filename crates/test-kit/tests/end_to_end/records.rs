@@ -328,16 +328,13 @@ async fn a_late_record_is_stored_marked_and_counted() -> anyhow::Result<()> {
     let at = |seconds: i64, message: &str| {
         test_kit::lines::line("s", start + seconds * 1000, contracts::Level::Info, message)
     };
-    // The window of 10 s and the grace of 10 s are over when the third one comes.
-    let messages = vec![
-        at(0, "first"),
-        at(120, "newest"),
-        at(5, "late"),
-        at(118, "in time"),
-    ];
+    // The service's time has got to two minutes: the window of 10 s and the grace of 10 s of the late
+    // one are over.
+    let mut messages: Vec<_> = (0..=24).map(|at_5| at(at_5 * 5, "on time")).collect();
+    messages.extend([at(5, "late"), at(118, "in time")]);
     space.produce(messages).await?;
     let counts = space.all_arrived(&processor).await?;
-    assert_eq!((counts.rows, counts.in_windows), (4, 4));
+    assert_eq!((counts.rows, counts.in_windows), (27, 27));
     assert_eq!(
         space.rows("SELECT message FROM logs WHERE late").await?,
         ["late"]

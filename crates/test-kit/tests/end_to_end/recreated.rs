@@ -57,7 +57,7 @@ async fn its_records_are_stored_within_seconds_and_nothing_runs_wild() -> anyhow
     let _alone = heavy().await?;
     let stack = stack().await?;
     for (trial, (before, after, between)) in TRIALS.into_iter().enumerate() {
-        let space = stack
+        let mut space = stack
             .space_of(&format!("recreated-{trial}"), before)
             .await?;
         let processor = space.processor("processor")?;
@@ -70,6 +70,7 @@ async fn its_records_are_stored_within_seconds_and_nothing_runs_wild() -> anyhow
         // Long enough for errors to come and come again.
         tokio::time::sleep(Duration::from_secs(between)).await;
         make_anew(&space, after).await?;
+        space.forget_the_topic()?;
         space.produce(load(AFTER)).await?;
         let what = format!("{AFTER} rows of a topic of {after} partitions that had {before}");
         wait::until(&what, SOON, async || {
