@@ -20,7 +20,8 @@ struct Readiness {
 /// One partition of a processor.
 #[derive(Debug, Deserialize)]
 struct Partition {
-    partition: i32,
+    #[serde(rename = "partition")]
+    number: i32,
     state: String,
     #[serde(default)]
     reason: String,
@@ -127,7 +128,7 @@ fn passed(metrics: &str) -> Option<String> {
 /// One that stands still, or does not read.
 fn judge_partition(service: &str, partition: &Partition) -> Option<Finding> {
     let Partition {
-        partition,
+        number,
         state,
         reason,
         stalled_seconds,
@@ -143,8 +144,7 @@ fn judge_partition(service: &str, partition: &Partition) -> Option<Finding> {
         format!(" ({reason})")
     };
     let lag = lag.map_or_else(String::new, |lag| format!(", {lag} records behind"));
-    let what =
-        format!("{service}: partition {partition} {state} for {stalled_seconds} s{why}{lag}");
+    let what = format!("{service}: partition {number} {state} for {stalled_seconds} s{why}{lag}");
     Some(Finding::warning(
         AREA,
         what,
