@@ -23,7 +23,7 @@ const LEAST_RECORDS: u32 = 6;
 /// And for each service that wrote lately, so that most of them have a say in each round.
 const RECORDS_PER_SERVICE: u32 = 2;
 /// Where records come fast, rounds are so many times longer: they cost less, and end soon all the same.
-const FAST: u32 = 16;
+const FAST: u32 = 8;
 const MOST_RECORDS: u32 = 4096;
 /// Rounds after which a service that writes alone is measured anew: nobody is there to contradict it, and
 /// where it has jumped to, it goes on from.
@@ -249,9 +249,13 @@ impl Pace {
         to.u32(self.may_end_at);
         to.u32(self.ends_at);
         to.i64(self.begun);
-        to.u64(self.voters.len() as u64);
-        for slot in &self.voters {
-            to.u32(*slot);
+        // A slot that changed hands is there twice, and counts once.
+        let mut voters = self.voters.clone();
+        voters.sort_unstable();
+        voters.dedup();
+        to.u64(voters.len() as u64);
+        for slot in voters {
+            to.u32(slot);
         }
         let least = (self.least_kafka < i64::MAX).then_some(self.least_kafka);
         to.maybe(least, |least, to| to.i64(least));
