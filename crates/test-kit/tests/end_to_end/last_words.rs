@@ -55,17 +55,14 @@ async fn a_processor_that_cannot_go_on_says_why() -> anyhow::Result<()> {
     let service = space.service("anomaly-processor", "processor");
     let processor = space.stack.spawn(service)?;
     for time in 0..TIMES {
-        processor.ready().await?;
-        space.rows("RENAME TABLE logs TO elsewhere").await?;
         let message = format!("line {time}");
-        space
-            .produce(vec![lines::line(
-                "service",
-                lines::now(),
-                contracts::Level::Info,
-                &message,
-            )])
-            .await?;
+        let line = lines::line("service", lines::now(), contracts::Level::Info, &message);
+        // Every partition flows: one that has not begun waits for its table instead.
+        processor.ready().await?;
+        space.produce(vec![line.clone(); 20]).await?;
+        space.all_arrived(&processor).await?;
+        space.rows("RENAME TABLE logs TO elsewhere").await?;
+        space.produce(vec![line]).await?;
         wait::until("the processor ends", wait::LONG, async || {
             Ok((!processor.child.is_running()).then_some(()))
         })
