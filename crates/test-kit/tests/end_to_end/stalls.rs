@@ -99,7 +99,10 @@ async fn a_kafka_that_is_stopped_is_said_and_in_nobodys_way() -> anyhow::Result<
     processor.child.start_again()?;
     processor.ready().await?;
     gateway.ready().await?;
-    let counts = space.all_arrived(&processor).await?;
-    assert_eq!(counts.produced, RECORDS / 2);
-    Ok(())
+    // What was not committed before it was stopped is set aside again: a letter says whose it is.
+    let sent = RECORDS / 2;
+    rows_reach(&space, sent - sent / 1000)
+        .await
+        .map_err(|error| processor.with_log(error))?;
+    nothing_lost_or_doubled(&space, sent).await
 }
