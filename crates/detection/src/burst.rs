@@ -159,18 +159,12 @@ impl ErrorBurst {
         }
         self.lasted = 0;
         let lasting = std::mem::replace(&mut self.lasting, RatioBaseline::new(alpha(config)));
-        if let Some(episode) = self.episodes.close() {
-            let peak = episode.peak;
-            let (errors, records) = self.worst;
-            let counts = (records, errors);
-            let mut finding =
-                self.tell(service, Phase::Closed, &episode, now, peak, counts, config);
-            if is_adopted {
+        let told = findings.len();
+        self.give_up(service, now, config, findings);
+        if is_adopted {
+            if let Some(finding) = findings.get_mut(told) {
                 finding.summary.push_str(NEW_NORMAL);
             }
-            findings.push(finding);
-        }
-        if is_adopted {
             self.baseline = lasting;
         }
         is_adopted

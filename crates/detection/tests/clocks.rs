@@ -76,9 +76,18 @@ fn lines(seed: u64, fleet: &[Service], seconds: i64) -> Vec<Line> {
 
 /// Feeds the lines in the order in which they happened.
 fn feed(detectors: &mut PartitionDetectors, lines: &[Line]) -> (Vec<Finding>, Vec<(usize, Seen)>) {
+    feed_from(0, detectors, lines)
+}
+
+/// The same; `first` is the first line's offset.
+fn feed_from(
+    first: i64,
+    detectors: &mut PartitionDetectors,
+    lines: &[Line],
+) -> (Vec<Finding>, Vec<(usize, Seen)>) {
     let mut findings = Vec::new();
     let mut seen_all = Vec::new();
-    for (offset, line) in (0..).zip(lines) {
+    for (offset, line) in (first..).zip(lines) {
         let service = format!("service-{}", line.service);
         let seen = Observation {
             service: &service,
@@ -618,24 +627,10 @@ fn detectors_go_on_from_a_snapshot_whatever_the_clocks_say() {
         let mut parts = PartitionDetectors::new(Config::default());
         let mut findings = Vec::new();
         let mut rest = &lines[..];
-        let mut offset = 0;
         while !rest.is_empty() {
             let (now, later) = rest.split_at(rng.random_range(1..=rest.len().min(700)));
-            for line in now {
-                let service = format!("service-{}", line.service);
-                let seen = Observation {
-                    service: &service,
-                    time: EventTime(BEGIN + line.time),
-                    kafka_time: BEGIN + line.kafka,
-                    offset,
-                    is_error: line.is_error,
-                    level: if line.is_error { 5 } else { 3 },
-                    message: "a line",
-                    trace_id: "",
-                };
-                parts.observe(&seen, &mut findings);
-                offset += 1;
-            }
+            let first = (lines.len() - rest.len()) as i64;
+            findings.extend(feed_from(first, &mut parts, now).0);
             rest = later;
             parts = PartitionDetectors::restore(&parts.snapshot(), Config::default())
                 .unwrap_or_else(|error| panic!("seed {seed}: {error}"));
