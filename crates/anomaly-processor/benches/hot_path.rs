@@ -93,7 +93,8 @@ fn hot_path(criterion: &mut Criterion) {
             let start = Beginning {
                 replay_from: beginning,
                 take_from: beginning,
-                announced_end: None,
+                announced: None,
+                unsettled: None,
             };
             let now = Instant::now();
             let mining = template_mining::Limits::default();
@@ -103,6 +104,7 @@ fn hot_path(criterion: &mut Criterion) {
             for (offset, payload) in records.iter().enumerate() {
                 let record = Record {
                     offset: Offset::new(offset as i64),
+                    leader_epoch: pipeline::LeaderEpoch::UNKNOWN,
                     kafka_time: 1_795_244_400_000 + offset as i64,
                     key: None,
                     value: Some(payload.as_bytes()),
@@ -112,7 +114,11 @@ fn hot_path(criterion: &mut Criterion) {
                     .unwrap();
             }
             let block = lane.close().unwrap();
-            black_box(block.rows.encode("0123456789abcdef", 0));
+            black_box(
+                block
+                    .rows
+                    .encode("0123456789abcdef", 0, pipeline::Day::new(20_000)),
+            );
         });
     });
     group.finish();

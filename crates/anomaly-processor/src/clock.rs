@@ -1,8 +1,8 @@
-//! Time that passes, for leases.
+//! Time that passes, for leases, and the day of the wall clock, for how long rows are kept.
 
 use std::time::Duration;
 
-use pipeline::ports::Clock;
+use pipeline::{Day, ports::Clock};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Counts while the process is stopped, and while the machine is suspended.
@@ -17,5 +17,9 @@ impl Clock for BootClock {
     fn now(&self) -> Duration {
         let now = clock_gettime(ClockId::Boottime);
         Duration::new(now.tv_sec.cast_unsigned(), now.tv_nsec as u32)
+    }
+
+    fn today(&self) -> Day {
+        Day::of_millis(jiff::Timestamp::now().as_millisecond())
     }
 }

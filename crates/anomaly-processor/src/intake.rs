@@ -281,6 +281,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             state,
             ..
         } = self;
+        let mut of_other_logs = BTreeSet::new();
         let polled = source.poll(wait, STRIDE, &mut |partition, record| {
             // Of a partition without a lane: it will be read again from where it begins.
             let State { lanes, blocks, .. } = &mut *state;
@@ -288,6 +289,10 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 return;
             };
             if outcome.is_err() || running.flow.is_draining() {
+                return;
+            }
+            if !running.knows_the_log_of(record) {
+                of_other_logs.insert(partition);
                 return;
             }
             running.lane.reach(record.offset, now);
@@ -308,6 +313,14 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             }
         });
         outcome?;
+        if !of_other_logs.is_empty() {
+            let partitions: Vec<Partition> = of_other_logs.into_iter().collect();
+            tracing::info!(
+                partitions = partitions.len(),
+                "the leader has changed; looking whether the log is the same"
+            );
+            self.begin_anew(&partitions, now);
+        }
         self.notice(polled, now)
     }
 

@@ -242,8 +242,7 @@ impl Lane {
             Err(_) if replaying => return Ok(()),
             Err(Unreadable { reason, error }) => {
                 let acknowledgement = outlets.dead_letter(&id, record, reason, &error)?;
-                let open = self.gather.open(record.offset, now);
-                open.rows.begin(record.kafka_time);
+                let open = self.gather.open_for_letter(record, now);
                 open.bytes += record.size() + LETTER_BYTES;
                 open.acknowledgements.push(acknowledgement);
                 return Ok(());
@@ -280,8 +279,7 @@ impl Lane {
             self.findings.clear();
             return Ok(());
         }
-        let open = self.gather.open(record.offset, now);
-        open.rows.begin(record.kafka_time);
+        let open = self.gather.open(record, now);
         if !self.news.is_empty() {
             open.bytes += self.news.size();
             open.rows.templates.append(std::mem::take(&mut self.news));

@@ -3,6 +3,7 @@
 //! Read it as `main` → [`options`] → [`run`] → [`intake`] → `pipeline::writer`.
 
 pub mod announce;
+pub mod audit;
 pub mod clock;
 pub mod decode;
 pub mod intake;

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         clickhouse: readiness.latch("clickhouse"),
         outlets: readiness.latch("outlets"),
         partitions: readiness.partitions(),
+        audit: readiness.latch("audit"),
     };
     let service = Service::new("anomaly-processor", &options.service)
         .registry(&registry)

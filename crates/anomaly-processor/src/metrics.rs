@@ -65,7 +65,7 @@ service_kit::labels! {
 }
 service_kit::labels! {
     /// Why nothing came of an offset.
-    pub enum Skipped as "reason" { Absent = "absent", Unreadable = "unreadable" }
+    pub enum Skipped as "reason" { Absent = "absent", Unreadable = "unreadable", Deleted = "deleted" }
 }
 service_kit::labels! {
     pub enum Settled as "outcome" { AlreadyThere = "already_there", Inserted = "inserted" }
@@ -250,6 +250,34 @@ pub const STALLED: GaugeFamily = GaugeFamily::new(
     "partition",
     1024,
 );
+pub const FOREIGN: Counter = Counter::new(
+    "barograph_foreign_offsets_total",
+    Unit::Count,
+    "Partitions that began with an offset which Barograph had not committed: where rows were stored, work went on from them.",
+);
+pub const LOST_LOG: Counter = Counter::new(
+    "barograph_lost_log_records_total",
+    Unit::Records,
+    "Offsets that had been stored and that Kafka lost with the log of their partition, which began anew: what was not read of it is lost.",
+);
+pub const AUDIT_DIFFERENCE: GaugeFamily = GaugeFamily::new(
+    "barograph_audit_difference_rows",
+    Unit::Records,
+    "Rows that ClickHouse lacks or has too many by the account of the partition, and offsets that the account does not explain.",
+    "partition",
+    1024,
+);
+pub const AUDITS: Histogram = Histogram::new(
+    "barograph_audit_seconds",
+    Unit::Seconds,
+    "Time that a look of the audit took which ClickHouse answered.",
+    Histogram::<()>::SECONDS,
+);
+pub const AUDITS_FAILED: Counter = Counter::new(
+    "barograph_audits_failed_total",
+    Unit::Count,
+    "Looks of the audit that ClickHouse did not answer, or not as it should.",
+);
 pub const PAUSED: Gauge = Gauge::new(
     "barograph_partitions_paused",
     Unit::Partitions,
@@ -291,6 +319,11 @@ pub struct Metrics {
     pub gaps: Counters,
     pub skipped: Counters<Skipped>,
     pub unreadable_at: Family<prometheus::Gauge>,
+    pub foreign: Counters,
+    pub lost_log: Counters,
+    pub audit_difference: Family<prometheus::Gauge>,
+    pub audits: Histograms,
+    pub audits_failed: Counters,
     pub paused: Gauges,
     /// Not a metric: why writers do not get on, for `/ready`.
     pub troubles: Troubles,
@@ -351,6 +384,11 @@ impl Metrics {
             gaps: registry.counter(&GAPS),
             skipped: registry.counter(&SKIPPED),
             unreadable_at: registry.gauge_family(&UNREADABLE_AT),
+            foreign: registry.counter(&FOREIGN),
+            lost_log: registry.counter(&LOST_LOG),
+            audit_difference: registry.gauge_family(&AUDIT_DIFFERENCE),
+            audits: registry.histogram(&AUDITS),
+            audits_failed: registry.counter(&AUDITS_FAILED),
             paused: registry.gauge(&PAUSED),
         }
     }
@@ -361,6 +399,7 @@ impl From<HoleReason> for Skipped {
         match why {
             HoleReason::Absent => Self::Absent,
             HoleReason::Unreadable => Self::Unreadable,
+            HoleReason::Deleted => Self::Deleted,
         }
     }
 }

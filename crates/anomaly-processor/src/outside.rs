@@ -14,7 +14,9 @@ use std::{
 
 use kafka_io::{Connection, consumer::GroupConsumer, probe, set_aside::SetAside, topic_id};
 use pipeline::{
-    Assignment, Incarnation, LaneId, NextOffset, Partition, Work, backoff::Backoff, writer,
+    Assignment, Incarnation, LaneId, NextOffset, Partition, Work,
+    backoff::Backoff,
+    writer::{self, Ledger},
 };
 use tokio::sync::{Notify, Semaphore, mpsc};
 
@@ -75,7 +77,7 @@ impl Outside {
                         }
                     });
                 }
-                Request::Write { id, resume, work } => self.write(id, resume, work),
+                Request::Write { id, ledger, work } => self.write(id, *ledger, work),
                 Request::Ends {
                     partitions,
                     unread,
@@ -108,7 +110,7 @@ impl Outside {
     fn write(
         &self,
         id: LaneId,
-        resume: NextOffset,
+        ledger: Ledger,
         work: mpsc::Receiver<Work<clickhouse_store::LogRows>>,
     ) {
         let writer = writer::Writer {
@@ -118,7 +120,7 @@ impl Outside {
             dead_letters: Arc::clone(&self.dead_letters),
             clock: Arc::new(BootClock),
             metrics: Arc::clone(&self.metrics),
-            resume,
+            ledger,
             lease: self.lease,
         };
         let (finished, mut notes) = mpsc::unbounded_channel();

@@ -12,19 +12,21 @@ use kafka_io::{
     insist::Insisting,
     producer::Producer,
     set_aside::SetAside,
+    witness::Witness,
 };
 use service_kit::lifecycle::{Exit, HasExit, Latch, Partitions, Tasks};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     announce::Announcer,
+    audit::{Auditor, Books},
     intake::{self, Intake, IntakeError, Settings},
     metrics::Metrics,
     options::Options,
     outlets::{Doors, Refusals},
     outside::Outside,
     prerequisites::{wait_for_both, watch_clickhouse},
-    startup::{KafkaAndClickHouse, Starter},
+    startup::{KafkaAndClickHouse, Starter, Watch},
     store::Store,
 };
 
@@ -61,6 +63,8 @@ pub struct Latches {
     pub outlets: Latch,
     /// That every partition flows.
     pub partitions: Partitions,
+    /// ClickHouse has what was stored.
+    pub audit: Latch,
 }
 
 pub async fn run(
@@ -115,6 +119,9 @@ pub async fn run(
         "clickhouse-watch",
         watch_clickhouse(store.clone(), latches.clickhouse, tasks.clone()),
     );
+    let books = Books::default();
+    let auditor = Auditor::new(store.clone(), books.clone(), metrics.clone(), latches.audit);
+    tasks.spawn("audit", auditor.run(tasks.clone()));
     let group = options.kafka.kafka_group_id.as_str().to_owned();
     let starter = Starter {
         places: KafkaAndClickHouse {
@@ -122,6 +129,7 @@ pub async fn run(
             store: store.clone(),
             group: group.clone(),
             asking: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
+            witness: Arc::new(Witness::new(&connection, &topic)),
         },
         start: options.start(),
         on_gap: options.processor_on_gap,
@@ -129,6 +137,7 @@ pub async fn run(
         replay_records: options.processor_replay_records.get(),
         detection: options.detection(),
         mining: options.mining(),
+        watch: Watch::default(),
     };
     let outside = Outside {
         connection: connection.clone(),
@@ -138,6 +147,7 @@ pub async fn run(
             options.detection(),
             options.snapshot_max_bytes.as_usize(),
             options.batch_bytes.as_usize(),
+            books,
         )),
         dead_letters: Arc::new(SetAside {
             connection: connection.clone(),

@@ -1,17 +1,28 @@
 //! Finds out where a newly assigned partition begins and what was known of it. Everything here
 //! asks Kafka or ClickHouse and may take its time: it runs beside the poll loop.
 //!
-//! Invariant: detectors and miner begin either with exactly the state that every earlier record gave
-//! them, or with one whose difference from that is counted and said.
+//! Invariants: what stands committed is believed only as far as Barograph wrote it and the account does
+//! not know better, so that rows are stored once whoever sets the group's offsets; detectors and miner
+//! begin either with exactly the state that every earlier record gave them, or with one whose difference from that is counted and said.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use clickhouse_store::{Client, questions, snapshots};
+use clickhouse_store::{
+    Client,
+    accounts::{self, Life},
+    snapshots,
+};
 use detection::Config;
-use kafka_io::{consumer::GroupConsumer, topic_id};
+use kafka_io::{consumer::GroupConsumer, topic_id, witness::Witness};
 use pipeline::{
-    Assignment, Incarnation, NextOffset, Offset, Partition, Snapshot,
-    beginning::{Beginning, Known, Standing, Start, decide, standing},
+    Account, Assignment, Day, Hole, HoleReason, Incarnation, LeaderEpoch, Mark, NextOffset, Offset,
+    Partition, Snapshot,
+    beginning::{Accounted, Beginning, Claim, Known, Start, claim, decide},
+    block::Last,
     intent::BadIntent,
 };
 use service_kit::metrics::Label as _;
@@ -24,6 +35,11 @@ use crate::{
     options::{OnGap, OnLostState},
 };
 
+mod life;
+
+pub use life::LostLog;
+use life::Suspects;
+
 const LIMIT: Duration = Duration::from_secs(10);
 /// Snapshots looked at, newest first, until one can be used.
 const MOST_TRIED: usize = 8;
@@ -33,6 +49,16 @@ pub struct Started {
     pub assignment: Assignment,
     pub incarnation: Incarnation,
     pub beginning: Beginning,
+    /// What stands committed, where it is ours and true.
+    pub committed: Option<Mark>,
+    /// What became of the offsets before it that are in no line.
+    pub account: Account,
+    pub last: Option<Last>,
+    /// An offset that somebody else had committed.
+    pub foreign: Option<NextOffset>,
+    pub lost_log: Option<LostLog>,
+    /// Records before it are of the log whose last record was looked at.
+    pub verified: NextOffset,
     /// The state before the record at `beginning.replay_from`.
     pub knowledge: Knowledge,
     /// Where the detectors' part of it comes from.
@@ -55,6 +81,12 @@ pub enum StartError {
     Intent(#[from] BadIntent),
     #[error("the topic was made anew in this moment")]
     MadeAnew,
+    #[error(
+        "the log ends at {end}, before {finished}, up to which everything is stored: looking again"
+    )]
+    TooShort { end: i64, finished: i64 },
+    #[error("the partition's log is lost again and again while it is looked at")]
+    LostAgain,
     #[error("{0} records were deleted before they were read, and PROCESSOR_ON_GAP is stop")]
     Gap(i64),
     #[error(
@@ -71,12 +103,41 @@ pub trait Places: Send + Sync + 'static {
         &self,
         partition: Partition,
     ) -> impl Future<Output = Result<(Incarnation, Known), StartError>> + Send;
-    /// One past the highest stored offset of the partition in this life.
+    /// The newest life of the partition's log; `None`: it is the first.
+    fn life(
+        &self,
+        topic: Incarnation,
+        partition: Partition,
+    ) -> impl Future<Output = Result<Option<Life>, StartError>> + Send;
+    /// From now on the partition lives this life.
+    fn begin_life(
+        &self,
+        topic: Incarnation,
+        partition: Partition,
+        life: Life,
+    ) -> impl Future<Output = Result<(), StartError>> + Send;
+    /// The first record at or past the offset, and who wrote it.
+    fn record_at(
+        &self,
+        partition: Partition,
+        offset: Offset,
+    ) -> impl Future<Output = Result<Option<(Offset, LeaderEpoch)>, StartError>> + Send;
+    /// How far the account of the partition goes in this life.
+    fn accounted(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+    ) -> impl Future<Output = Result<Option<Accounted>, StartError>> + Send;
+    /// One past the highest offset from `from` on that is stored in this life since that day, and how many
+    /// are below `below`.
     fn stored(
         &self,
         incarnation: Incarnation,
         partition: Partition,
-    ) -> impl Future<Output = Result<Option<NextOffset>, StartError>> + Send;
+        from: NextOffset,
+        below: NextOffset,
+        since: Day,
+    ) -> impl Future<Output = Result<(Option<NextOffset>, u64), StartError>> + Send;
     /// The newest snapshot of a state before the record at `at_most`, or before an earlier one.
     fn snapshot(
         &self,
@@ -93,6 +154,7 @@ pub struct KafkaAndClickHouse {
     pub group: String,
     /// Leave to ask Kafka, which blocks a thread.
     pub asking: Arc<Semaphore>,
+    pub witness: Arc<Witness>,
 }
 
 impl Places for KafkaAndClickHouse {
@@ -122,14 +184,65 @@ impl Places for KafkaAndClickHouse {
         Ok((Incarnation::of(topic_id, &self.group), known))
     }
 
+    async fn life(
+        &self,
+        topic: Incarnation,
+        partition: Partition,
+    ) -> Result<Option<Life>, StartError> {
+        Ok(accounts::life(&self.store, &topic.to_string(), partition.0).await?)
+    }
+
+    async fn begin_life(
+        &self,
+        topic: Incarnation,
+        partition: Partition,
+        life: Life,
+    ) -> Result<(), StartError> {
+        Ok(accounts::begin_life(&self.store, &topic.to_string(), partition.0, life).await?)
+    }
+
+    async fn record_at(
+        &self,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<Option<(Offset, LeaderEpoch)>, StartError> {
+        let witness = Arc::clone(&self.witness);
+        let turn = Arc::clone(&self.asking).acquire_owned().await;
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = witness.record_at(partition, offset, LIMIT);
+            // Also when nobody waits for the answer any more.
+            drop(turn);
+            found
+        });
+        Ok(looking
+            .await
+            .map_err(|_| StartError::Client(rdkafka::error::KafkaError::Canceled))??)
+    }
+
+    async fn accounted(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+    ) -> Result<Option<Accounted>, StartError> {
+        Ok(accounts::accounted(&self.store, &incarnation.to_string(), partition.0).await?)
+    }
+
     async fn stored(
         &self,
         incarnation: Incarnation,
         partition: Partition,
-    ) -> Result<Option<NextOffset>, StartError> {
-        let next =
-            questions::next_offset(&self.store, &incarnation.to_string(), partition.0).await?;
-        Ok(next.map(|next| NextOffset::resume_at(Offset::new(next))))
+        from: NextOffset,
+        below: NextOffset,
+        since: Day,
+    ) -> Result<(Option<NextOffset>, u64), StartError> {
+        let range = (from.raw(), below.raw());
+        let incarnation = incarnation.to_string();
+        let asked = accounts::stored(&self.store, &incarnation, partition.0, range, since);
+        let (next, rows) = asked.await?;
+        Ok((
+            next.map(|next| NextOffset::resume_at(Offset::new(next))),
+            rows,
+        ))
     }
 
     async fn snapshot(
@@ -160,25 +273,50 @@ pub struct Starter<P> {
     pub replay_records: i64,
     pub detection: Config,
     pub mining: Limits,
+    pub watch: Watch,
 }
+
+/// What is remembered between tries.
+#[derive(Debug, Default)]
+pub struct Watch(Mutex<Suspects>);
+
+/// Where the work of earlier owners stands.
+struct Found {
+    incarnation: Incarnation,
+    known: Known,
+    claim: Claim,
+    /// Where this life of the log begins, if it is not the first.
+    begins: Option<NextOffset>,
+    /// Something is kept of the partition's account.
+    is_accounted: bool,
+    lost_log: Option<LostLog>,
+}
+
+/// A log that is lost more often while one looks is left to the next try.
+const MOST_LIVES: usize = 3;
 
 impl<P: Places> Starter<P> {
     pub async fn start(&self, assignment: Assignment) -> Result<Started, StartError> {
         let partition = assignment.partition;
-        let (incarnation, known) = self.places.known(partition).await?;
-        let standing = standing(&known, incarnation)?;
-        let stored = match standing {
-            Standing::At { .. } => None,
-            Standing::AskStore | Standing::SetByOthers { .. } => {
-                self.places.stored(incarnation, partition).await?
-            }
-        };
-        if let (Standing::SetByOthers { next }, Some(stored)) = (standing, stored) {
-            tracing::error!(%partition, set_to = %next, going_on_from = %stored,
-                "somebody else set the group's offset; rows are stored once all the same: work goes on behind what is stored (to skip records, delete them with kafka-delete-records)");
-        }
-        let was_here = stored.is_some() || matches!(standing, Standing::At { .. });
-        let (beginning, gap) = decide(&known, standing, stored, self.start);
+        let found = self.find(partition).await?;
+        let Found {
+            incarnation,
+            known,
+            claim,
+            begins,
+            is_accounted,
+            lost_log,
+        } = found;
+        let at = |raw| NextOffset::resume_at(Offset::new(raw));
+        // What is claimed is held against what is there: somebody may have set the offset back.
+        let from = claim.next.unwrap_or(at(0));
+        let low = at(known.low);
+        let asked = self
+            .places
+            .stored(incarnation, partition, from, low, claim.since);
+        let (stored, rows_below_low) = asked.await?;
+        let was_here = stored.is_some() || claim.next.is_some();
+        let (beginning, gap) = decide(&known, &claim, stored, begins, self.start);
         if gap > 0 && self.on_gap == OnGap::Stop {
             return Err(StartError::Gap(gap));
         }
@@ -202,15 +340,68 @@ impl<P: Places> Starter<P> {
             let why = unusable.first().copied().unwrap_or(Memory::Missing);
             return Err(StartError::LostState(why.value()));
         }
+        let mut account = Account::of(claim.account);
+        if gap > 0 {
+            let hole = Hole {
+                first: Offset::new(known.low - gap),
+                end: low,
+                why: HoleReason::Deleted,
+            };
+            let rows = claim.next.map_or(0, |_| rows_below_low);
+            account.pass_over(hole, rows);
+        }
+        if !is_accounted {
+            let first = claim.account.map(|line| line.first.raw());
+            account.begins_at(at(first.unwrap_or(beginning.take_from.raw() - gap)));
+        }
         Ok(Started {
             assignment,
             incarnation,
             beginning,
+            committed: claim.committed.filter(|_| gap == 0),
+            account,
+            last: claim.last,
+            foreign: claim.foreign,
+            lost_log,
+            verified: at(known.high),
             knowledge,
             memory,
             unusable,
             gap,
         })
+    }
+
+    /// Which life the partition's log lives, and where the work stands in it. A log that was lost begins
+    /// a new one.
+    async fn find(&self, partition: Partition) -> Result<Found, StartError> {
+        let mut lost_log = None;
+        for _ in 0..MOST_LIVES {
+            let (topic, known) = self.places.known(partition).await?;
+            let life = self.places.life(topic, partition).await?;
+            let incarnation = topic.in_life(life.map_or(0, |life| life.life));
+            let accounted = self.places.accounted(incarnation, partition).await?;
+            let claim = claim(&known, incarnation, accounted)?;
+            let looked = life::lost(&self.places, &self.watch.0, partition, &known, &claim);
+            let Some(lost) = looked.await? else {
+                let begins = life.map(|life| NextOffset::resume_at(Offset::new(life.begins_at)));
+                return Ok(Found {
+                    incarnation,
+                    known,
+                    claim,
+                    begins,
+                    is_accounted: accounted.is_some(),
+                    lost_log,
+                });
+            };
+            let next = Life {
+                life: life.map_or(0, |life| life.life) + 1,
+                begins_at: lost.from.raw(),
+                stored_to: lost.to.raw(),
+            };
+            self.places.begin_life(topic, partition, next).await?;
+            lost_log = Some(lost);
+        }
+        Err(StartError::LostAgain)
     }
 
     /// The newest snapshot that can be used, restored; and why others could not.
@@ -285,9 +476,24 @@ impl Started {
     /// Counts and says what was found.
     pub fn count(&self, metrics: &Metrics) {
         let partition = self.assignment.partition;
+        if let Some(lost) = self.lost_log {
+            tracing::error!(%partition, from = %lost.from, to = %lost.to, offsets = lost.offsets(), incarnation = %self.incarnation,
+                "kafka lost the partition's log: these offsets are stored here and are not in the topic any more, and what was written \
+                 behind them and not read is lost; the log that is there now is stored from its beginning, apart from the old one");
+            metrics.lost_log.inc_by(lost.offsets());
+        }
+        if let Some(foreign) = self.foreign {
+            tracing::error!(%partition, committed = %foreign, goes_on_at = %self.beginning.take_from,
+                "somebody else set the group's offset; what is stored here decides where work goes on (docs/delivery.md)");
+            metrics.foreign.inc();
+        }
         if self.gap > 0 {
             tracing::error!(%partition, records = self.gap, "records were deleted before they were read");
             metrics.gaps.inc_by(self.gap.cast_unsigned());
+            metrics
+                .skipped
+                .at(HoleReason::Deleted.into())
+                .inc_by(self.gap.cast_unsigned());
         }
         for memory in self.unusable.iter().chain([&self.memory]) {
             metrics.memory.at(*memory).inc();
@@ -295,7 +501,8 @@ impl Started {
         let Beginning {
             replay_from,
             take_from,
-            announced_end,
+            announced,
+            unsettled,
         } = self.beginning;
         if self.memory == Memory::Rebuilt {
             if self.unusable.is_empty() {
@@ -304,12 +511,18 @@ impl Started {
             tracing::warn!(%partition, records = take_from.raw() - replay_from.raw(),
                 "what the detectors knew is lost; they learn anew from the last records (see docs/delivery.md)");
         }
-        if announced_end.is_some() {
+        if announced.is_some() {
             metrics.intents_found.inc();
+        }
+        let nobodys = unsettled
+            .filter(|unsettled| announced.is_none_or(|announced| announced.end < unsettled.end));
+        if let Some(unsettled) = nobodys {
+            tracing::warn!(%partition, from = %take_from, to = %unsettled.end,
+                "rows may stand here already: each block is looked for before it is stored");
         }
         tracing::info!(
             %partition, incarnation = %self.incarnation, %replay_from, %take_from,
-            announced = announced_end.is_some(), memory = self.memory.value(), "partition begins"
+            announced = announced.is_some(), memory = self.memory.value(), "partition begins"
         );
     }
 }

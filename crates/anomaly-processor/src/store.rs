@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use clickhouse_store::{Client, LogRows, logs::LogStore, snapshots};
+use clickhouse_store::{Client, LogRows, accounts, logs::LogStore, snapshots};
 use pipeline::{
-    Block, LaneId, Snapshot,
-    ports::{Kind, RowStore, Snapshots, StoreError},
+    Block, Days, LaneId, Line, Snapshot,
+    ports::{Accounts, Kind, RowStore, Snapshots, Standing, StoreError},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::knowledge;
+use crate::{audit::Books, knowledge};
 
 /// Well below any lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -22,6 +22,7 @@ pub struct Store {
     largest_snapshot: usize,
     sending: Semaphore,
     kibibytes: u32,
+    books: Books,
 }
 
 impl Store {
@@ -32,6 +33,7 @@ impl Store {
         detection: detection::Config,
         largest_snapshot: usize,
         sent_at_once: usize,
+        books: Books,
     ) -> Self {
         let kibibytes = u32::try_from(sent_at_once / 1024)
             .unwrap_or(u32::MAX)
@@ -43,6 +45,7 @@ impl Store {
             largest_snapshot,
             sending: Semaphore::new(kibibytes as usize),
             kibibytes,
+            books,
         }
     }
 
@@ -64,18 +67,35 @@ impl RowStore<LogRows> for Store {
         self.logs.prepare(block).await
     }
 
-    async fn insert(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+    async fn insert(&self, block: &Block<LogRows>, days: Days) -> Result<(), StoreError> {
         let _turn = self.turn(block.bytes).await?;
-        self.logs.insert(block).await
+        self.logs.insert(block, days).await
     }
 
-    async fn count(&self, block: &Block<LogRows>) -> Result<u64, StoreError> {
-        self.logs.count(block).await
+    async fn count(&self, block: &Block<LogRows>, days: Days) -> Result<u64, StoreError> {
+        self.logs.count(block, days).await
     }
 
-    async fn repair(&self, block: &Block<LogRows>, round: u32) -> Result<u64, StoreError> {
+    async fn repair(
+        &self,
+        block: &Block<LogRows>,
+        days: Days,
+        round: u32,
+    ) -> Result<u64, StoreError> {
         let _turn = self.turn(block.bytes).await?;
-        self.logs.repair(block, round).await
+        self.logs.repair(block, days, round).await
+    }
+}
+
+impl Accounts for Store {
+    async fn keep_account(&self, id: LaneId, lines: &[Line]) -> Result<(), StoreError> {
+        let incarnation = id.incarnation.to_string();
+        let partition = id.assignment.partition.0;
+        Ok(accounts::keep(&self.client, &incarnation, partition, lines).await?)
+    }
+
+    fn stands(&self, id: LaneId, standing: Option<Standing>) {
+        self.books.note(id, standing);
     }
 }
 

@@ -30,7 +30,8 @@ fn lane(replay_from: i64, take_from: i64, knowledge: Knowledge) -> Lane {
     let beginning = Beginning {
         replay_from: at(replay_from),
         take_from: at(take_from),
-        announced_end: None,
+        announced: None,
+        unsettled: None,
     };
     let (limits, every) = (Limits::default(), Duration::ZERO);
     Lane::new(id, limits, knowledge, beginning, every, Instant::now())
@@ -44,6 +45,7 @@ fn nothing_known() -> Knowledge {
 fn take(lane: &mut Lane, offset: i64, payload: &str) {
     let record = Record {
         offset: Offset::new(offset),
+        leader_epoch: pipeline::LeaderEpoch::UNKNOWN,
         kafka_time: 1_790_000_000_000,
         key: Some(b"login"),
         value: Some(payload.as_bytes()),

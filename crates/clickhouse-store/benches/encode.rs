@@ -34,7 +34,7 @@ fn lines(services: usize) -> Vec<Line> {
 }
 
 fn gather(lines: &[Line]) -> LogRows {
-    let mut rows = LogRows::of_day(START);
+    let mut rows = LogRows::default();
     for (at, line) in lines.iter().enumerate() {
         rows.push(
             &LogRow {
@@ -72,7 +72,9 @@ fn encode(criterion: &mut Criterion) {
         });
         let rows = gather(&lines);
         group.bench_function(format!("encode, {services} services"), |bencher| {
-            bencher.iter(|| black_box(&rows).encode("0123456789abcdef", 3));
+            bencher.iter(|| {
+                black_box(&rows).encode("0123456789abcdef", 3, pipeline::Day::new(20_000))
+            });
         });
     }
     group.finish();

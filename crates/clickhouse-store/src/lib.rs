@@ -3,8 +3,10 @@
 //! Invariants: a block of rows goes in as one request, one server block and one token ([`logs`]);
 //! what to do about an error is decided by ClickHouse's number for it, in one table ([`error`]).
 
+pub mod accounts;
 pub mod anomalies;
 mod asking;
+pub mod audit;
 pub mod client;
 pub mod deadline;
 pub mod dedup;

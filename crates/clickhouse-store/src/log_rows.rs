@@ -4,6 +4,7 @@
 //! that the table has, and rows in the table's order, so that the server converts and sorts nothing.
 
 use contracts::Level;
+use pipeline::Day;
 
 use crate::{
     interned::Interned,
@@ -54,8 +55,6 @@ pub struct LogRow<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogRows {
     count: usize,
-    /// Days since the epoch of the first record's Kafka time; the whole block's.
-    day: Option<u16>,
     timestamp: Fixed<8>,
     timestamp_source: Fixed<1>,
     service: Interned,
@@ -79,33 +78,18 @@ pub struct LogRows {
     pub templates: TemplateNews,
 }
 
+/// What `DateTime64(3)` holds: 1900-01-01 to 2299-12-31. Anything else would be shown as another time.
+fn in_range(millis: i64) -> i64 {
+    millis.clamp(-2_208_988_800_000, 10_413_791_999_999)
+}
+
 impl LogRows {
-    /// `first_kafka_timestamp`: of the block's first record, whether or not it becomes a row.
-    pub fn of_day(first_kafka_timestamp: i64) -> Self {
-        let mut rows = Self::default();
-        rows.begin(first_kafka_timestamp);
-        rows
-    }
-
-    /// A record of the block has come: the first one's Kafka time sets the day.
-    pub fn begin(&mut self, kafka_timestamp: i64) {
-        self.day.get_or_insert_with(|| {
-            let day = kafka_timestamp.div_euclid(86_400_000);
-            day.clamp(0, i64::from(u16::MAX)) as u16
-        });
-    }
-
     pub fn len(&self) -> usize {
         self.count
     }
 
     pub fn is_empty(&self) -> bool {
         self.count == 0
-    }
-
-    /// Days since the epoch.
-    pub fn day(&self) -> u16 {
-        self.day.unwrap_or_default()
     }
 
     /// Bytes of all columns as they are held, about.
@@ -135,7 +119,7 @@ impl LogRows {
         attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) {
         self.count += 1;
-        self.timestamp.push(row.timestamp.to_le_bytes());
+        self.timestamp.push(in_range(row.timestamp).to_le_bytes());
         self.timestamp_source.push([row.timestamp_source as u8]);
         self.service.push(row.service);
         self.level.push([row.level as u8]);
@@ -153,7 +137,8 @@ impl LogRows {
         self.user.push(row.user);
         self.attributes.push(attributes);
         self.late.push([u8::from(row.late)]);
-        self.kafka_timestamp.push(row.kafka_timestamp.to_le_bytes());
+        self.kafka_timestamp
+            .push(in_range(row.kafka_timestamp).to_le_bytes());
         self.kafka_offset.push(row.kafka_offset.to_le_bytes());
     }
 
@@ -169,7 +154,7 @@ impl LogRows {
         ids.map(|id| u64::from_le_bytes(*id))
     }
 
-    /// The first `rows` rows and the others, both of this block's day. What is stored before them goes
+    /// The first `rows` rows and the others. What is stored before them goes
     /// with those that are stored first.
     pub fn split(mut self, rows: usize) -> (Self, Self) {
         let count = self.count as u32;
@@ -196,7 +181,6 @@ impl LogRows {
     fn pick(&self, rows: &[u32]) -> Self {
         Self {
             count: rows.len(),
-            day: self.day,
             timestamp: self.timestamp.pick(rows),
             timestamp_source: self.timestamp_source.pick(rows),
             service: self.service.pick(rows),
@@ -254,11 +238,11 @@ impl LogRows {
     }
 
     /// The block in the Native format.
-    pub fn encode(&self, incarnation: &str, partition: i32) -> Vec<u8> {
-        self.pick(&self.order()).put(incarnation, partition)
+    pub fn encode(&self, incarnation: &str, partition: i32, day: Day) -> Vec<u8> {
+        self.pick(&self.order()).put(incarnation, partition, day)
     }
 
-    fn put(&self, incarnation: &str, partition: i32) -> Vec<u8> {
+    fn put(&self, incarnation: &str, partition: i32, day: Day) -> Vec<u8> {
         const COLUMNS: u64 = 21;
         let rows = self.count;
         let mut out = Vec::with_capacity(self.size() + rows * 8 + 2048);
@@ -303,7 +287,7 @@ impl LogRows {
         put_column(&mut out, "kafka_partition", "Int32");
         out.extend_from_slice(&partition.to_le_bytes().repeat(rows));
         put_column(&mut out, "block_day", "Date");
-        out.extend_from_slice(&self.day().to_le_bytes().repeat(rows));
+        out.extend_from_slice(&day.raw().to_le_bytes().repeat(rows));
         out
     }
 }
@@ -329,7 +313,7 @@ mod tests {
     use super::*;
 
     fn of(lines: &[(String, i64)]) -> LogRows {
-        let mut rows = LogRows::of_day(0);
+        let mut rows = LogRows::default();
         for (offset, (service, timestamp)) in (0..).zip(lines) {
             let row = LogRow {
                 timestamp: *timestamp,

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use pipeline::{
-    Block,
+    Block, Days,
     ports::{RowStore, StoreError},
 };
 use sha2::{Digest, Sha256};
@@ -42,11 +42,18 @@ impl LogStore {
         Self { client }
     }
 
-    async fn send(&self, block: &Block<LogRows>, rows: &LogRows, token: &str) -> Result<(), Error> {
+    async fn send(
+        &self,
+        block: &Block<LogRows>,
+        days: Days,
+        rows: &LogRows,
+        token: &str,
+    ) -> Result<(), Error> {
         let count = rows.len().to_string();
         let body = rows.encode(
             &block.id.incarnation.to_string(),
             block.id.assignment.partition.0,
+            days.own,
         );
         self.client
             .insert(
@@ -57,15 +64,15 @@ impl LogStore {
             .await
     }
 
-    fn range(what: &str, block: &Block<LogRows>) -> String {
+    fn range(what: &str, block: &Block<LogRows>, days: Days) -> String {
         format!(
             "SELECT {what} FROM logs WHERE incarnation = '{}' AND kafka_partition = {} \
-             AND kafka_offset >= {} AND kafka_offset < {} AND block_day = toDate({}) FORMAT TabSeparated",
+             AND kafka_offset >= {} AND kafka_offset < {} AND block_day >= toDate({}) FORMAT TabSeparated",
             block.id.incarnation,
             block.id.assignment.partition,
             block.first,
             block.end,
-            block.rows.day()
+            days.since.min(days.own)
         )
     }
 
@@ -87,18 +94,24 @@ impl RowStore<LogRows> for LogStore {
         Ok(templates::store(&self.client, &block.rows.templates).await?)
     }
 
-    async fn insert(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
-        Ok(self.send(block, &block.rows, &block.token()).await?)
+    async fn insert(&self, block: &Block<LogRows>, days: Days) -> Result<(), StoreError> {
+        Ok(self.send(block, days, &block.rows, &block.token()).await?)
     }
 
-    async fn count(&self, block: &Block<LogRows>) -> Result<u64, StoreError> {
-        let numbers = self.numbers(&Self::range("count()", block)).await?;
+    async fn count(&self, block: &Block<LogRows>, days: Days) -> Result<u64, StoreError> {
+        let query = Self::range("uniqExact(kafka_offset)", block, days);
+        let numbers = self.numbers(&query).await?;
         Ok(numbers.first().copied().unwrap_or_default().cast_unsigned())
     }
 
-    async fn repair(&self, block: &Block<LogRows>, round: u32) -> Result<u64, StoreError> {
+    async fn repair(
+        &self,
+        block: &Block<LogRows>,
+        days: Days,
+        round: u32,
+    ) -> Result<u64, StoreError> {
         let there: HashSet<i64> = self
-            .numbers(&Self::range("kafka_offset", block))
+            .numbers(&Self::range("kafka_offset", block, days))
             .await?
             .into_iter()
             .collect();
@@ -119,7 +132,7 @@ impl RowStore<LogRows> for LogStore {
         }
         let digest = hash.finalize();
         let token = format!("{}-repair-{round}-{:02x?}", block.token(), &digest[..8]);
-        self.send(block, &missing, &token).await?;
+        self.send(block, days, &missing, &token).await?;
         Ok(missing.len() as u64)
     }
 }

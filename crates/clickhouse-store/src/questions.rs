@@ -81,19 +81,3 @@ pub async fn summary(client: &Client) -> Result<Summary, Error> {
         dead_lettered: 0,
     })
 }
-
-/// One past the highest stored offset of a partition of one incarnation; `None` if there is no row.
-pub async fn next_offset(
-    client: &Client,
-    incarnation: &str,
-    partition: i32,
-) -> Result<Option<i64>, Error> {
-    let next = client
-        .typed()
-        .query("SELECT max(kafka_offset) + 1, count() FROM logs WHERE incarnation = ? AND kafka_partition = ?")
-        .bind(incarnation)
-        .bind(partition)
-        .fetch_one::<(i64, u64)>()
-        .await?;
-    Ok((next.1 > 0).then_some(next.0))
-}

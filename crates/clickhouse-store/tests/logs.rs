@@ -12,8 +12,11 @@ use clickhouse_store::{
     migrate::ALL,
 };
 use contracts::Level;
-use pipeline::ports::{Kind, RowStore as _};
-use support::{Engine, START, answer, block, block_of};
+use pipeline::{
+    Day, Days,
+    ports::{Kind, RowStore as _},
+};
+use support::{DAY, DAYS, Engine, START, answer, block, block_of};
 
 /// Counted line by line and by the projection, and whether they say the same.
 const SUMS: &str = "SELECT (SELECT count(), countIf(is_error), countIf(late) FROM logs SETTINGS optimize_use_projections = 0), \
@@ -23,7 +26,7 @@ const SUMS: &str = "SELECT (SELECT count(), countIf(is_error), countIf(late) FRO
 async fn every_column_is_sent_in_the_type_of_the_table() {
     let engine = Engine::start();
     let client = engine.database("types", ALL).await;
-    let sent = block(0, 0, 1).rows.encode("0123456789abcdef", 0);
+    let sent = block(0, 0, 1).rows.encode("0123456789abcdef", 0, DAY);
     let columns = answer(
         &client,
         "SELECT name, type FROM system.columns WHERE database = 'types' AND table = 'logs' AND default_kind != 'MATERIALIZED' FORMAT TSVRaw",
@@ -48,26 +51,26 @@ async fn what_goes_in_comes_out() {
     let engine = Engine::start();
     let client = engine.database("round", ALL).await;
     let store = LogStore::new(client.clone());
-    store.insert(&block(3, 10, 20)).await.unwrap();
+    store.insert(&block(3, 10, 20), DAYS).await.unwrap();
     let row = "SELECT toUnixTimestamp64Milli(timestamp), service, level, is_error, message, host, trace_id, span_id, latency_ms, \
                status, client_ip, user, attributes, timestamp_source, late, toUnixTimestamp64Milli(kafka_timestamp), \
                length(incarnation), kafka_partition, block_day FROM logs WHERE kafka_offset = ";
     assert_eq!(
         answer(&client, &format!("{row} 10")).await,
         "1795244401000\tbúsqueda\tWARN\tfalse\tline 10\thost-10\t0000000000000000000000000000000a\t\t10\t10\t203.0.113.9\t\t\
-         {'region':'eu-0'}\tclamped\ttrue\t1795244400000\t16\t3\t2026-11-21"
+         {'region':'eu-0'}\tclamped\ttrue\t1795244400000\t16\t3\t2099-12-31"
     );
     assert_eq!(
         answer(&client, &format!("{row} 11")).await,
         "1795244401100\t\tERROR\ttrue\tline 11\thost-11\t0000000000000000000000000000000b\t\t\\N\t11\t203.0.113.9\t\t\
-         {'region':'eu-1','größe':'1\\n2'}\tclamped\tfalse\t1795244400000\t16\t3\t2026-11-21"
+         {'region':'eu-1','größe':'1\\n2'}\tclamped\tfalse\t1795244400000\t16\t3\t2099-12-31"
     );
     // None of its rows has an attribute.
-    store.insert(&block(3, 0, 1)).await.unwrap();
-    assert_eq!(store.count(&block(3, 0, 20)).await.unwrap(), 11);
+    store.insert(&block(3, 0, 1), DAYS).await.unwrap();
+    assert_eq!(store.count(&block(3, 0, 20), DAYS).await.unwrap(), 11);
 }
 
-/// Kafka timestamps that no clock wrote, of long ago and of days to come.
+/// Blocks of days that no clock wrote, of long ago and of days to come.
 #[tokio::test]
 async fn no_time_of_a_producer_decides_how_long_rows_live() {
     const DAY: i64 = 86_400_000;
@@ -81,15 +84,15 @@ async fn no_time_of_a_producer_decides_how_long_rows_live() {
             .as_millis(),
     )
     .unwrap();
-    let days = [-1, now / 1000, now - 40 * DAY, now, now + 400 * DAY];
-    for (partition, day) in (0..).zip(days) {
-        let mut rows = LogRows::of_day(day);
-        (0..50).for_each(|offset| support::push(&mut rows, offset));
-        let block = block_of(partition, 0, 50, rows);
-        store.insert(&block).await.unwrap();
+    // An intent of an old version may carry any of these.
+    let days = [-1, now / 1000, now - 40 * DAY, now, now + 400 * DAY].map(Day::of_millis);
+    for (partition, own) in (0..).zip(days) {
+        let days = Days { own, since: own };
+        let block = block(partition, 0, 50);
+        store.insert(&block, days).await.unwrap();
         // Again, as after a lost answer.
-        store.insert(&block).await.unwrap();
-        assert_eq!(store.count(&block).await.unwrap(), 50, "{day}");
+        store.insert(&block, days).await.unwrap();
+        assert_eq!(store.count(&block, days).await.unwrap(), 50, "{own}");
     }
     answer(&client, "OPTIMIZE TABLE logs FINAL").await;
     answer(
@@ -110,7 +113,7 @@ async fn any_number_of_different_services_hosts_and_keys_is_stored() {
     const ROWS: i64 = 70_000;
     let engine = Engine::start();
     let client = engine.database("many", ALL).await;
-    let mut rows = LogRows::of_day(START);
+    let mut rows = LogRows::default();
     for offset in 0..ROWS {
         let (service, host, key) = (
             format!("s{offset}"),
@@ -139,7 +142,10 @@ async fn any_number_of_different_services_hosts_and_keys_is_stored() {
         rows.push(&row, [(key.as_str(), host.as_str())]);
     }
     let store = LogStore::new(client.clone());
-    store.insert(&block_of(0, 0, ROWS, rows)).await.unwrap();
+    store
+        .insert(&block_of(0, 0, ROWS, rows), DAYS)
+        .await
+        .unwrap();
     let right = "SELECT count() FROM logs WHERE service = concat('s', toString(kafka_offset)) \
                  AND host = concat('h', toString(kafka_offset)) AND attributes[concat('k', toString(kafka_offset))] = host";
     assert_eq!(answer(&client, right).await, ROWS.to_string());
@@ -151,12 +157,11 @@ async fn halves_of_a_block_are_the_block() {
     let engine = Engine::start();
     let client = engine.database("halves", ALL).await;
     let store = LogStore::new(client.clone());
-    let (first, second) = block(0, 0, 101).halve().unwrap();
-    assert_eq!(first.rows.day(), second.rows.day());
-    store.insert(&first).await.unwrap();
-    store.insert(&second).await.unwrap();
+    let (first, second) = block(0, 0, 101).halve();
+    store.insert(&first, DAYS).await.unwrap();
+    store.insert(&second, DAYS).await.unwrap();
     let contents = "SELECT count(), sum(cityHash64(* EXCEPT (kafka_partition))) FROM logs WHERE kafka_partition = ";
-    store.insert(&block(1, 0, 101)).await.unwrap();
+    store.insert(&block(1, 0, 101), DAYS).await.unwrap();
     assert_eq!(
         answer(&client, &format!("{contents} 0")).await,
         answer(&client, &format!("{contents} 1")).await
@@ -171,20 +176,20 @@ async fn windows_count_what_is_stored_through_repeats_losses_and_repairs() {
     let store = LogStore::new(client.clone());
     let block = block(0, 0, 1000);
     for _ in 0..3 {
-        store.insert(&block).await.unwrap();
+        store.insert(&block, DAYS).await.unwrap();
     }
     let whole = "(1000,333,100)\t(1000,333,100)";
     assert_eq!(answer(&client, SUMS).await, whole);
     for loss in [
         "DELETE FROM logs WHERE kafka_offset % 7 = 0",
         "ALTER TABLE logs DELETE WHERE kafka_offset % 3 = 0",
-        "ALTER TABLE logs DROP PARTITION '2026-11-21'",
+        "ALTER TABLE logs DROP PARTITION '2099-12-31'",
     ] {
         answer(&client, loss).await;
         let left = answer(&client, SUMS).await;
         let (lines, windows) = left.split_once('\t').unwrap();
         assert_eq!(lines, windows, "{loss}");
-        assert!(store.repair(&block, 0).await.unwrap() > 0, "{loss}");
+        assert!(store.repair(&block, DAYS, 0).await.unwrap() > 0, "{loss}");
         assert_eq!(answer(&client, SUMS).await, whole, "{loss}");
     }
     answer(&client, "OPTIMIZE TABLE logs FINAL").await;
@@ -202,7 +207,10 @@ async fn a_database_with_lines_is_brought_up_to_date_with_them() {
     let old = engine.database("upgraded", &ALL[..4]).await;
     let store = LogStore::new(old.clone());
     for partition in 0..3 {
-        store.insert(&block(partition, 0, 5000)).await.unwrap();
+        store
+            .insert(&block(partition, 0, 5000), DAYS)
+            .await
+            .unwrap();
     }
     let windows = "SELECT service, window_start, sum(log_windows.records), sum(log_windows.errors), sumMap(log_windows.levels), sum(log_windows.late), \
                    quantilesTDigestMerge(0.5, 0.9, 0.99)(latency) FROM log_windows GROUP BY service, window_start \
@@ -219,7 +227,7 @@ async fn a_database_with_lines_is_brought_up_to_date_with_them() {
     );
     assert_eq!(answer(&new, &by_projection).await, before);
     LogStore::new(new.clone())
-        .insert(&block(0, 5000, 6000))
+        .insert(&block(0, 5000, 6000), DAYS)
         .await
         .unwrap();
     assert_eq!(
@@ -240,13 +248,13 @@ async fn a_violated_constraint_is_the_datas_fault() {
     .await;
     let store = LogStore::new(client.clone());
     let block = block(0, 0, 10);
-    let error = store.insert(&block).await.unwrap_err();
+    let error = store.insert(&block, DAYS).await.unwrap_err();
     assert_eq!(
         (error.kind, error.uncertain),
         (Kind::Rejected, false),
         "{error}"
     );
-    assert_eq!(store.count(&block).await.unwrap(), 0);
+    assert_eq!(store.count(&block, DAYS).await.unwrap(), 0);
 }
 
 #[tokio::test]

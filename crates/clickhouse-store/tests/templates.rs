@@ -13,7 +13,7 @@ use clickhouse_store::{
 };
 use contracts::Level;
 use pipeline::{Block, ports::RowStore as _};
-use support::{Engine, START, answer, block, block_of};
+use support::{DAYS, Engine, START, answer, block, block_of};
 
 fn text(text: &str, open_places: u32) -> Text {
     Text {
@@ -27,7 +27,7 @@ fn text(text: &str, open_places: u32) -> Text {
 
 /// A row for each id; every third is an error, of two services.
 fn mined(first: i64, ids: &[u64]) -> Block<LogRows> {
-    let mut rows = LogRows::of_day(START);
+    let mut rows = LogRows::default();
     for (offset, id) in (first..).zip(ids) {
         let row = LogRow {
             timestamp: START + offset * 60_000,
@@ -56,7 +56,7 @@ fn mined(first: i64, ids: &[u64]) -> Block<LogRows> {
 async fn store(client: &Client, block: &Block<LogRows>) {
     let store = LogStore::new(client.clone());
     store.prepare(block).await.unwrap();
-    store.insert(block).await.unwrap();
+    store.insert(block, DAYS).await.unwrap();
 }
 
 /// Counted line by line, and twice by the projection: an empty table has none.
@@ -164,13 +164,13 @@ async fn counts_go_with_the_rows_through_losses_and_repairs() {
     for loss in [
         "DELETE FROM logs WHERE kafka_offset % 7 = 0",
         "ALTER TABLE logs DELETE WHERE kafka_offset % 3 = 0",
-        "ALTER TABLE logs DROP PARTITION '2026-11-21'",
+        "ALTER TABLE logs DROP PARTITION '2099-12-31'",
     ] {
         answer(&client, loss).await;
         let left = sums(&client).await;
         assert_eq!(left, [left[0]; 3], "{loss}");
         let store = LogStore::new(client.clone());
-        assert!(store.repair(&block, 0).await.unwrap() > 0, "{loss}");
+        assert!(store.repair(&block, DAYS, 0).await.unwrap() > 0, "{loss}");
         assert_eq!(sums(&client).await, [1000; 3], "{loss}");
     }
 }
@@ -181,7 +181,7 @@ async fn lines_of_before_are_shown_as_not_mined() {
     let engine = Engine::start();
     let old = engine.database("before", &ALL[..7]).await;
     let columns = "timestamp, service, level, is_error, message, kafka_offset, block_day";
-    let values = "'2026-11-21 07:00:00', 'cart', 'INFO', false, 'm', number, '2026-11-21'";
+    let values = "'2026-11-21 07:00:00', 'cart', 'INFO', false, 'm', number, '2099-12-31'";
     answer(
         &old,
         &format!("INSERT INTO logs ({columns}) SELECT {values} FROM numbers(3000)"),

@@ -19,7 +19,7 @@ use std::{
 
 use futures::executor::block_on;
 use pipeline::{
-    Assignment, Fence, Mark, NextOffset, Offset, Partition,
+    Assignment, Fence, LeaderEpoch, Mark, NextOffset, Offset, Partition,
     ports::{Change, CommitError, Commits, Polled, Record, RecordSource, SourceError},
 };
 use rdkafka::{
@@ -29,7 +29,7 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use crate::{Connection, Error, probe, received::Received};
+use crate::{Connection, Error, leader_epoch, probe, received::Received};
 
 /// How to be a member.
 #[derive(Debug, Clone)]
@@ -289,6 +289,22 @@ impl GroupConsumer {
         self.inner.fetch_watermarks(&self.topic, partition.0, limit)
     }
 
+    fn seek(
+        &self,
+        partition: Partition,
+        next: NextOffset,
+        epoch: LeaderEpoch,
+    ) -> Result<(), KafkaError> {
+        let place = leader_epoch::place(&self.topic, partition, next, epoch)?;
+        let places = self
+            .inner
+            .seek_partitions(place, Duration::from_millis(500))?;
+        places
+            .elements()
+            .iter()
+            .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
+    }
+
     fn list(&self, partitions: &[Partition]) -> TopicPartitionList {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for partition in partitions {
@@ -344,15 +360,16 @@ impl RecordSource for GroupConsumer {
         std::mem::take(&mut self.inner.context().news().changes)
     }
 
-    fn start_at(&self, partition: Partition, next: NextOffset) -> Result<(), SourceError> {
+    fn start_at(
+        &self,
+        partition: Partition,
+        next: NextOffset,
+        epoch: LeaderEpoch,
+    ) -> Result<(), SourceError> {
         // Not for long: who polls waits, and asks again later.
         let deadline = Instant::now() + Duration::from_secs(2);
-        let offset = KafkaOffset::Offset(next.raw());
         // Right after an assignment the partition may not be ready for a seek yet.
-        while let Err(error) =
-            self.inner
-                .seek(&self.topic, partition.0, offset, Duration::from_millis(500))
-        {
+        while let Err(error) = self.seek(partition, next, epoch) {
             if Instant::now() >= deadline {
                 return Err(SourceError(format!(
                     "partition {partition} cannot be read from {next}: {error}"
@@ -462,6 +479,7 @@ fn what_it_means(error: &KafkaError) -> Polled {
         Some(
             RDKafkaErrorCode::OffsetOutOfRange
             | RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::LogTruncation
             | RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownTopic
             | RDKafkaErrorCode::UnknownPartition,

@@ -10,6 +10,7 @@ pub mod dead_letters;
 pub mod headers;
 pub mod insist;
 pub mod kept;
+mod leader_epoch;
 pub mod partitioner;
 pub mod probe;
 pub mod producer;
@@ -18,6 +19,7 @@ mod received;
 pub mod set_aside;
 pub mod topic_id;
 pub mod topics;
+pub mod witness;
 
 pub use connection::Connection;
 

@@ -17,7 +17,7 @@ use rdkafka::{
     message::{BorrowedHeaders, BorrowedMessage},
 };
 
-use crate::headers;
+use crate::{headers, leader_epoch};
 
 pub(crate) struct Received<'a> {
     message: &'a BorrowedMessage<'a>,
@@ -40,6 +40,7 @@ impl<'a> Received<'a> {
         Record {
             offset: Offset::new(self.message.offset()),
             kafka_time: first.unwrap_or(of_kafka),
+            leader_epoch: leader_epoch::of(self.message),
             key: self.message.key(),
             value: self.message.payload(),
             rest: self,

@@ -10,7 +10,7 @@ use std::{
 
 use contracts::dead_letter::Reason;
 use pipeline::{
-    LaneId, Offset, Partition,
+    LaneId, LeaderEpoch, Offset, Partition,
     block::Acknowledgement,
     ports::{Bare, DeadLetters, Record},
 };
@@ -82,6 +82,7 @@ fn send_again(
             Record {
                 offset,
                 kafka_time: 0,
+                leader_epoch: LeaderEpoch::UNKNOWN,
                 key: None,
                 value: None,
                 rest: &Bare,

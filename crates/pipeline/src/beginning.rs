@@ -1,6 +1,10 @@
 //! Where a newly assigned partition begins: a pure function of what Kafka and the store say.
 
-use crate::{Incarnation, NextOffset, Offset, intent::BadIntent, intent::Said, intent::read};
+use crate::{
+    Day, Incarnation, Intent, Line, Mark, NextOffset, Offset,
+    block::Last,
+    intent::{BadIntent, Said, read},
+};
 
 /// Where a group begins that has no committed offset and no stored row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,24 @@ pub struct Known {
     pub high: i64,
 }
 
+/// What is kept of a partition's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accounted {
+    /// Everything before it is finished, and kept as lines.
+    pub end: NextOffset,
+    /// Of the last line.
+    pub day: Day,
+    pub last: Option<Last>,
+}
+
+/// Rows may stand up to `end` that no intent names, stored since that day: somebody has set the
+/// group's offset back, or an old one was restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unsettled {
+    pub end: NextOffset,
+    pub since: Day,
+}
+
 /// Where a lane begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Beginning {
@@ -27,55 +49,95 @@ pub struct Beginning {
     pub replay_from: NextOffset,
     /// First record that is stored.
     pub take_from: NextOffset,
-    /// End of the block that an earlier owner announced.
-    pub announced_end: Option<NextOffset>,
+    /// The block that an earlier owner announced.
+    pub announced: Option<Intent>,
+    pub unsettled: Option<Unsettled>,
 }
 
-/// Where the work of earlier owners stands, as far as the group knows.
+/// Where the work of earlier owners stands, as far as the group and the account know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    At {
-        next: NextOffset,
-        intent: Option<NextOffset>,
-    },
-    /// Somebody else set the offset. Rows are stored once whoever did: where the store holds some, work
-    /// goes on behind them, and the offset counts only where it holds none.
-    SetByOthers { next: NextOffset },
-    /// No offset is committed, or one of another life of the topic, or one past its end: the store
-    /// knows what it holds.
-    AskStore,
+pub struct Claim {
+    /// Everything before it is finished. `None`: only the rows themselves can say.
+    pub next: Option<NextOffset>,
+    pub intent: Option<Intent>,
+    /// What became of the offsets before `next` that are in no line yet.
+    pub account: Option<Line>,
+    pub last: Option<Last>,
+    /// Rows past `next` were stored on that day or later.
+    pub since: Day,
+    /// An offset that Barograph did not commit.
+    pub foreign: Option<NextOffset>,
+    /// What is committed, where it says the same.
+    pub committed: Option<Mark>,
 }
 
-/// Reads the committed offset for what it is worth.
-pub fn standing(known: &Known, here: Incarnation) -> Result<Standing, BadIntent> {
+impl Claim {
+    const NONE: Self = Self {
+        next: None,
+        intent: None,
+        account: None,
+        last: None,
+        since: Day::new(0),
+        foreign: None,
+        committed: None,
+    };
+}
+
+/// Reads the committed offset for what it is worth: only what Barograph wrote there says anything, and
+/// not against the account, which goes no further than what is finished, whoever sets offsets.
+pub fn claim(
+    known: &Known,
+    here: Incarnation,
+    accounted: Option<Accounted>,
+) -> Result<Claim, BadIntent> {
+    // Of the day before: two hosts' clocks may differ.
+    let by_account = accounted.map_or(Claim::NONE, |accounted| Claim {
+        next: Some(accounted.end),
+        last: accounted.last,
+        since: accounted.day.before(1),
+        ..Claim::NONE
+    });
     let Some((next, metadata)) = &known.committed else {
-        return Ok(Standing::AskStore);
+        return Ok(by_account);
     };
     Ok(match read(metadata, *next, here)? {
-        Said::Here(intent) if next.raw() <= known.high => Standing::At {
-            next: *next,
-            intent,
+        Said::Elsewhere => by_account,
+        Said::Foreign => Claim {
+            foreign: Some(*next),
+            ..by_account
         },
-        Said::ByOthers => Standing::SetByOthers { next: *next },
-        Said::Here(_) | Said::Elsewhere => Standing::AskStore,
+        Said::Here(mark) if by_account.next.is_some_and(|end| end > mark.next) => by_account,
+        Said::Here(mark) => Claim {
+            next: Some(mark.next),
+            intent: mark.intent,
+            account: mark.account,
+            last: mark.last.or(by_account.last),
+            since: match (mark.account, by_account.next, mark.intent) {
+                (Some(line), None, _) => line.day.before(1),
+                (None, None, Some(Intent { day: Some(day), .. })) => day.before(1),
+                _ => by_account.since,
+            },
+            foreign: None,
+            committed: Some(mark),
+        },
     })
 }
 
 /// Decides where to take over, and how many records are gone for good.
 ///
-/// `stored`: one past the highest stored offset, where the store was asked. `replay_from` is left at
-/// `take_from`; [`Beginning::replaying_from`] sets it.
+/// `stored`: one past the highest stored offset, if that is past what is claimed. `begins`: where
+/// this life of the partition's log begins. `replay_from` is left at `take_from`;
+/// [`Beginning::replaying_from`] sets it.
 pub fn decide(
     known: &Known,
-    standing: Standing,
+    claim: &Claim,
     stored: Option<NextOffset>,
+    begins: Option<NextOffset>,
     start: Start,
 ) -> (Beginning, i64) {
-    let (from, intent) = match standing {
-        Standing::At { next, intent } => (Some(next), intent),
-        Standing::AskStore => (stored, None),
-        Standing::SetByOthers { next } => (stored.or(Some(next)), None),
-    };
+    // Without an account, everything below the highest row is settled. Where there is nothing at
+    // all, somebody may have said where to begin.
+    let from = claim.next.or(stored).or(begins).or(claim.foreign);
     let from = from.map_or(
         match start {
             Start::Earliest => known.low,
@@ -87,12 +149,23 @@ pub fn decide(
     let take_from = from.clamp(known.low, known.high.max(known.low));
     // An announced block whose first records are gone can't be made again as it was; what is left
     // of it is settled by its own count.
-    let announced_end = intent.filter(|end| gap == 0 && end.raw() <= known.high);
+    let announced = claim
+        .intent
+        .filter(|block| gap == 0 && block.end.raw() <= known.high);
+    // An announced block too may stand under another day than its intent's: whoever announced it may
+    // have been making it again.
+    let unsettled = stored
+        .filter(|end| end.raw() > take_from)
+        .map(|end| Unsettled {
+            end,
+            since: claim.since,
+        });
     let take_from = NextOffset::resume_at(Offset::new(take_from));
     let beginning = Beginning {
         replay_from: take_from,
         take_from,
-        announced_end,
+        announced,
+        unsettled,
     };
     (beginning, gap)
 }
@@ -113,7 +186,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::intent::Mark;
+    use crate::LeaderEpoch;
 
     fn at(raw: i64) -> NextOffset {
         NextOffset::resume_at(Offset::new(raw))
@@ -123,32 +196,64 @@ mod tests {
         Incarnation::of(Uuid::from_u128(1), "g")
     }
 
-    #[track_caller]
-    fn check(
-        committed: Option<(i64, Option<i64>)>,
-        stored: Option<i64>,
-        (low, high): (i64, i64),
-        start: Start,
-        expected: (i64, Option<i64>, i64),
-    ) {
-        let committed = committed.map(|(next, intent)| {
-            let mark = Mark {
-                next: at(next),
-                incarnation: here(),
-                intent: intent.map(at),
-            };
-            (mark.next, mark.metadata())
-        });
-        let known = Known {
+    fn mark(next: i64, intent: Option<i64>) -> Mark {
+        Mark {
+            next: at(next),
+            incarnation: here(),
+            last: None,
+            account: None,
+            intent: intent.map(|end| Intent {
+                end: at(end),
+                day: Some(Day::new(20_000)),
+            }),
+        }
+    }
+
+    /// What somebody commits.
+    enum By {
+        Nobody,
+        Us(i64, Option<i64>),
+        Others(i64),
+    }
+    use By::{Nobody, Others, Us};
+
+    fn known(by: &By, (low, high): (i64, i64)) -> Known {
+        let committed = match by {
+            Nobody => None,
+            Us(next, intent) => Some((at(*next), mark(*next, *intent).metadata())),
+            Others(next) => Some((at(*next), String::new())),
+        };
+        Known {
             committed,
             low,
             high,
-        };
-        let standing = standing(&known, here()).unwrap();
-        let (beginning, gap) = decide(&known, standing, stored.map(at), start);
+        }
+    }
+
+    fn lines_to(end: i64) -> Accounted {
+        Accounted {
+            end: at(end),
+            day: Day::new(19_990),
+            last: None,
+        }
+    }
+
+    /// What is told: where it begins, the announced end, up to where rows may stand, what is gone.
+    #[track_caller]
+    fn check(
+        by: &By,
+        (accounted, stored): (Option<i64>, Option<i64>),
+        range: (i64, i64),
+        start: Start,
+        expected: (i64, Option<i64>, Option<i64>, i64),
+    ) {
+        let known = known(by, range);
+        let claim = claim(&known, here(), accounted.map(lines_to)).unwrap();
+        let (beginning, gap) = decide(&known, &claim, stored.map(at), None, start);
         let told = (
             beginning.take_from.raw(),
-            beginning.announced_end.map(NextOffset::raw),
+            beginning.announced.map(|block| block.end.raw()),
+            beginning.unsettled.map(|rows| rows.end.raw()),
             gap,
         );
         assert_eq!(told, expected);
@@ -157,71 +262,143 @@ mod tests {
     #[test]
     fn begins_where_the_work_stands_and_says_what_is_gone() {
         use Start::{Earliest, Latest};
-        // committed and intent, stored, (low, high) → take from, announced end, gap
-        check(None, None, (0, 500), Earliest, (0, None, 0));
-        check(None, None, (20, 500), Earliest, (20, None, 0));
-        check(None, None, (0, 500), Latest, (500, None, 0));
-        check(None, Some(60), (0, 500), Latest, (60, None, 0));
-        check(None, Some(60), (90, 500), Latest, (90, None, 30));
-        check(Some((300, None)), None, (0, 500), Earliest, (300, None, 0));
+        let nothing = (None, None);
+        let whole = (0, 500);
+        check(&Nobody, nothing, whole, Earliest, (0, None, None, 0));
+        check(&Nobody, nothing, (20, 500), Earliest, (20, None, None, 0));
+        check(&Nobody, nothing, whole, Latest, (500, None, None, 0));
         check(
-            Some((300, Some(350))),
-            None,
-            (0, 500),
-            Earliest,
-            (300, Some(350), 0),
+            &Nobody,
+            (None, Some(60)),
+            whole,
+            Latest,
+            (60, None, None, 0),
         );
         check(
-            Some((50, Some(90))),
-            None,
+            &Nobody,
+            (None, Some(60)),
+            (90, 500),
+            Latest,
+            (90, None, None, 30),
+        );
+        check(
+            &Us(300, None),
+            nothing,
+            whole,
+            Earliest,
+            (300, None, None, 0),
+        );
+        let open = Us(300, Some(350));
+        check(&open, nothing, whole, Earliest, (300, Some(350), None, 0));
+        // The block may be stored: its own count settles it.
+        check(
+            &open,
+            (Some(250), Some(350)),
+            whole,
+            Earliest,
+            (300, Some(350), Some(350), 0),
+        );
+        check(
+            &Us(50, Some(90)),
+            nothing,
             (80, 500),
             Earliest,
-            (80, None, 30),
+            (80, None, None, 30),
         );
-        // Past the end: the topic is not what it was, and the store is asked.
-        check(
-            Some((700, None)),
-            Some(40),
-            (0, 500),
-            Earliest,
-            (40, None, 0),
-        );
-        check(Some((0, None)), None, (0, 0), Earliest, (0, None, 0));
+        check(&Nobody, nothing, (0, 0), Earliest, (0, None, None, 0));
     }
 
     #[test]
-    fn an_offset_that_somebody_else_set_counts_where_nothing_is_stored() {
-        let check = |set: i64, stored: Option<i64>, expected: i64| {
-            let known = Known {
-                committed: Some((at(set), String::new())),
-                low: 0,
-                high: 500,
-            };
-            let standing = standing(&known, here()).unwrap();
-            let (beginning, gap) = decide(&known, standing, stored.map(at), Start::Latest);
-            assert_eq!((beginning.take_from, gap), (at(expected), 0));
+    fn offsets_that_others_set_move_nothing_where_the_account_says_how_far_it_went() {
+        use Start::Earliest;
+        let whole = (0, 500);
+        let known = (Some(250), Some(320));
+        for by in [Others(0), Others(240), Others(300), Others(500), Nobody] {
+            check(&by, known, whole, Earliest, (250, None, Some(320), 0));
+        }
+        // A restored old mark of ours.
+        check(
+            &Us(100, Some(150)),
+            known,
+            whole,
+            Earliest,
+            (250, None, Some(320), 0),
+        );
+        // Rows from before accounts were kept: everything below the highest is settled.
+        check(
+            &Others(0),
+            (None, Some(320)),
+            whole,
+            Earliest,
+            (320, None, None, 0),
+        );
+        // Nothing is known at all: an operator has said where to begin.
+        check(
+            &Others(300),
+            (None, None),
+            whole,
+            Earliest,
+            (300, None, None, 0),
+        );
+    }
+
+    #[test]
+    fn an_account_that_went_further_than_the_last_commit_is_believed() {
+        let known = known(&Us(300, Some(350)), (0, 500));
+        let claim = claim(&known, here(), Some(lines_to(350))).unwrap();
+        assert_eq!((claim.next, claim.intent), (Some(at(350)), None));
+        assert_eq!(claim.committed, None);
+    }
+
+    #[test]
+    fn rows_are_looked_for_since_the_day_of_the_last_line() {
+        let since = |by: &By, accounted: Option<Accounted>| {
+            claim(&known(by, (0, 500)), here(), accounted)
+                .unwrap()
+                .since
         };
-        // To the earliest, back, forth, past the end; and before anything was stored.
-        check(0, Some(300), 300);
-        check(250, Some(300), 300);
-        check(400, Some(300), 300);
-        check(900, Some(300), 300);
-        check(40, None, 40);
+        assert_eq!(since(&Others(3), Some(lines_to(5))), Day::new(19_989));
+        assert_eq!(
+            since(&Us(300, Some(350)), Some(lines_to(5))),
+            Day::new(19_989)
+        );
+        assert_eq!(since(&Us(300, Some(350)), None), Day::new(19_999));
+        assert_eq!(since(&Us(300, None), None), Day::new(0));
     }
 
     #[test]
     fn an_offset_of_another_life_of_the_topic_means_nothing() {
         let before = Mark {
-            next: at(300),
             incarnation: Incarnation::of(Uuid::from_u128(2), "g"),
-            intent: None,
+            ..mark(300, None)
         };
         let known = Known {
             committed: Some((before.next, before.metadata())),
             low: 0,
             high: 500,
         };
-        assert_eq!(standing(&known, here()), Ok(Standing::AskStore));
+        assert_eq!(claim(&known, here(), None), Ok(Claim::NONE));
+        let begins = Some(at(20));
+        let (beginning, _) = decide(&known, &Claim::NONE, None, begins, Start::Latest);
+        assert_eq!(beginning.take_from, at(20));
+    }
+
+    #[test]
+    fn the_last_record_is_the_marks_or_else_the_accounts() {
+        let last = |offset| Last {
+            offset: Offset::new(offset),
+            epoch: LeaderEpoch(4),
+        };
+        let accounted = Accounted {
+            last: Some(last(240)),
+            ..lines_to(250)
+        };
+        let with = |by: &By| {
+            let known = known(by, (0, 500));
+            claim(&known, here(), Some(accounted)).unwrap().last
+        };
+        assert_eq!(with(&Others(0)), Some(last(240)));
+        assert_eq!(with(&Us(300, None)), Some(last(240)));
     }
 
     #[test]
@@ -229,7 +406,8 @@ mod tests {
         let beginning = Beginning {
             replay_from: at(300),
             take_from: at(300),
-            announced_end: None,
+            announced: None,
+            unsettled: None,
         };
         for (from, low, expected) in [(250, 0, 250), (250, 280, 280), (400, 0, 300), (0, 300, 300)]
         {

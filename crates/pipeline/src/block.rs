@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use crate::{Assignment, Incarnation, NextOffset, Offset};
+use crate::{Assignment, Day, DayOf, Incarnation, LeaderEpoch, NextOffset, Offset};
 
 /// Which partition, in which life of its topic, during which assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +30,21 @@ pub enum HoleReason {
     Absent,
     /// The broker gives it, and the client library cannot decode it.
     Unreadable,
+    /// It was deleted from the topic before it was read.
+    Deleted,
 }
 
 impl HoleReason {
-    pub const ALL: [Self; 2] = [Self::Absent, Self::Unreadable];
+    pub const ALL: [Self; 3] = [Self::Absent, Self::Unreadable, Self::Deleted];
+
+    /// Its place among all of them.
+    pub const fn at(self) -> usize {
+        match self {
+            Self::Absent => 0,
+            Self::Unreadable => 1,
+            Self::Deleted => 2,
+        }
+    }
 }
 
 /// Offsets `[first, end)` of which nothing will ever come.
@@ -50,6 +61,20 @@ impl Hole {
     }
 }
 
+/// How many offsets of the hole lie in `[first, end)`.
+pub(crate) fn lies_in(hole: &Hole, first: i64, end: i64) -> u64 {
+    let (from, to) = (hole.first.raw().max(first), hole.end.raw().min(end));
+    (to - from).max(0).cast_unsigned()
+}
+
+/// The last record that was taken: what the topic gives at its offset now tells whether its log is
+/// still the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Last {
+    pub offset: Offset,
+    pub epoch: LeaderEpoch,
+}
+
 /// A closed block: `[first, end)` of one partition, its rows, and what else must be durable before
 /// the block is complete. Each of its offsets is a row, a dead letter, or lies in a hole.
 #[derive(Debug)]
@@ -59,9 +84,15 @@ pub struct Block<R> {
     pub end: NextOffset,
     /// Rows to store: one per record that was not dead-lettered.
     pub rows: R,
+    /// Records that became dead letters, in order.
+    pub letters: Vec<Offset>,
     /// In order; they do not overlap.
     pub holes: Vec<Hole>,
+    pub last: Option<Last>,
     pub bytes: usize,
+    pub day: DayOf,
+    /// Rows of its range may stand since then already, under whatever blocks.
+    pub since: Option<Day>,
     /// Dead letters and anomalies of these records.
     pub acknowledgements: Vec<Acknowledgement>,
     /// An earlier owner may have inserted it already: count before inserting.
@@ -97,20 +128,21 @@ impl<R: Rows> Block<R> {
     }
 
     /// Two halves by rows, both uncertain. The acknowledgements of all its records stay with the
-    /// first half: nothing of the block is complete before they have come. `Err`: it has one row.
-    pub fn halve(self) -> Result<(Self, Self), Self> {
+    /// first half: nothing of the block is complete before they have come. It must have two rows.
+    pub fn halve(self) -> (Self, Self) {
         let count = self.rows.count();
-        if count < 2 {
-            return Err(self);
-        }
         let border = self.rows.offset_of(count / 2);
         let (rows, others) = self.rows.split(count / 2);
         // The border is a row's: no hole holds it.
         let (holes, other_holes) = self.holes.iter().partition(|hole| hole.first < border);
+        let letters = self.letters.partition_point(|letter| *letter < border);
+        let (letters, other_letters) = self.letters.split_at(letters);
+        let (letters, other_letters) = (letters.to_vec(), other_letters.to_vec());
         let bytes = self.bytes / 2;
         let first = Self {
             end: NextOffset::resume_at(border),
             rows,
+            letters,
             holes,
             bytes,
             acknowledgements: self.acknowledgements,
@@ -122,11 +154,15 @@ impl<R: Rows> Block<R> {
             first: border,
             end: self.end,
             rows: others,
+            letters: other_letters,
             holes: other_holes,
+            last: self.last,
             bytes: self.bytes - bytes,
+            day: self.day,
+            since: self.since,
             acknowledgements: Vec::new(),
             uncertain: true,
         };
-        Ok((first, second))
+        (first, second)
     }
 }

@@ -9,9 +9,11 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    Block, Hole, HoleReason, NextOffset, Offset,
+    Block, Day, DayOf, Hole, HoleReason, Intent, NextOffset, Offset,
     beginning::Beginning,
-    block::{Acknowledgement, LaneId, Rows},
+    beginning::Unsettled,
+    block::{Acknowledgement, LaneId, Last, Rows},
+    ports::Record,
 };
 
 /// When a block is closed, whichever comes first.
@@ -52,8 +54,10 @@ pub struct Gather<R> {
     id: LaneId,
     limits: Limits,
     take_from: NextOffset,
-    /// End of the block that an earlier owner announced.
-    announced_end: Option<NextOffset>,
+    /// The block that an earlier owner announced.
+    announced: Option<Intent>,
+    /// Up to where rows may stand that nobody announced to us.
+    unsettled: Option<Unsettled>,
     /// One past the newest record seen.
     next: NextOffset,
     open: Option<Open<R>>,
@@ -62,9 +66,13 @@ pub struct Gather<R> {
 /// The block that is being gathered.
 pub struct Open<R> {
     first: Offset,
+    /// Kafka's time of its first record.
+    kafka_time: Option<i64>,
     since: Instant,
     pub rows: R,
+    letters: Vec<Offset>,
     holes: Vec<Hole>,
+    last: Option<Last>,
     pub acknowledgements: Vec<Acknowledgement>,
     /// Of the records as they were received.
     pub bytes: usize,
@@ -76,7 +84,8 @@ impl<R: Rows> Gather<R> {
             id,
             limits,
             take_from: beginning.take_from,
-            announced_end: beginning.announced_end,
+            announced: beginning.announced,
+            unsettled: beginning.unsettled,
             next: beginning.replay_from,
             open: None,
         }
@@ -96,8 +105,8 @@ impl<R: Rows> Gather<R> {
     /// closed; the rest is in a block, also if no record follows. Returns how many offsets that are.
     pub fn hole(&mut self, first: Offset, end: NextOffset, why: HoleReason, now: Instant) -> u64 {
         let end = self
-            .announced_end
-            .map_or(end, |announced| end.min(announced));
+            .announced
+            .map_or(end, |announced| end.min(announced.end));
         let seen = self.next.max(self.take_from).offset();
         self.next = self.next.max(end);
         let hole = Hole {
@@ -106,7 +115,7 @@ impl<R: Rows> Gather<R> {
             why,
         };
         if hole.offsets() > 0 {
-            self.open(hole.first, now).holes.push(hole);
+            self.open_at(hole.first, now).holes.push(hole);
         }
         hole.offsets()
     }
@@ -140,13 +149,33 @@ impl<R: Rows> Gather<R> {
         self.next >= self.take_from
     }
 
-    /// The open block, made if there is none: `first` is then its first offset.
-    pub fn open(&mut self, first: Offset, now: Instant) -> &mut Open<R> {
+    /// The open block for this record, made if there is none.
+    pub fn open(&mut self, record: &Record<'_>, now: Instant) -> &mut Open<R> {
+        let open = self.open_at(record.offset, now);
+        open.kafka_time.get_or_insert(record.kafka_time);
+        open.last = Some(Last {
+            offset: record.offset,
+            epoch: record.leader_epoch,
+        });
+        open
+    }
+
+    /// The open block for this record, which becomes a dead letter.
+    pub fn open_for_letter(&mut self, record: &Record<'_>, now: Instant) -> &mut Open<R> {
+        let open = self.open(record, now);
+        open.letters.push(record.offset);
+        open
+    }
+
+    fn open_at(&mut self, first: Offset, now: Instant) -> &mut Open<R> {
         self.open.get_or_insert_with(|| Open {
             first,
+            kafka_time: None,
             since: now,
             rows: R::default(),
+            letters: Vec::new(),
             holes: Vec::new(),
+            last: None,
             acknowledgements: Vec::new(),
             bytes: 0,
         })
@@ -168,15 +197,19 @@ impl<R: Rows> Gather<R> {
     /// Whether the open block can take no more, and reading must wait for it to be closed.
     pub fn is_full(&self) -> bool {
         let Some(open) = &self.open else { return false };
-        match self.announced_end {
-            Some(end) => self.next >= end,
+        // What may stand already is not mixed with what cannot: a block that is there in part is made
+        // whole row by row, which a twin of that repair could double.
+        let ends_here = |rows: &Unsettled| open.first < rows.end.offset() && self.next >= rows.end;
+        match self.announced {
+            Some(announced) => self.next >= announced.end,
+            None if self.unsettled.as_ref().is_some_and(ends_here) => true,
             None => open.rows.count() >= self.limits.rows || open.bytes >= self.limits.bytes,
         }
     }
 
     /// Time until the open block is due by age; `None` where age does not decide.
     pub fn due_in(&self, now: Instant, behind: bool) -> Option<Duration> {
-        if self.announced_end.is_some() {
+        if self.announced.is_some() {
             return None;
         }
         let age = now.duration_since(self.open.as_ref()?.since);
@@ -191,32 +224,51 @@ impl<R: Rows> Gather<R> {
     /// The next record is `offset`. If it lies past the range that an earlier owner announced, that
     /// range is over although its last records never came (compaction, transaction markers).
     pub fn reach(&mut self, offset: Offset, now: Instant) {
-        let Some(end) = self.announced_end.filter(|end| offset >= end.offset()) else {
+        let over = |announced: &Intent| offset >= announced.end.offset();
+        let Some(Intent { end, .. }) = self.announced.filter(over) else {
             return;
         };
         self.hole(self.next.offset(), end, HoleReason::Absent, now);
         if self.open.is_none() {
-            self.announced_end = None;
+            self.announced = None;
         }
     }
 
     /// Closes the open block. One that an earlier owner announced stays open until it is whole.
     pub fn close(&mut self) -> Option<Block<R>> {
-        let announced = self.announced_end;
-        if announced.is_some_and(|end| self.next < end) {
+        let announced = self.announced;
+        if announced.is_some_and(|announced| self.next < announced.end) {
             return None;
         }
         let open = self.open.take()?;
-        self.announced_end = None;
+        self.announced = None;
+        let unsettled = self
+            .unsettled
+            .filter(|unsettled| open.first < unsettled.end.offset());
+        let day = match (announced, unsettled) {
+            // Its rows are there under some day since then. The account must not go past that day before it
+            // is past them, or they would not be looked for any more.
+            (None, Some(rows)) if rows.since > Day::default() => DayOf::Intent(rows.since),
+            (None, _) => DayOf::Nobody,
+            (Some(Intent { day: Some(day), .. }), _) => DayOf::Intent(day),
+            // Of holes alone: there are no rows to have a day.
+            (Some(Intent { day: None, .. }), _) => {
+                DayOf::FirstRecord(Day::of_millis(open.kafka_time.unwrap_or_default()))
+            }
+        };
         Some(Block {
             id: self.id,
             first: open.first,
-            end: announced.unwrap_or(self.next),
+            end: announced.map_or(self.next, |announced| announced.end),
             rows: open.rows,
+            letters: open.letters,
             holes: open.holes,
+            last: open.last,
             bytes: open.bytes,
+            day,
+            since: unsettled.map(|unsettled| unsettled.since),
             acknowledgements: open.acknowledgements,
-            uncertain: announced.is_some(),
+            uncertain: announced.is_some() || unsettled.is_some(),
         })
     }
 }
@@ -226,7 +278,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Assignment, Epoch, Incarnation, Partition};
+    use crate::{Assignment, Epoch, Incarnation, LeaderEpoch, Partition, ports::Bare};
 
     /// Rows that are nothing but their offsets.
     #[derive(Debug, Default)]
@@ -266,7 +318,11 @@ mod tests {
         let beginning = Beginning {
             replay_from: at(replay_from),
             take_from: at(10),
-            announced_end: announced_end.map(at),
+            announced: announced_end.map(|end| Intent {
+                end: at(end),
+                day: Some(Day::new(20_000)),
+            }),
+            unsettled: None,
         };
         Partly {
             gather: Gather::new(id, Limits::default(), beginning),
@@ -280,7 +336,15 @@ mod tests {
             let offset = Offset::new(offset);
             self.gather.absent_before(offset, self.now);
             if self.gather.see(offset) == Seen::New {
-                let open = self.gather.open(offset, self.now);
+                let record = Record {
+                    offset,
+                    kafka_time: 86_400_000,
+                    leader_epoch: LeaderEpoch(3),
+                    key: None,
+                    value: None,
+                    rest: &Bare,
+                };
+                let open = self.gather.open(&record, self.now);
                 open.rows.0.push(offset.raw());
             }
         }
@@ -355,12 +419,46 @@ mod tests {
     }
 
     #[test]
+    fn the_day_is_the_intents_and_that_of_the_first_record_only_where_it_has_none() {
+        let mut one = gather(10, None);
+        one.record(10);
+        assert_eq!(one.gather.close().unwrap().day, DayOf::Nobody);
+        for (day, expected) in [
+            (Some(Day::new(7)), DayOf::Intent(Day::new(7))),
+            (None, DayOf::FirstRecord(Day::new(1))),
+        ] {
+            let mut one = gather(10, Some(11));
+            one.gather.announced = Some(Intent { end: at(11), day });
+            one.record(10);
+            assert_eq!(one.gather.close().unwrap().day, expected);
+        }
+    }
+
+    #[test]
+    fn blocks_where_rows_may_stand_already_are_looked_through_first() {
+        let mut one = gather(10, None);
+        one.gather.unsettled = Some(Unsettled {
+            end: at(12),
+            since: Day::new(5),
+        });
+        one.record(10);
+        assert!(!one.gather.is_full());
+        one.record(11);
+        assert!(one.gather.is_full());
+        for since in [Some(Day::new(5)), None] {
+            let block = one.gather.close().unwrap();
+            assert_eq!((block.since, block.uncertain), (since, since.is_some()));
+            one.record(12);
+        }
+    }
+
+    #[test]
     fn halves_share_the_holes() {
         let mut one = gather(10, None);
         for offset in [11, 12, 14, 16] {
             one.record(offset);
         }
-        let (first, second) = one.gather.close().unwrap().halve().unwrap();
+        let (first, second) = one.gather.close().unwrap().halve();
         let holes = |block: &Block<Offsets>| {
             let firsts = block.holes.iter().map(|hole| hole.first.raw());
             firsts.collect::<Vec<_>>()

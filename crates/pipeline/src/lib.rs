@@ -8,9 +8,11 @@
 //! Invariant: an offset is committed as done only when its row or dead letter is durable and every
 //! anomaly it raised is acknowledged.
 
+pub mod account;
 pub mod backoff;
 pub mod beginning;
 pub mod block;
+pub mod day;
 pub mod fence;
 pub mod gather;
 pub mod incarnation;
@@ -19,9 +21,11 @@ pub mod ports;
 pub mod position;
 pub mod writer;
 
+pub use account::{Account, Line};
 pub use block::{Block, Hole, HoleReason, LaneId, Rows, Snapshot, Work};
+pub use day::{Day, DayOf, Days};
 pub use fence::Fence;
 pub use gather::Limits;
 pub use incarnation::Incarnation;
-pub use intent::Mark;
-pub use position::{Assignment, Epoch, NextOffset, Offset, Partition};
+pub use intent::{Intent, Mark};
+pub use position::{Assignment, Epoch, LeaderEpoch, NextOffset, Offset, Partition};

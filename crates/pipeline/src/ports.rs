@@ -3,7 +3,8 @@
 use std::{collections::VecDeque, future::Future, time::Duration};
 
 use crate::{
-    Assignment, Block, LaneId, Mark, NextOffset, Offset, Partition, Snapshot, fence::Fenced,
+    Assignment, Block, Day, Days, LaneId, LeaderEpoch, Line, Mark, NextOffset, Offset, Partition,
+    Snapshot, fence::Fenced,
 };
 
 /// What to do about an error. No caller ever guesses from a message.
@@ -31,15 +32,25 @@ pub trait RowStore<R>: Send + Sync + 'static {
     /// Stores what the block's rows refer to, so that it is there before they are. The same again
     /// changes nothing.
     fn prepare(&self, block: &Block<R>) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// Inserts the block as one, deduplicated by its token.
-    fn insert(&self, block: &Block<R>) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// Rows of the block's range that are stored.
-    fn count(&self, block: &Block<R>) -> impl Future<Output = Result<u64, StoreError>> + Send;
+    /// Inserts the block as one, under its own day, deduplicated by its token among the blocks of that
+    /// day.
+    fn insert(
+        &self,
+        block: &Block<R>,
+        days: Days,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Offsets of the block's range that have a row, of any day since `days.since`.
+    fn count(
+        &self,
+        block: &Block<R>,
+        days: Days,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send;
     /// Inserts those rows of the block that are missing, under a token of their own and of the
     /// `round`: a repair can be lost behind its token like any other insert.
     fn repair(
         &self,
         block: &Block<R>,
+        days: Days,
         round: u32,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
@@ -51,6 +62,29 @@ pub trait Snapshots: Send + Sync + 'static {
         id: LaneId,
         snapshot: Snapshot,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// What stands of a partition that is not kept as lines yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Everything before it is complete.
+    pub done: NextOffset,
+    /// Complete, and not kept as a line.
+    pub open: Option<Line>,
+    /// A block is on its way, of which rows may be stored.
+    pub under_way: bool,
+}
+
+/// Where it is kept what became of a partition's offsets.
+pub trait Accounts: Send + Sync + 'static {
+    /// Keeps these lines; the same again changes nothing.
+    fn keep_account(
+        &self,
+        id: LaneId,
+        lines: &[Line],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Tells whoever compares what is not kept; `None`: nothing of this partition is ours any more.
+    fn stands(&self, id: LaneId, standing: Option<Standing>);
 }
 
 /// Where records go that the store will not take.
@@ -89,6 +123,8 @@ pub trait Clock: Send + Sync + 'static {
     fn sleep(&self, how_long: Duration) -> impl Future<Output = ()> + Send;
     /// Since some moment in the past. Goes on while the process is stopped.
     fn now(&self) -> Duration;
+    /// Of the wall clock. Decides how long rows are kept, and nothing else.
+    fn today(&self) -> Day;
 }
 
 /// One record as it was received.
@@ -98,6 +134,7 @@ pub struct Record<'a> {
     /// Kafka's timestamp, ms since the epoch; of a record that was sent again from the dead letters,
     /// that of when it first came.
     pub kafka_time: i64,
+    pub leader_epoch: LeaderEpoch,
     pub key: Option<&'a [u8]>,
     /// `None`: a tombstone.
     pub value: Option<&'a [u8]>,
@@ -189,8 +226,14 @@ pub trait RecordSource {
     ) -> Polled;
     /// What the group decided since the last call, oldest first.
     fn changes(&self) -> VecDeque<Change>;
-    /// Lets a paused partition flow from `next` on.
-    fn start_at(&self, partition: Partition, next: NextOffset) -> Result<(), SourceError>;
+    /// Lets a paused partition flow from `next` on. `epoch`: of the records before it; if a later leader's
+    /// log ends before `next`, that is a change.
+    fn start_at(
+        &self,
+        partition: Partition,
+        next: NextOffset,
+        epoch: LeaderEpoch,
+    ) -> Result<(), SourceError>;
     fn pause(&self, partition: Partition) -> Result<(), SourceError>;
     fn resume(&self, partition: Partition) -> Result<(), SourceError>;
     /// Fences the partitions that are being revoked and gives them back.

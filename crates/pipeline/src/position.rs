@@ -14,6 +14,15 @@ pub struct Offset(i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NextOffset(i64);
 
+/// Which leader of the partition wrote a record. In one log, no two records share offset and epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaderEpoch(pub i32);
+
+impl LeaderEpoch {
+    /// The broker does not say.
+    pub const UNKNOWN: Self = Self(-1);
+}
+
 /// Counts up with every assignment a consumer is given. A ledger lives as long as its epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);

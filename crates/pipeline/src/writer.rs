@@ -2,11 +2,14 @@
 //!
 //! Invariants:
 //! - at most one block of a partition is between intent and acknowledgement;
-//! - once its intent is committed, a block's range never changes, unless the store rejects its data;
+//! - once its intent is committed, a block's range never changes, unless the store rejects its data,
+//!   and neither does its day;
 //! - what a block's rows refer to is stored before anything is asked or said about the rows;
 //! - a block whose insert had no clear answer is counted before anything else happens;
 //! - nothing is sent to the store when the last proof that the partition is ours is older than the
 //!   lease;
+//! - what became of an offset is kept as a line of the account before anything past it is committed,
+//!   or travels with what is committed;
 //! - a snapshot is kept only by who has just proved to own the partition;
 //! - the writer ends as soon as it is fenced, and commits nothing afterwards.
 
@@ -15,12 +18,19 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 use crate::{
-    Block, LaneId, Mark, NextOffset, Offset, Rows, Work,
+    Account, Block, DayOf, Days, Intent, LaneId, Line, Mark, NextOffset, Offset, Rows, Work,
     backoff::Backoff,
-    block::Acknowledgement,
+    block::{Acknowledgement, Last},
     fence::Fenced,
-    ports::{Clock, CommitError, Commits, DeadLetters, Kind, RowStore, Snapshots, StoreError},
+    ports::{
+        Accounts, Clock, CommitError, Commits, DeadLetters, Kind, RowStore, Snapshots, Standing,
+        StoreError,
+    },
 };
+
+/// A line that nothing closes is kept after that long: what is in no line has to be read again when
+/// somebody sets the group's offset.
+const LONGEST_OPEN: Duration = Duration::from_secs(60);
 
 /// Repairs after which rows that are still missing are taken for removed by the store itself: its
 /// retention may be shorter than the age of the records, and must not hold the partition up for ever.
@@ -65,6 +75,19 @@ pub trait WriterMetrics: Send + Sync + 'static {
     fn troubled(&self, id: LaneId, why: Option<&str>);
 }
 
+/// How far the work on a partition has come.
+#[derive(Debug)]
+pub struct Ledger {
+    /// Everything before it is complete.
+    pub resume: NextOffset,
+    /// What stands committed, as far as it is ours and true.
+    pub committed: Option<Mark>,
+    /// What became of the offsets before it that are in no line.
+    pub account: Account,
+    /// The last record that was taken.
+    pub last: Option<Last>,
+}
+
 pub struct Writer<S, C, D, K, M> {
     pub id: LaneId,
     pub store: Arc<S>,
@@ -72,7 +95,7 @@ pub struct Writer<S, C, D, K, M> {
     pub dead_letters: Arc<D>,
     pub clock: Arc<K>,
     pub metrics: Arc<M>,
-    pub resume: NextOffset,
+    pub ledger: Ledger,
     /// How long the broker's answer to an intent is taken for proof that the partition is ours.
     /// Far below what the store's deduplication window holds.
     pub lease: Duration,
@@ -84,37 +107,61 @@ enum Outcome {
     Rejected(StoreError),
 }
 
-impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Writer<S, C, D, K, M> {
+impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics>
+    Writer<S, C, D, K, M>
+{
     /// Runs until the channel closes, then commits the end without an intent.
     pub async fn run<R: Rows>(
-        self,
+        mut self,
         mut work: mpsc::Receiver<Work<R>>,
         finished: mpsc::UnboundedSender<Finished>,
     ) -> Result<(), Ended>
     where
         S: RowStore<R>,
     {
-        let mut done = self.resume;
-        let mut committed = self.resume;
+        let outcome = self.work(&mut work, &finished).await;
+        self.store.stands(self.id, None);
+        outcome
+    }
+
+    async fn work<R: Rows>(
+        &mut self,
+        work: &mut mpsc::Receiver<Work<R>>,
+        finished: &mpsc::UnboundedSender<Finished>,
+    ) -> Result<(), Ended>
+    where
+        S: RowStore<R>,
+    {
+        let mut kept = self.clock.now();
+        self.ledger.account.start(self.clock.today());
+        self.tell(false);
+        self.keep_account().await?;
         loop {
             let next = if let Ok(next) = work.try_recv() {
                 next
             } else {
                 // Nothing waits: say that no block is open, so that a restart has nothing to settle.
-                if done != committed {
-                    self.commit(done, None).await?;
-                    committed = done;
+                // An announced block that is still to come begins where this stands.
+                if self.ledger.committed.map(|mark| mark.next) != Some(self.ledger.resume) {
+                    self.commit(self.ledger.resume, self.ledger.last, None)
+                        .await?;
                 }
-                match work.recv().await {
-                    Some(next) => next,
-                    None => return Ok(()),
+                if let Some(next) = work.recv().await {
+                    next
+                } else {
+                    self.part().await;
+                    return Ok(());
                 }
             };
             match next {
                 Work::Block(block) => {
-                    let (bytes, end) = (block.bytes, block.end);
+                    let bytes = block.bytes;
                     self.finish(block).await?;
-                    done = end;
+                    if self.clock.now().saturating_sub(kept) >= LONGEST_OPEN {
+                        kept = self.clock.now();
+                        self.ledger.account.close();
+                        self.keep_account().await?;
+                    }
                     // The intake may be gone already; then nobody waits for the budget.
                     let _gone = finished.send(Finished { id: self.id, bytes });
                 }
@@ -122,8 +169,8 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
                     self.acknowledged(&mut acknowledgements).await?;
                     // Also a proof that the partition is ours: whoever has lost it without knowing may
                     // have missed records that nobody will miss in the store.
-                    self.commit(done, None).await?;
-                    committed = done;
+                    self.commit(self.ledger.resume, self.ledger.last, None)
+                        .await?;
                     let bytes = snapshot.state.len();
                     let kept = self.store.keep(self.id, snapshot).await;
                     if let Err(error) = &kept {
@@ -136,28 +183,35 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
     }
 
     /// Stores the block; pieces of it where the store rejects the whole.
-    async fn finish<R: Rows>(&self, block: Block<R>) -> Result<(), Ended>
+    async fn finish<R: Rows>(&mut self, block: Block<R>) -> Result<(), Ended>
     where
         S: RowStore<R>,
     {
-        let mut pieces = vec![block];
+        let days = block.day.decide(self.clock.today(), block.since);
+        let mut pieces = vec![Block {
+            day: DayOf::Intent(days.own),
+            ..block
+        }];
         while let Some(mut piece) = pieces.pop() {
             let started = self.clock.now();
-            match self.store(&piece).await? {
+            self.tell(true);
+            match self.store(&piece, days).await? {
                 Outcome::Stored => {
                     self.acknowledged(&mut piece.acknowledgements).await?;
+                    self.complete(&piece, days, false).await?;
                     self.metrics
                         .stored(piece.row_count(), self.clock.now().saturating_sub(started));
                 }
                 Outcome::Rejected(error) => {
                     self.metrics.rejected();
                     tracing::warn!(partition = %self.id.assignment.partition, first = %piece.first, end = %piece.end, rows = piece.row_count(), %error, "the store rejects rows");
-                    match piece.halve() {
-                        Ok((first, second)) => pieces.extend([second, first]),
-                        Err(mut row) => {
-                            self.set_aside(row.rows.offset_of(0), &error).await;
-                            self.acknowledged(&mut row.acknowledgements).await?;
-                        }
+                    if piece.row_count() > 1 {
+                        let (first, second) = piece.halve();
+                        pieces.extend([second, first]);
+                    } else {
+                        self.set_aside(piece.rows.offset_of(0), &error).await;
+                        self.acknowledged(&mut piece.acknowledgements).await?;
+                        self.complete(&piece, days, true).await?;
                     }
                 }
             }
@@ -165,14 +219,94 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
         Ok(())
     }
 
-    /// Intent and insert, until it is known how the insert ended.
-    async fn store<R: Rows>(&self, block: &Block<R>) -> Result<Outcome, Ended>
+    /// Everything of the piece is durable.
+    async fn complete<R: Rows>(
+        &mut self,
+        piece: &Block<R>,
+        days: Days,
+        set_aside: bool,
+    ) -> Result<(), Ended>
     where
         S: RowStore<R>,
     {
-        // The committed offset is where the block begins: a hole before it (compaction) counts as done.
-        let intent = (NextOffset::resume_at(block.first), Some(block.end));
-        let mut proof = self.commit(intent.0, intent.1).await?;
+        self.ledger.account.add(piece, days.own, set_aside);
+        self.ledger.resume = piece.end;
+        self.ledger.last = piece.last.or(self.ledger.last);
+        self.keep_account().await?;
+        self.tell(false);
+        Ok(())
+    }
+
+    /// The end of an orderly way: what is kept now need not be read again, whoever sets offsets. What
+    /// is committed says the same, so that nothing is lost where this fails.
+    async fn part(&mut self) {
+        self.ledger.account.close();
+        let lines = self.ledger.account.closed();
+        if !lines.is_empty()
+            && let Err(error) = self.store.keep_account(self.id, lines).await
+        {
+            tracing::debug!(%error, "the account's last line is only committed");
+        }
+    }
+
+    /// Keeps what is closed.
+    async fn keep_account(&mut self) -> Result<(), Ended> {
+        let mut backoff = Backoff::new(
+            Duration::from_millis(100),
+            Duration::from_secs(10),
+            self.ledger.resume.raw() as u64,
+        );
+        let Some((first, end)) = ends(self.ledger.account.closed()) else {
+            return Ok(());
+        };
+        while let Err(error) = self
+            .store
+            .keep_account(self.id, self.ledger.account.closed())
+            .await
+        {
+            if error.kind != Kind::Transient {
+                return Err(Ended::Store {
+                    id: self.id,
+                    first,
+                    end,
+                    source: error,
+                });
+            }
+            self.metrics.retried(&error);
+            tracing::warn!(partition = %self.id.assignment.partition, %first, %error, "the account was not kept, trying again");
+            self.clock.sleep(backoff.delay()).await;
+            // Whoever has lost the partition meanwhile ends here.
+            if let Some(mark) = self.ledger.committed {
+                self.send(mark).await?;
+            }
+        }
+        self.ledger.account.kept();
+        self.tell(false);
+        Ok(())
+    }
+
+    fn tell(&self, under_way: bool) {
+        let standing = Standing {
+            done: self.ledger.resume,
+            open: self.ledger.account.open().copied(),
+            under_way,
+        };
+        self.store.stands(self.id, Some(standing));
+    }
+
+    /// Intent and insert, until it is known how the insert ended.
+    async fn store<R: Rows>(&mut self, block: &Block<R>, days: Days) -> Result<Outcome, Ended>
+    where
+        S: RowStore<R>,
+    {
+        let intent = Intent {
+            end: block.end,
+            day: Some(days.own),
+        };
+        let first = NextOffset::resume_at(block.first);
+        // The block's own last record tells too whether the log is still the one it was read from.
+        let last = block.last.or(self.ledger.last);
+        let mut proof = self.commit(first, last, Some(intent)).await?;
         let mut backoff = Backoff::new(
             Duration::from_millis(100),
             Duration::from_secs(10),
@@ -183,10 +317,10 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
         loop {
             if self.clock.now().saturating_sub(proof) >= self.lease {
                 self.metrics.renewed();
-                proof = self.commit(intent.0, intent.1).await?;
+                proof = self.commit(first, last, Some(intent)).await?;
             }
             let tried = if prepared {
-                self.attempt(block, uncertain).await
+                self.attempt(block, days, uncertain).await
             } else {
                 self.store.prepare(block).await.map_err(of_preparation)
             };
@@ -211,7 +345,7 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
                     self.clock.sleep(backoff.delay()).await;
                 }
                 // What was tried before it was rejected may have landed.
-                Kind::Rejected if uncertain => match self.store.count(block).await {
+                Kind::Rejected if uncertain => match self.store.count(block, days).await {
                     Ok(there) if there == block.row_count() => return Ok(Outcome::Stored),
                     Ok(_) => return Ok(Outcome::Rejected(error)),
                     Err(_) => self.clock.sleep(backoff.delay()).await,
@@ -230,32 +364,54 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
     }
 
     /// One try. When unsure, the count decides: the token alone may have outlived its part.
-    async fn attempt<R: Rows>(&self, block: &Block<R>, uncertain: bool) -> Result<(), StoreError>
+    async fn attempt<R: Rows>(
+        &self,
+        block: &Block<R>,
+        days: Days,
+        uncertain: bool,
+    ) -> Result<(), StoreError>
     where
         S: RowStore<R>,
     {
         if uncertain {
-            let there = self.store.count(block).await?;
+            let there = self.store.count(block, days).await?;
             let already_there = there == block.row_count();
             self.metrics.settled(already_there);
             tracing::info!(partition = %self.id.assignment.partition, first = %block.first, end = %block.end, there, already_there, "block settled by count");
             if already_there {
                 return Ok(());
             }
+            // Rows of another block's range: the whole one would double them.
+            if there > 0 {
+                return self.make_whole(block, days, there).await;
+            }
         }
-        self.store.insert(block).await?;
+        self.store.insert(block, days).await?;
         if !uncertain {
             return Ok(());
         }
-        let mut there = self.store.count(block).await?;
+        let there = self.store.count(block, days).await?;
+        self.make_whole(block, days, there).await
+    }
+
+    /// Inserts what is missing, row by row.
+    async fn make_whole<R: Rows>(
+        &self,
+        block: &Block<R>,
+        days: Days,
+        mut there: u64,
+    ) -> Result<(), StoreError>
+    where
+        S: RowStore<R>,
+    {
         // The token outlived its part, and so may a repair's.
         for round in 0..MOST_REPAIRS {
             if there == block.row_count() {
                 return Ok(());
             }
             self.metrics
-                .repaired(self.store.repair(block, round).await?);
-            there = self.store.count(block).await?;
+                .repaired(self.store.repair(block, days, round).await?);
+            there = self.store.count(block, days).await?;
         }
         let vanished = block.row_count().saturating_sub(there);
         if vanished > 0 {
@@ -299,15 +455,25 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
 
     /// Returns when it was sent: the broker's answer proves that the partition was ours then.
     async fn commit(
-        &self,
+        &mut self,
         next: NextOffset,
-        intent: Option<NextOffset>,
+        last: Option<Last>,
+        intent: Option<Intent>,
     ) -> Result<Duration, Fenced> {
         let mark = Mark {
             next,
             incarnation: self.id.incarnation,
+            last,
+            account: self.ledger.account.open().copied(),
             intent,
         };
+        let sent = self.send(mark).await?;
+        self.ledger.committed = Some(mark);
+        Ok(sent)
+    }
+
+    async fn send(&self, mark: Mark) -> Result<Duration, Fenced> {
+        let next = mark.next;
         let mut backoff = Backoff::new(
             Duration::from_millis(50),
             Duration::from_secs(2),
@@ -330,6 +496,11 @@ impl<S: Snapshots, C: Commits, D: DeadLetters, K: Clock, M: WriterMetrics> Write
             }
         }
     }
+}
+
+/// Where the lines begin and end.
+fn ends(lines: &[Line]) -> Option<(Offset, NextOffset)> {
+    Some((lines.first()?.first, lines.last()?.end))
 }
 
 /// No row was sent, and no piece of the block could do without what is refused.

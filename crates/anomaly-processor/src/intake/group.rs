@@ -5,8 +5,9 @@
 use std::time::{Duration, Instant};
 
 use pipeline::{
-    Assignment, LaneId, Partition,
+    Assignment, LaneId, LeaderEpoch, Partition,
     ports::{Change, RecordSource},
+    writer::Ledger,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -116,14 +117,15 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         if self
             .state
             .life
-            .is_some_and(|life| life != started.incarnation)
+            .is_some_and(|life| life != started.incarnation.of_topic())
         {
             self.begin_anew(&[partition], now);
             self.ask(Request::Look);
             return Ok(());
         }
         let from = started.beginning.replay_from;
-        if let Err(error) = self.source.start_at(partition, from) {
+        let epoch = started.last.map_or(LeaderEpoch::UNKNOWN, |last| last.epoch);
+        if let Err(error) = self.source.start_at(partition, from, epoch) {
             tracing::warn!(%partition, %error, "beginning anew");
             self.begin_anew(&[partition], now);
             if let Some(starting) = self.state.starting.get_mut(&partition) {
@@ -140,7 +142,12 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         let (work, receiver) = mpsc::channel(1);
         self.ask(Request::Write {
             id,
-            resume: started.beginning.take_from,
+            ledger: Box::new(Ledger {
+                resume: started.beginning.take_from,
+                committed: started.committed,
+                account: started.account,
+                last: started.last,
+            }),
             work: receiver,
         });
         self.state.writers += 1;
@@ -157,6 +164,9 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             lane,
             flow: Flow::into(work),
             paused: false,
+            verified: started.verified,
+            last: started.last,
+            epoch,
             last_record: now,
             at_end: false,
             last_end: now,

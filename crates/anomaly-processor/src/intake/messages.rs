@@ -6,7 +6,10 @@ use std::{
 };
 
 use clickhouse_store::LogRows;
-use pipeline::{Assignment, Incarnation, LaneId, NextOffset, Partition, Work, writer};
+use pipeline::{
+    Assignment, Incarnation, LaneId, NextOffset, Partition, Work,
+    writer::{self, Ledger},
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::startup::Started;
@@ -23,7 +26,7 @@ pub enum Request {
     /// Run a writer for this lane.
     Write {
         id: LaneId,
-        resume: NextOffset,
+        ledger: Box<Ledger>,
         work: mpsc::Receiver<Work<LogRows>>,
     },
     /// Ask the brokers for the ends of these partitions, and what the group has committed of those

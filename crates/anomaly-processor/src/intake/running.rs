@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pipeline::Work;
+use pipeline::{LeaderEpoch, NextOffset, Work, block::Last, ports::Record};
 
 use super::{Settings, flow::Flow};
 use crate::lane::Lane;
@@ -17,6 +17,12 @@ pub(super) struct Running {
     pub(super) lane: Lane,
     pub(super) flow: Flow,
     pub(super) paused: bool,
+    /// Records before it belong to the log whose last record the start has looked at.
+    pub(super) verified: NextOffset,
+    /// The last record that earlier owners had taken.
+    pub(super) last: Option<Last>,
+    /// Of the newest record.
+    pub(super) epoch: LeaderEpoch,
     pub(super) last_record: Instant,
     pub(super) at_end: bool,
     /// When it was last at its end.
@@ -62,6 +68,21 @@ impl Withheld {
 }
 
 impl Running {
+    /// Whether the record is of the log that has been read so far: a new leader may have another.
+    pub(super) fn knows_the_log_of(&mut self, record: &Record<'_>) -> bool {
+        let is_known = |epoch: LeaderEpoch| epoch != LeaderEpoch::UNKNOWN;
+        let is_later = is_known(self.epoch) && record.leader_epoch > self.epoch;
+        // Epochs only grow: nothing before the last record is of a later one.
+        let is_others = self.last.is_some_and(|last| {
+            is_known(last.epoch) && record.offset <= last.offset && record.leader_epoch > last.epoch
+        });
+        if is_others || (is_later && record.offset >= self.verified.offset()) {
+            return false;
+        }
+        self.epoch = self.epoch.max(record.leader_epoch);
+        true
+    }
+
     /// Closes the lane's open block, if the one before has been handed over.
     pub(super) fn close(&mut self, now: Instant, blocks: &mut u64) {
         if self.flow.waits() {

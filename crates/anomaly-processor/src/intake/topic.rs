@@ -42,7 +42,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         }
         self.part_with_what_is_gone(count);
         let others = |running: &Running| {
-            running.lane.id().incarnation != life && !running.flow.is_draining()
+            running.lane.id().incarnation.of_topic() != life && !running.flow.is_draining()
         };
         let mut anew = self.partitions_where(others);
         let has_come_back = |partition: &&Partition| partition.0 < count;

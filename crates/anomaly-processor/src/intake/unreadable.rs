@@ -73,12 +73,12 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             now,
             &self.metrics,
         );
-        let (next, paused) = (lane.gather().next(), running.paused);
+        let (next, paused, epoch) = (lane.gather().next(), running.paused, running.epoch);
         self.metrics
             .unreadable_at
             .of(&partition.to_string())
             .set(first.raw() as f64);
-        let mut moved = self.source.start_at(partition, next);
+        let mut moved = self.source.start_at(partition, next, epoch);
         if moved.is_ok() && paused {
             moved = self.source.pause(partition);
         }

@@ -68,6 +68,11 @@ fn nothing_is_lost_or_doubled_whatever_happens() {
             ("miners that were lost", total.mined_anew),
             ("merges of templates", total.merges),
             ("topics made anew", total.remade_topics),
+            ("logs that were lost", total.lost_logs),
+            ("logs that were found to be lost", total.lives),
+            ("offsets set by an operator", total.offsets_set),
+            ("offsets of others found", total.foreign),
+            ("stretches with rows that nobody announced", total.unsettled),
             ("commits refused by the fence", total.stale_commits_refused),
             ("anomalies", total.anomalies),
         ] {

@@ -11,6 +11,14 @@ pub(crate) enum Mutant {
     EpochOutsideLock,
     /// The next owner makes an announced block longer than it was announced.
     EndGrownOnRetry,
+    /// A block that an earlier owner announced gets a new day.
+    DayTakenAnew,
+    /// An offset that somebody else has committed is believed.
+    ForeignTrusted,
+    /// Nobody looks whether a partition's log is still the one that was read.
+    LostLogUnseen,
+    /// Lines of the account are not kept.
+    AccountNotKept,
     /// The token alone decides where the outcome of an insert is unknown.
     CountSkipped,
     /// Tokens don't say which life of the topic they belong to.
@@ -28,11 +36,15 @@ pub(crate) enum Mutant {
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::NoToken,
         Self::CommitBeforeInsert,
         Self::EpochOutsideLock,
         Self::EndGrownOnRetry,
+        Self::DayTakenAnew,
+        Self::ForeignTrusted,
+        Self::LostLogUnseen,
+        Self::AccountNotKept,
         Self::CountSkipped,
         Self::TokenWithoutIncarnation,
         Self::AcknowledgementNotAwaited,

@@ -13,16 +13,18 @@ use anomaly_processor::{
     lane::{OutletError, Outlets},
     startup::{Places, StartError},
 };
-use clickhouse_store::{LogRows, deadline::DEADLINES};
+use clickhouse_store::{LogRows, accounts::Life, deadline::DEADLINES};
 use contracts::dead_letter::Reason;
 use detection::Finding;
 use futures::future::{Either, select};
 use pipeline::{
-    Assignment, Block, Fence, Incarnation, LaneId, Mark, NextOffset, Offset, Partition, Snapshot,
-    beginning::Known,
+    Assignment, Block, Day, Days, Fence, Incarnation, LaneId, LeaderEpoch, Line, Mark, NextOffset,
+    Offset, Partition, Snapshot,
+    beginning::{Accounted, Known},
     block::Acknowledgement,
     ports::{
-        Clock, CommitError, Commits, DeadLetters, Kind, Record, RowStore, Snapshots, StoreError,
+        Accounts, Clock, CommitError, Commits, DeadLetters, Kind, Record, RowStore, Snapshots,
+        Standing, StoreError,
     },
 };
 use rand::{RngExt as _, rngs::StdRng};
@@ -85,6 +87,11 @@ impl Link {
 
     pub(crate) fn wall_ms(&self) -> i64 {
         EPOCH_MS + self.handle.now().as_millis() as i64
+    }
+
+    /// Days are short here, so that many blocks are stored on another one than they were announced.
+    pub(crate) fn today(&self) -> Day {
+        Day::new(20_000 + (self.handle.now().as_millis() / 1500) as u16)
     }
 
     pub(crate) fn is_leaving(&self) -> bool {
@@ -183,6 +190,7 @@ impl Outside {
     async fn insert_rows(
         &self,
         id: LaneId,
+        days: Days,
         rows: Vec<(i64, u64)>,
         token: String,
     ) -> Result<(), StoreError> {
@@ -194,8 +202,10 @@ impl Outside {
             }
             _ => Some(token),
         };
+        // Tokens are of one day's part of the table.
+        let token = token.map(|token| format!("{}/{token}", days.own));
         let answer = self.link.call_impatiently(move |world| {
-            let answer = world.store.insert(place, &rows, token);
+            let answer = world.store.insert(place, days.own, &rows, token);
             match answer {
                 Inserted::Deduplicated => world.tally.deduplicated += 1,
                 Inserted::Rejected => world.tally.rejected += 1,
@@ -260,11 +270,15 @@ impl Outside {
         Ok(())
     }
 
-    async fn stored(&self, block: &Block<LogRows>) -> Result<Vec<i64>, StoreError> {
+    async fn stored(&self, block: &Block<LogRows>, days: Days) -> Result<Vec<i64>, StoreError> {
         let place = (block.id.incarnation.raw(), block.id.assignment.partition.0);
         let (first, end) = (block.first.raw(), block.end.raw());
         let asked = self.link.call_impatiently(move |world| {
-            (!world.store.is_down).then(|| world.store.stored(place, first, end))
+            (!world.store.is_down).then(|| {
+                world
+                    .store
+                    .stored(place, first, end, days.since.min(days.own))
+            })
         });
         let stored = asked.await.flatten().ok_or_else(|| unsure("no answer"))?;
         Ok(stored.into_iter().collect())
@@ -279,8 +293,8 @@ impl RowStore<LogRows> for Outside {
         self.take_templates(block).await
     }
 
-    async fn insert(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
-        self.insert_rows(block.id, rows_of(block), block.token())
+    async fn insert(&self, block: &Block<LogRows>, days: Days) -> Result<(), StoreError> {
+        self.insert_rows(block.id, days, rows_of(block), block.token())
             .await?;
         if self.is(Mutant::TemplatesAfterRows) {
             self.take_templates(block).await?;
@@ -288,23 +302,28 @@ impl RowStore<LogRows> for Outside {
         Ok(())
     }
 
-    async fn count(&self, block: &Block<LogRows>) -> Result<u64, StoreError> {
+    async fn count(&self, block: &Block<LogRows>, days: Days) -> Result<u64, StoreError> {
         if self.is(Mutant::CountSkipped) {
             // What the token answers is believed.
-            self.insert(block).await?;
+            self.insert(block, days).await?;
             return Ok(block.row_count());
         }
-        Ok(self.stored(block).await?.len() as u64)
+        Ok(self.stored(block, days).await?.len() as u64)
     }
 
-    async fn repair(&self, block: &Block<LogRows>, round: u32) -> Result<u64, StoreError> {
-        let there = self.stored(block).await?;
+    async fn repair(
+        &self,
+        block: &Block<LogRows>,
+        days: Days,
+        round: u32,
+    ) -> Result<u64, StoreError> {
+        let there = self.stored(block, days).await?;
         let mut missing = rows_of(block);
         missing.retain(|(offset, _)| !there.contains(offset));
         let count = missing.len() as u64;
         let offsets: Vec<i64> = missing.iter().map(|(offset, _)| *offset).collect();
         let token = format!("{}-repair-{round}-{offsets:?}", block.token());
-        self.insert_rows(block.id, missing, token).await?;
+        self.insert_rows(block.id, days, missing, token).await?;
         Ok(count)
     }
 }
@@ -317,6 +336,26 @@ impl Snapshots for Outside {
             .call_impatiently(move |world| world.store.keep(place, snapshot));
         kept.await.ok_or_else(|| unsure("no answer"))
     }
+}
+
+impl Accounts for Outside {
+    async fn keep_account(&self, id: LaneId, lines: &[Line]) -> Result<(), StoreError> {
+        let place = (id.incarnation.raw(), id.assignment.partition.0);
+        let lines = lines.to_vec();
+        if self.is(Mutant::AccountNotKept) && self.link.dice(4) == 0 {
+            return Ok(());
+        }
+        let kept = self.link.call_impatiently(move |world| {
+            let is_up = !world.store.is_down;
+            if is_up {
+                world.store.keep_account(place, &lines);
+            }
+            is_up.then_some(())
+        });
+        kept.await.flatten().ok_or_else(|| unsure("no answer"))
+    }
+
+    fn stands(&self, _: LaneId, _: Option<Standing>) {}
 }
 
 impl DeadLetters for Outside {
@@ -338,7 +377,7 @@ impl Commits for Outside {
         if self.is(Mutant::CommitBeforeInsert)
             && let Some(end) = mark.intent.take()
         {
-            mark.next = end;
+            mark.next = end.end;
         }
         let entered = self.fence.enter(at).await;
         self.link.world().tally.stale_commits_refused += u64::from(entered.is_err());
@@ -371,6 +410,10 @@ impl Clock for Outside {
     fn now(&self) -> Duration {
         self.link.handle.now()
     }
+
+    fn today(&self) -> Day {
+        self.link.today()
+    }
 }
 
 impl Places for Outside {
@@ -389,16 +432,77 @@ impl Places for Outside {
         Ok(asked.await)
     }
 
+    async fn life(
+        &self,
+        topic: Incarnation,
+        partition: Partition,
+    ) -> Result<Option<Life>, StartError> {
+        let place = (topic.raw(), partition.0);
+        let found = self
+            .link
+            .call(move |world| world.store.lives.get(&place).copied());
+        Ok(found.await)
+    }
+
+    async fn begin_life(
+        &self,
+        topic: Incarnation,
+        partition: Partition,
+        life: Life,
+    ) -> Result<(), StartError> {
+        let place = (topic.raw(), partition.0);
+        let begun = self.link.call(move |world| {
+            world.tally.lives += 1;
+            // The highest stays.
+            let newest = world.store.lives.entry(place).or_insert(life);
+            if life.life > newest.life {
+                *newest = life;
+            }
+        });
+        begun.await;
+        Ok(())
+    }
+
+    async fn record_at(
+        &self,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<Option<(Offset, LeaderEpoch)>, StartError> {
+        if self.is(Mutant::LostLogUnseen) {
+            return Ok(None);
+        }
+        let found = self.link.call(move |world| {
+            let log = world.log.get(&partition.0)?;
+            let record = log.get(usize::try_from(offset.raw()).ok()?)?;
+            Some((offset, record.epoch))
+        });
+        Ok(found.await)
+    }
+
+    async fn accounted(
+        &self,
+        incarnation: Incarnation,
+        partition: Partition,
+    ) -> Result<Option<Accounted>, StartError> {
+        let place = (incarnation.raw(), partition.0);
+        let found = self.link.call(move |world| world.store.accounted(place));
+        Ok(found.await)
+    }
+
     async fn stored(
         &self,
         incarnation: Incarnation,
         partition: Partition,
-    ) -> Result<Option<NextOffset>, StartError> {
+        from: NextOffset,
+        below: NextOffset,
+        since: Day,
+    ) -> Result<(Option<NextOffset>, u64), StartError> {
         let place = (incarnation.raw(), partition.0);
-        let next = self.link.call(move |world| world.store.next_offset(place));
-        Ok(next
-            .await
-            .map(|next| NextOffset::resume_at(Offset::new(next))))
+        let (from, below) = (from.raw(), below.raw());
+        let found = self
+            .link
+            .call(move |world| world.store.stored_from(place, from, below, since));
+        Ok(found.await)
     }
 
     async fn snapshot(

@@ -9,11 +9,11 @@ use std::{
 use anomaly_processor::{
     intake::{Answer, Ends, Intake, Request, Settings, State},
     metrics::{Memory, Metrics},
-    startup::Starter,
+    startup::{Starter, Watch},
 };
 use futures::{FutureExt as _, future::select};
 use pipeline::{
-    Assignment, Fence, Limits, NextOffset, Partition,
+    Assignment, Fence, LeaderEpoch, Limits, NextOffset, Partition,
     beginning::Start,
     ports::{Bare, Change, Polled, Record, RecordSource, SourceError},
     writer::{Ended, Writer},
@@ -45,12 +45,18 @@ struct Position {
     next: Option<i64>,
     paused: bool,
     told_end: bool,
+    /// Of the records before it; none: not known.
+    epoch: Option<LeaderEpoch>,
+    /// Who led when the log was last looked at.
+    leader: LeaderEpoch,
 }
 
 const FRESH: Position = Position {
     next: None,
     paused: true,
     told_end: false,
+    epoch: None,
+    leader: LeaderEpoch::UNKNOWN,
 };
 
 #[derive(Clone)]
@@ -73,6 +79,24 @@ impl Source {
     /// Nobody commits in this moment: a call that takes the lock returns at once.
     fn is_free(&self) -> bool {
         self.fence.shut(&[]).now_or_never().is_some()
+    }
+
+    /// As KIP-320 has it: after a change of the leader, whether the log reaches so far in that epoch.
+    fn is_valid(&self, partition: i32, next: usize, position: &mut Position) -> bool {
+        let world = self.link.world();
+        let leader = world.leader_of(partition);
+        let Some(epoch) = position.epoch.filter(|_| leader != position.leader) else {
+            return true;
+        };
+        if world.mutant == Some(Mutant::LostLogUnseen) {
+            return true;
+        }
+        position.leader = leader;
+        let log = world.log.get(&partition).map_or(&[][..], Vec::as_slice);
+        log.iter()
+            .take_while(|record| record.epoch <= epoch)
+            .count()
+            >= next
     }
 
     /// Heartbeats, and what the group decides: the client library's own thread and its callbacks.
@@ -176,6 +200,14 @@ impl RecordSource for Source {
             return Polled::Nothing;
         };
         let next = position.next.unwrap_or_default() as usize;
+        if next > self.link.world().log.get(&partition).map_or(0, Vec::len) {
+            *position = FRESH;
+            return Polled::Changed("offset out of range".to_owned());
+        }
+        if !self.is_valid(partition, next, position) {
+            *position = FRESH;
+            return Polled::Changed("log truncation".to_owned());
+        }
         let some = 1 + self.link.dice(most.min(40));
         let batch: Vec<_> = {
             let world = self.link.world();
@@ -183,12 +215,14 @@ impl RecordSource for Source {
             log.iter().skip(next).take(some).cloned().collect()
         };
         position.next = Some((next + batch.len()) as i64);
+        position.epoch = batch.last().map(|last| last.epoch).or(position.epoch);
         let at_end = batch.is_empty() && !position.told_end;
         position.told_end = batch.is_empty();
         drop(client);
         for (at, produced) in batch.iter().enumerate() {
             let record = Record {
                 offset: pipeline::Offset::new((next + at) as i64),
+                leader_epoch: produced.epoch,
                 kafka_time: produced.kafka_time,
                 key: Some(&produced.key),
                 value: Some(&produced.payload),
@@ -210,8 +244,15 @@ impl RecordSource for Source {
         std::mem::take(&mut self.client().changes)
     }
 
-    fn start_at(&self, partition: Partition, next: NextOffset) -> Result<(), SourceError> {
+    fn start_at(
+        &self,
+        partition: Partition,
+        next: NextOffset,
+        epoch: LeaderEpoch,
+    ) -> Result<(), SourceError> {
         if let Some(position) = self.client().positions.get_mut(&partition.0) {
+            position.epoch = (epoch != LeaderEpoch::UNKNOWN).then_some(epoch);
+            position.leader = LeaderEpoch::UNKNOWN;
             position.next = Some(next.raw());
             position.paused = false;
             position.told_end = false;
@@ -378,7 +419,7 @@ async fn serve(
                     select(Box::pin(beginning), wanted).await;
                 });
             }
-            Request::Write { id, resume, work } => {
+            Request::Write { id, ledger, work } => {
                 let writer = Writer {
                     id,
                     store: Arc::new(outside.clone()),
@@ -386,7 +427,7 @@ async fn serve(
                     dead_letters: Arc::new(outside.clone()),
                     clock: Arc::new(outside),
                     metrics: Arc::clone(&metrics),
-                    resume,
+                    ledger: *ledger,
                     lease: Duration::from_secs(3),
                 };
                 let (finished, mut notes) = mpsc::unbounded_channel();
@@ -455,12 +496,15 @@ async fn begin(
         replay_records: 1_000_000,
         detection: detection(),
         mining: mining(),
+        watch: Watch::default(),
     };
     loop {
         match starter.start(assignment).await {
             Ok(mut started) => {
                 let mut world = link.world();
-                world.tally.intents_found += u64::from(started.beginning.announced_end.is_some());
+                world.tally.intents_found += u64::from(started.beginning.announced.is_some());
+                world.tally.foreign += u64::from(started.foreign.is_some());
+                world.tally.unsettled += u64::from(started.beginning.unsettled.is_some());
                 world.tally.restored += u64::from(started.memory == Memory::Restored);
                 if world.loses_miners && link.dice(3) == 0 {
                     started.knowledge.miner = template_mining::Miner::new(mining());
@@ -469,11 +513,23 @@ async fn begin(
                 match world.mutant {
                     Some(Mutant::EndGrownOnRetry) => {
                         let high = world.log.get(&assignment.partition.0).map_or(0, Vec::len);
-                        let grown = |end: NextOffset| (end.raw() + 5).min(high as i64);
-                        started.beginning.announced_end = started
-                            .beginning
-                            .announced_end
-                            .map(|end| NextOffset::resume_at(pipeline::Offset::new(grown(end))));
+                        if let Some(announced) = &mut started.beginning.announced {
+                            let grown = (announced.end.raw() + 5).min(high as i64);
+                            announced.end = NextOffset::resume_at(pipeline::Offset::new(grown));
+                        }
+                    }
+                    Some(Mutant::DayTakenAnew) => {
+                        if let Some(announced) = &mut started.beginning.announced {
+                            announced.day = Some(link.today());
+                        }
+                    }
+                    Some(Mutant::ForeignTrusted) => {
+                        if let Some(foreign) = started.foreign {
+                            let beginning = &mut started.beginning;
+                            beginning.take_from = foreign;
+                            beginning.replay_from = beginning.replay_from.min(foreign);
+                            beginning.unsettled = None;
+                        }
                     }
                     Some(Mutant::ReplaySkipped) => {
                         started.beginning.replay_from = started.beginning.take_from;

@@ -19,9 +19,10 @@ use anomaly_processor::{
 use contracts::dead_letter::Reason;
 use detection::Finding;
 use pipeline::{
-    Assignment, Epoch, LaneId, Limits, NextOffset, Offset, Partition,
+    Assignment, Day, Epoch, LaneId, Limits, NextOffset, Offset, Partition,
     beginning::Beginning,
     block::Acknowledgement,
+    intent::{self, Said},
     ports::{Bare, Record},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -39,7 +40,7 @@ use crate::{
 
 /// Faults and load end here; then everything must come to rest.
 const TROUBLE: Duration = Duration::from_secs(40);
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(120);
 const SESSION: Duration = Duration::from_secs(3);
 const STEP: Duration = Duration::from_millis(200);
 
@@ -58,6 +59,8 @@ struct Run {
     clock: Clock,
     processes: Vec<Process>,
     last_group: u32,
+    /// An operator has stopped all processes and sets offsets then.
+    operator_until: Option<Duration>,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -121,6 +124,7 @@ pub(crate) fn run(seed: u64, mutant: Option<Mutant>) -> Result<Tally, String> {
         clock: Clock::of(&mut StdRng::seed_from_u64(seed ^ 0xc10c)),
         processes: Vec::new(),
         last_group: 0,
+        operator_until: None,
         failure: Arc::new(Mutex::new(None)),
     };
     run.start_process();
@@ -130,11 +134,12 @@ pub(crate) fn run(seed: u64, mutant: Option<Mutant>) -> Result<Tally, String> {
         now += STEP;
         run.produce();
         run.strike(now);
+        run.operate(now, false);
         run.watch_sessions(now);
         run.executor.run_until(now);
         run.bury();
     }
-    run.calm();
+    run.calm(now);
     while now < TROUBLE + REST {
         now += STEP;
         run.watch_sessions(now);
@@ -184,6 +189,10 @@ impl Run {
         if second % 13 > 9 {
             return;
         }
+        self.produce_lines();
+    }
+
+    fn produce_lines(&mut self) {
         let wall = 1_790_000_000_000 + self.executor.handle.now().as_millis() as i64;
         let clock = self.clock;
         for partition in 0..PARTITIONS {
@@ -204,7 +213,9 @@ impl Run {
                 batch.extend(std::iter::repeat_n((service, "ERROR"), 14));
             }
             let mut world = self.world();
-            let life = incarnation_of(world.topic_id).raw();
+            let topic = incarnation_of(world.topic_id);
+            let life = world.life_of(topic, Partition(partition)).raw();
+            let epoch = world.leader_of(partition);
             let mut poisoned = Vec::new();
             let log = world.log.entry(partition).or_default();
             for (service, level) in batch {
@@ -221,11 +232,13 @@ impl Run {
                         "{{\"timestamp\":{time},\"level\":\"{level}\",\"message\":\"{message}\"}}"
                     )
                 };
-                if n % 97 == 60 {
+                // Which life this is, nobody has noticed yet, after a log was lost.
+                if n % 97 == 60 && epoch.0 == 0 {
                     poisoned.push((life, partition, n as i64));
                 }
                 log.push(Produced {
                     kafka_time,
+                    epoch,
                     key: format!("service-{partition}-{service}").into_bytes(),
                     payload: payload.into_bytes(),
                 });
@@ -250,7 +263,9 @@ impl Run {
                     self.world().tally.stalls += 1;
                 }
             }
-            20..28 if self.processes.len() < 3 => self.start_process(),
+            20..28 if self.processes.len() < 3 && self.operator_until.is_none() => {
+                self.start_process();
+            }
             28..34 if self.processes.len() > 1 => {
                 self.processes[victim]
                     .link
@@ -276,8 +291,43 @@ impl Run {
                 let id = world.topic_id.as_u128() + 1;
                 world.topic_id = Uuid::from_u128(id);
                 world.log.clear();
+                world.leaders.clear();
                 world.group.committed.clear();
                 world.tally.remade_topics += 1;
+            }
+            // A new leader, with the same log or with an empty one, which may grow past what was read of
+            // the old one before anybody looks.
+            46..50 => {
+                let partition = self.fate.random_range(0..PARTITIONS);
+                *self.world().leaders.entry(partition).or_default() += 1;
+                self.world().tally.leader_changes += 1;
+            }
+            50..53 => {
+                let partition = self.fate.random_range(0..PARTITIONS);
+                let mut world = self.world();
+                *world.leaders.entry(partition).or_default() += 1;
+                world.tally.lost_logs += 1;
+                let old = world.log.insert(partition, Vec::new());
+                drop(world);
+                let old = old.map_or(0, |old| old.len());
+                let grown = if self.fate.random_bool(0.5) {
+                    old + 40
+                } else {
+                    0
+                };
+                for _ in 0..10_000 {
+                    if self.world().log[&partition].len() >= grown {
+                        break;
+                    }
+                    self.produce_lines();
+                }
+            }
+            53..56 if self.operator_until.is_none() => {
+                for _ in 0..self.processes.len() {
+                    self.kill(0);
+                }
+                // Its members are gone, and whatever they had sent has come.
+                self.operator_until = Some(now + SESSION + Duration::from_secs(4));
             }
             _ => {}
         }
@@ -290,9 +340,49 @@ impl Run {
             self.executor.kill(process.link.group);
         }
         self.processes.retain(|process| !left(process));
-        if self.processes.is_empty() {
+        if self.processes.is_empty() && self.operator_until.is_none() {
             self.start_process();
         }
+    }
+
+    /// What an operator's tools can do to the offsets of a group without members.
+    fn operate(&mut self, now: Duration, finally: bool) {
+        // At the end there is no time to wait for what is on its way: the offsets stay as they are.
+        if finally && self.operator_until.take().is_some() {
+            return;
+        }
+        if self.operator_until.is_none_or(|at| now < at) {
+            return;
+        }
+        self.operator_until = None;
+        for partition in 0..PARTITIONS {
+            let what = self.fate.random_range(0..5);
+            let any = self.fate.random_range(0.0..1.0);
+            let mut world = self.world();
+            let end = world.log.get(&partition).map_or(0, Vec::len) as i64;
+            let offset = match what {
+                0 => 0,
+                1 => end,
+                2 => (end as f64 * any) as i64,
+                3 => {
+                    world.group.committed.remove(&partition);
+                    continue;
+                }
+                _ => continue,
+            };
+            // Where nothing is known of the partition at all, the operator says where it begins.
+            let life = world.life_of(incarnation_of(world.topic_id), Partition(partition));
+            if world.store.accounted((life.raw(), partition)).is_some() {
+                let metadata = if any < 0.8 { "" } else { "somebody" };
+                world
+                    .group
+                    .committed
+                    .insert(partition, (offset, metadata.to_owned()));
+                world.tally.offsets_set += 1;
+            }
+        }
+        self.start_process();
+        self.start_process();
     }
 
     /// The coordinator misses its heartbeats only after a while.
@@ -300,6 +390,11 @@ impl Run {
         if victim >= self.processes.len() {
             return;
         }
+        self.kill(victim);
+        self.start_process();
+    }
+
+    fn kill(&mut self, victim: usize) {
         let process = self.processes.swap_remove(victim);
         self.executor.kill(process.link.group);
         self.world().tally.crashes += 1;
@@ -310,7 +405,6 @@ impl Run {
             let mut world = world.lock().unwrap_or_else(PoisonError::into_inner);
             world.group.remove(member);
         });
-        self.start_process();
     }
 
     fn watch_sessions(&mut self, now: Duration) {
@@ -336,7 +430,8 @@ impl Run {
         }
     }
 
-    fn calm(&mut self) {
+    fn calm(&mut self, now: Duration) {
+        self.operate(now, true);
         for process in &mut self.processes {
             process.stopped_until = None;
             self.executor.go_on(process.link.group);
@@ -358,13 +453,15 @@ impl Run {
 
     fn check(&self) -> Result<Tally, String> {
         let world = self.world();
-        let life = incarnation_of(world.topic_id).raw();
-        for (position, (copies, _)) in &world.store.rows {
-            if *copies != 1 {
-                return Err(format!("{position:?} is stored {copies} times"));
+        for (position, row) in &world.store.rows {
+            if row.copies != 1 {
+                return Err(format!("{position:?} is stored {} times", row.copies));
             }
         }
         for (partition, log) in &world.log {
+            let topic = incarnation_of(world.topic_id);
+            let life = world.life_of(topic, Partition(*partition)).raw();
+            check_account(&world, *partition, log.len())?;
             for (offset, produced) in log.iter().enumerate() {
                 let position = (life, *partition, offset as i64);
                 let stored = world.store.rows.contains_key(&position);
@@ -408,20 +505,22 @@ impl Run {
         if let Some(led) = templates.dead_ends().first() {
             return Err(format!("a template leads to one without a text: {led:?}"));
         }
-        let life = incarnation_of(world.topic_id).raw();
+        let topic = incarnation_of(world.topic_id);
         let mut merges = Templates::default();
         for (partition, log) in &world.log {
             if world.loses_miners {
                 break;
             }
             let undisturbed = undisturbed(&world, *partition, log, Duration::ZERO);
+            let life = world.life_of(topic, Partition(*partition)).raw();
             for (offset, id) in undisturbed.ids {
                 let stored = world.store.rows.get(&(life, *partition, offset));
-                if let Some((_, stored)) = stored
-                    && *stored != id
+                if let Some(stored) = stored
+                    && stored.template != id
                 {
                     return Err(format!(
-                        "line {offset} of partition {partition} is of template {id} and stored as of {stored}"
+                        "line {offset} of partition {partition} is of template {id} and stored as of {}",
+                        stored.template
                     ));
                 }
             }
@@ -430,7 +529,7 @@ impl Run {
         if let Some(missing) = merges.merges.difference(&templates.merges).next() {
             return Err(format!("that templates became one was lost: {missing:?}"));
         }
-        if world.tally.remade_topics == 0
+        if world.tally.remade_topics + world.tally.lost_logs == 0
             && !world.loses_miners
             && merges.merges != templates.merges
         {
@@ -460,7 +559,13 @@ impl Run {
             let Some(told) = world.anomalies.get(id) else {
                 return Err(format!("anomaly {id:?} was never told"));
             };
-            if told.iter().all(|told| told == said) {
+            // What was told of a log that was lost before anything of it was stored is told as of the next.
+            let is_told = if world.tally.lost_logs > 0 {
+                told.contains(said)
+            } else {
+                told.iter().all(|told| told == said)
+            };
+            if is_told {
                 continue;
             }
             // Idle time may tell a version ahead that the records do not bear out. They then tell it once
@@ -477,7 +582,7 @@ impl Run {
             told_otherwise += 1;
         }
         // What an earlier life of the topic told is its own.
-        if world.tally.remade_topics == 0 {
+        if world.tally.remade_topics + world.tally.lost_logs == 0 {
             let known: BTreeSet<Uuid> = with_silence.keys().map(|(id, _)| *id).collect();
             if let Some(id) = lives.keys().find(|id| !known.contains(id)) {
                 return Err(format!("anomaly {id} was told, and is none"));
@@ -489,6 +594,50 @@ impl Run {
         tally.records = world.log.values().map(Vec::len).sum::<usize>() as u64;
         Ok(tally)
     }
+}
+
+/// The lines, and what is committed beside them, speak of every offset once, and have the rows.
+fn check_account(world: &World, partition: i32, length: usize) -> Result<(), String> {
+    let life = world.life_of(incarnation_of(world.topic_id), Partition(partition));
+    let place = (life.raw(), partition);
+    let mut lines = world
+        .store
+        .accounts
+        .get(&place)
+        .cloned()
+        .unwrap_or_default();
+    if let Some((next, metadata)) = world.group.committed.get(&partition) {
+        let next = NextOffset::resume_at(Offset::new(*next));
+        if let Ok(Said::Here(mark)) = intent::read(metadata, next, life)
+            && let Some(line) = mark.account
+        {
+            lines.insert(line.first.raw(), line);
+        }
+    }
+    let mut next = 0;
+    let mut rows = 0;
+    for line in lines.values() {
+        if line.first.raw() != next || line.unexplained() != 0 {
+            return Err(format!(
+                "the account of {place:?} breaks at {next}: {lines:#?}"
+            ));
+        }
+        next = line.end.raw();
+        rows += line.rows;
+        let there = world
+            .store
+            .stored(place, line.first.raw(), next, Day::new(0))
+            .len() as u64;
+        if there != line.rows {
+            return Err(format!("{line:?} of {place:?} has {there} rows"));
+        }
+    }
+    if next != length as i64 {
+        return Err(format!(
+            "the account of {place:?} ends at {next} of {length}, {rows} rows"
+        ));
+    }
+    Ok(())
 }
 
 struct Listening(Told);
@@ -545,13 +694,14 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], idle: Duration) 
             partition: Partition(partition),
             epoch: Epoch(0),
         },
-        incarnation: incarnation_of(world.topic_id),
+        incarnation: world.life_of(incarnation_of(world.topic_id), Partition(partition)),
     };
     let start = NextOffset::resume_at(Offset::new(0));
     let beginning = Beginning {
         replay_from: start,
         take_from: start,
-        announced_end: None,
+        announced: None,
+        unsettled: None,
     };
     let now = Instant::now();
     let mut lane = Lane::new(
@@ -571,6 +721,7 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], idle: Duration) 
     for (offset, produced) in log.iter().enumerate() {
         let record = Record {
             offset: Offset::new(offset as i64),
+            leader_epoch: produced.epoch,
             kafka_time: produced.kafka_time,
             key: Some(&produced.key),
             value: Some(&produced.payload),

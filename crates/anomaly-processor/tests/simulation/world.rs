@@ -5,7 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pipeline::{Mark, Snapshot};
+use clickhouse_store::accounts::Life;
+use pipeline::{
+    Day, Incarnation, LeaderEpoch, Line, Mark, NextOffset, Offset, Partition, Snapshot,
+    beginning::Accounted,
+};
 use uuid::Uuid;
 
 use crate::{mutants::Mutant, templates::Templates};
@@ -17,6 +21,7 @@ const TOKENS: usize = 60;
 #[derive(Debug, Clone)]
 pub(crate) struct Produced {
     pub(crate) kafka_time: i64,
+    pub(crate) epoch: LeaderEpoch,
     pub(crate) key: Vec<u8>,
     pub(crate) payload: Vec<u8>,
 }
@@ -33,6 +38,8 @@ pub(crate) struct World {
     pub(crate) topic_id: Uuid,
     /// Records by partition, of this life.
     pub(crate) log: BTreeMap<i32, Vec<Produced>>,
+    /// Who leads each partition.
+    pub(crate) leaders: BTreeMap<i32, i32>,
     pub(crate) group: GroupState,
     pub(crate) store: StoreState,
     /// Dead letters by life, partition and offset: how often.
@@ -58,6 +65,12 @@ pub(crate) struct Tally {
     pub(crate) mined_anew: u64,
     pub(crate) merges: u64,
     pub(crate) remade_topics: u64,
+    pub(crate) lost_logs: u64,
+    pub(crate) lives: u64,
+    pub(crate) leader_changes: u64,
+    pub(crate) offsets_set: u64,
+    pub(crate) foreign: u64,
+    pub(crate) unsettled: u64,
     pub(crate) stale_commits_refused: u64,
     pub(crate) anomalies: u64,
     /// Versions that idle time told ahead and the records told otherwise.
@@ -80,6 +93,12 @@ impl Tally {
         self.mined_anew += other.mined_anew;
         self.merges += other.merges;
         self.remade_topics += other.remade_topics;
+        self.lost_logs += other.lost_logs;
+        self.lives += other.lives;
+        self.leader_changes += other.leader_changes;
+        self.offsets_set += other.offsets_set;
+        self.foreign += other.foreign;
+        self.unsettled += other.unsettled;
         self.stale_commits_refused += other.stale_commits_refused;
         self.anomalies += other.anomalies;
         self.told_otherwise += other.told_otherwise;
@@ -200,15 +219,26 @@ impl GroupState {
     }
 }
 
+/// What the store has of one position.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) copies: u32,
+    pub(crate) template: u64,
+    pub(crate) day: Day,
+}
+
 #[derive(Default)]
 pub(crate) struct StoreState {
-    /// Each row's copies, and its template.
-    pub(crate) rows: BTreeMap<(u64, i32, i64), (u32, u64)>,
+    pub(crate) rows: BTreeMap<(u64, i32, i64), Row>,
     pub(crate) templates: Templates,
     /// Rows that came before the text of their template.
     pub(crate) without_text: Vec<(u64, i32, i64)>,
     tokens: VecDeque<String>,
     pub(crate) snapshots: BTreeMap<Place, Vec<Snapshot>>,
+    /// By life of the topic and partition: the newest life of the partition's log.
+    pub(crate) lives: BTreeMap<Place, Life>,
+    /// Lines by their first offset.
+    pub(crate) accounts: BTreeMap<Place, BTreeMap<i64, Line>>,
     pub(crate) is_down: bool,
     /// `kill -9` at the next insert, between the token and the part.
     pub(crate) dies_at_next_insert: bool,
@@ -230,6 +260,7 @@ impl StoreState {
     pub(crate) fn insert(
         &mut self,
         place: Place,
+        day: Day,
         rows: &[(i64, u64)],
         token: Option<String>,
     ) -> Inserted {
@@ -256,9 +287,9 @@ impl StoreState {
             return Inserted::Died;
         }
         for (offset, template) in rows {
-            let (copies, stored) = self.rows.entry(at(offset)).or_default();
-            *copies += 1;
-            *stored = *template;
+            let row = self.rows.entry(at(offset)).or_default();
+            row.copies += 1;
+            (row.template, row.day) = (*template, day);
             if *template == 0 || !self.templates.have_text_of(*template) {
                 self.without_text.push(at(offset));
             }
@@ -266,9 +297,10 @@ impl StoreState {
         Inserted::Done
     }
 
-    pub(crate) fn stored(&self, place: Place, first: i64, end: i64) -> BTreeSet<i64> {
+    pub(crate) fn stored(&self, place: Place, first: i64, end: i64, since: Day) -> BTreeSet<i64> {
         self.rows
             .range((place.0, place.1, first)..(place.0, place.1, end))
+            .filter(|(_, row)| row.day >= since)
             .map(|((_, _, offset), _)| *offset)
             .collect()
     }
@@ -286,10 +318,49 @@ impl StoreState {
             .cloned()
     }
 
-    pub(crate) fn next_offset(&self, place: Place) -> Option<i64> {
-        self.rows
-            .range((place.0, place.1, i64::MIN)..=(place.0, place.1, i64::MAX))
-            .next_back()
-            .map(|((_, _, offset), _)| offset + 1)
+    /// Of two lines that begin at the same offset the one that goes further stays.
+    pub(crate) fn keep_account(&mut self, place: Place, lines: &[Line]) {
+        let account = self.accounts.entry(place).or_default();
+        for line in lines {
+            let kept = account.entry(line.first.raw()).or_insert(*line);
+            if line.end > kept.end {
+                *kept = *line;
+            }
+        }
+    }
+
+    pub(crate) fn accounted(&self, place: Place) -> Option<Accounted> {
+        let lines = self.accounts.get(&place)?.values();
+        lines.max_by_key(|line| line.end).map(|line| Accounted {
+            end: line.end,
+            day: line.day,
+            last: line.last,
+        })
+    }
+
+    /// One past the highest offset from `from` on, and how many are below `below`.
+    pub(crate) fn stored_from(
+        &self,
+        place: Place,
+        from: i64,
+        below: i64,
+        since: Day,
+    ) -> (Option<NextOffset>, u64) {
+        let stored = self.stored(place, from, i64::MAX, since);
+        let next = stored.last().map(|offset| Offset::new(*offset).next());
+        let rows = stored.range(..below.max(from)).count() as u64;
+        (next, rows)
+    }
+}
+
+impl World {
+    /// The life that the partition's log lives, as far as anybody has noticed.
+    pub(crate) fn life_of(&self, topic: Incarnation, partition: Partition) -> Incarnation {
+        let life = self.store.lives.get(&(topic.raw(), partition.0));
+        topic.in_life(life.map_or(0, |life| life.life))
+    }
+
+    pub(crate) fn leader_of(&self, partition: i32) -> LeaderEpoch {
+        LeaderEpoch(self.leaders.get(&partition).copied().unwrap_or(0))
     }
 }

@@ -12,7 +12,9 @@ use clickhouse_store::{
     Client, LogRow, LogRows, Target, log_rows::TimestampSource, migrate, migrate::Migration,
 };
 use contracts::Level;
-use pipeline::{Assignment, Block, Epoch, Incarnation, LaneId, NextOffset, Offset, Partition};
+use pipeline::{
+    Assignment, Block, Day, DayOf, Days, Epoch, Incarnation, LaneId, NextOffset, Offset, Partition,
+};
 
 pub struct Engine {
     process: Child,
@@ -97,6 +99,13 @@ pub async fn answer(client: &Client, query: &str) -> String {
 /// 2026-11-21T07:00:00Z
 pub const START: i64 = 1_795_244_400_000;
 
+/// 2099-12-31: its rows do not expire while anybody runs these tests.
+pub const DAY: Day = Day::new(47_481);
+pub const DAYS: Days = Days {
+    own: DAY,
+    since: DAY,
+};
+
 /// A line of its own for each offset: 100 ms apart, three services, all that a line can have.
 pub fn push(rows: &mut LogRows, offset: i64) {
     let level = [Level::Info, Level::Warn, Level::Error][(offset % 3) as usize];
@@ -128,7 +137,7 @@ pub fn push(rows: &mut LogRows, offset: i64) {
 
 /// Offsets `[first, end)` of a partition.
 pub fn block(partition: i32, first: i64, end: i64) -> Block<LogRows> {
-    let mut rows = LogRows::of_day(START);
+    let mut rows = LogRows::default();
     for offset in first..end {
         push(&mut rows, offset);
     }
@@ -148,7 +157,11 @@ pub fn block_of(partition: i32, first: i64, end: i64, rows: LogRows) -> Block<Lo
         end: NextOffset::resume_at(Offset::new(end)),
         bytes: rows.size(),
         rows,
+        letters: Vec::new(),
         holes: Vec::new(),
+        last: None,
+        day: DayOf::Nobody,
+        since: None,
         acknowledgements: Vec::new(),
         uncertain: false,
     }

@@ -9,6 +9,7 @@ use test_kit::{Space, Stack};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 mod absence;
+mod accounts;
 mod anomalies;
 mod crashes;
 mod isolation;

@@ -42,6 +42,9 @@ async fn rows_are_stored_once_whoever_sets_the_groups_offset() -> anyhow::Result
         assert_eq!((counts.rows, counts.in_windows), (sent, sent), "{to:?}");
         let different = "SELECT uniqExact(kafka_partition, kafka_offset) FROM logs";
         assert_eq!(space.number(different).await?, sent, "{to:?}");
+        let (_, metrics) = processor.get("/metrics").await?;
+        let told = format!("barograph_foreign_offsets_total {}", u8::from(to.is_some()));
+        assert!(metrics.contains(&told), "{to:?}: {metrics}");
         processor.stop().await;
     }
     Ok(())

@@ -3,17 +3,25 @@
 use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource, logs::LogStore};
 use contracts::Level;
 use pipeline::ports::RowStore as _;
-use pipeline::{Assignment, Block, Epoch, Incarnation, LaneId, NextOffset, Offset, Partition};
+use pipeline::{
+    Assignment, Block, Day, DayOf, Days, Epoch, Incarnation, LaneId, NextOffset, Offset, Partition,
+};
 use test_kit::{Space, lines::now};
 
 use crate::space;
 
 const ROWS: i64 = 100;
+/// 2099-12-31: nothing expires.
+const DAY: Day = Day::new(47_481);
+const DAYS: Days = Days {
+    own: DAY,
+    since: DAY,
+};
 
 /// Offsets 0 to 99 of one partition; the times lie in several windows.
 fn block(partition: i32) -> Block<LogRows> {
     let start = now();
-    let mut rows = LogRows::of_day(start);
+    let mut rows = LogRows::default();
     for offset in 0..ROWS {
         let message = format!("line {offset}");
         let row = LogRow {
@@ -49,7 +57,11 @@ fn block(partition: i32) -> Block<LogRows> {
         end: NextOffset::resume_at(Offset::new(ROWS)),
         bytes: rows.size(),
         rows,
+        letters: Vec::new(),
         holes: Vec::new(),
+        last: None,
+        day: DayOf::Nobody,
+        since: None,
         acknowledgements: Vec::new(),
         uncertain: true,
     }
@@ -72,10 +84,10 @@ async fn the_same_block_twice_is_stored_and_counted_once() -> anyhow::Result<()>
     let store = LogStore::new(space.client.clone());
     let block = block(3);
     for _ in 0..3 {
-        store.insert(&block).await?;
+        store.insert(&block, DAYS).await?;
     }
     assert_eq!(stands(&space).await?, (100, 100, 100));
-    assert_eq!(store.count(&block).await?, block.row_count());
+    assert_eq!(store.count(&block, DAYS).await?, block.row_count());
     Ok(())
 }
 
@@ -92,7 +104,7 @@ async fn rows_that_went_missing_are_put_back_once() -> anyhow::Result<()> {
         let space = space(name).await?;
         let store = LogStore::new(space.client.clone());
         let block = block(0);
-        store.insert(&block).await?;
+        store.insert(&block, DAYS).await?;
         space
             .client
             .execute(
@@ -100,17 +112,17 @@ async fn rows_that_went_missing_are_put_back_once() -> anyhow::Result<()> {
                 &[("mutations_sync", "2"), ("lightweight_deletes_sync", "2")],
             )
             .await?;
-        let left = store.count(&block).await?;
+        let left = store.count(&block, DAYS).await?;
         assert!(left < block.row_count(), "{name}: {left}");
         // The token is known still, so that inserting again does nothing.
-        store.insert(&block).await?;
-        assert_eq!(store.count(&block).await?, left, "{name}");
+        store.insert(&block, DAYS).await?;
+        assert_eq!(store.count(&block, DAYS).await?, left, "{name}");
         assert_eq!(
-            store.repair(&block, 0).await?,
+            store.repair(&block, DAYS, 0).await?,
             block.row_count() - left,
             "{name}"
         );
-        assert_eq!(store.repair(&block, 0).await?, 0, "{name}");
+        assert_eq!(store.repair(&block, DAYS, 0).await?, 0, "{name}");
         let (rows, different, _) = stands(&space).await?;
         assert_eq!((rows, different), (100, 100), "{name}");
     }
@@ -121,9 +133,9 @@ async fn rows_that_went_missing_are_put_back_once() -> anyhow::Result<()> {
 async fn blocks_of_two_partitions_with_the_same_offsets_are_both_stored() -> anyhow::Result<()> {
     let space = space("partitions").await?;
     let store = LogStore::new(space.client.clone());
-    store.insert(&block(0)).await?;
-    store.insert(&block(1)).await?;
+    store.insert(&block(0), DAYS).await?;
+    store.insert(&block(1), DAYS).await?;
     assert_eq!(stands(&space).await?, (200, 200, 200));
-    assert_eq!(store.count(&block(1)).await?, 100);
+    assert_eq!(store.count(&block(1), DAYS).await?, 100);
     Ok(())
 }

@@ -46,7 +46,11 @@ pub(crate) fn per_record(brokers: &str, topic: &str, records: u64) -> Result<f64
                 assigned.get_or_insert_with(cpu_ns);
                 for assignment in assignments {
                     let beginning = NextOffset::resume_at(Offset::new(0));
-                    consumer.start_at(assignment.partition, beginning)?;
+                    consumer.start_at(
+                        assignment.partition,
+                        beginning,
+                        pipeline::LeaderEpoch::UNKNOWN,
+                    )?;
                 }
             }
         }

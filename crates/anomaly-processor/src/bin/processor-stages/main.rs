@@ -106,7 +106,9 @@ fn answer(arguments: &[&str]) -> Result<serde_json::Value, Failure> {
             let text = read(path)?;
             let inputs = Inputs::of(path, &text)?;
             let rows = if format == "native" {
-                inputs.gathered().encode(stage::INCARNATION, 0)
+                inputs
+                    .gathered()
+                    .encode(stage::INCARNATION, 0, pipeline::Day::new(20_000))
             } else {
                 inputs.json_each_row()
             };

@@ -18,7 +18,8 @@ use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource};
 use contracts::Timestamp;
 use detection::{Finding, Observation, PartitionDetectors, time::EventTime};
 use pipeline::{
-    Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
+    Assignment, Day, Epoch, Incarnation, LaneId, LeaderEpoch, Limits, NextOffset, Offset,
+    Partition,
     beginning::Beginning,
     gather::Gather,
     ports::{Bare, Record},
@@ -124,7 +125,7 @@ impl Stage {
             Self::Encode => {
                 let rows = inputs.gathered();
                 timed(&mut || {
-                    black_box(black_box(&rows).encode(INCARNATION, 0));
+                    black_box(black_box(&rows).encode(INCARNATION, 0, Day::new(20_000)));
                 })
             }
             Self::EncodePeer => timed(&mut || {
@@ -181,8 +182,7 @@ impl<'a> Inputs<'a> {
         let mut gather = Gather::<LogRows>::new(lane_id(), Limits::default(), beginning());
         for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
             gather.see(offset);
-            let open = gather.open(offset, now);
-            open.rows.begin(input.time);
+            let open = gather.open(&input.record(offset), now);
             open.bytes += input.payload.len();
             open.rows.push(&input.row(offset.raw()), input.attributes());
         }
@@ -211,13 +211,7 @@ impl<'a> Inputs<'a> {
         let limits = Limits::default();
         let mut lane = Lane::new(lane_id(), limits, knowledge, beginning(), never, now);
         for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
-            let record = Record {
-                offset,
-                kafka_time: input.time,
-                key: Some(input.line.service.as_bytes()),
-                value: Some(input.payload),
-                rest: &Bare,
-            };
+            let record = input.record(offset);
             // The outlets below never refuse.
             let _ = lane.take(&record, now, metrics, &mut outlets::Closed);
         }
@@ -226,6 +220,17 @@ impl<'a> Inputs<'a> {
 }
 
 impl Input<'_> {
+    fn record(&self, offset: Offset) -> Record<'_> {
+        Record {
+            offset,
+            kafka_time: self.time,
+            leader_epoch: LeaderEpoch::UNKNOWN,
+            key: Some(self.line.service.as_bytes()),
+            value: Some(self.payload),
+            rest: &Bare,
+        }
+    }
+
     fn row(&self, kafka_offset: i64) -> LogRow<'_> {
         let line = &self.line;
         LogRow {
@@ -377,6 +382,7 @@ fn beginning() -> Beginning {
     Beginning {
         replay_from: first,
         take_from: first,
-        announced_end: None,
+        announced: None,
+        unsettled: None,
     }
 }
