@@ -4,6 +4,7 @@
 //! code. Exit codes: 0 done, 1 not done or something is wrong, 64 the command line is not right,
 //! 74 the result could not be written.
 
+mod audit;
 mod bench;
 mod demo;
 mod display;
@@ -41,6 +42,7 @@ Examples:
   barograph demo                  see it work: a minute, with injected anomalies and an account
   barograph tail                  anomalies in the terminal, as they come
   barograph doctor                what is missing or wrong, and what to do about it
+  barograph audit                 whether ClickHouse has what was stored, row for row
   barograph dlq list              what could not be read, and why
   barograph templates diff --since 30m   which log lines are new, gone, more or fewer
   barograph migrate --status      which database migrations have been applied
@@ -60,6 +62,7 @@ enum Command {
     Demo(demo::Args),
     Tail(tail::Args),
     Doctor(doctor::Args),
+    Audit(audit::Args),
     Dlq(dlq::Args),
     Templates(templates::Args),
     Migrate(migrate::Args),
@@ -110,6 +113,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Tail(args) => tail::run(args).await,
         Command::Doctor(args) => doctor::run(args).await,
+        Command::Audit(args) => audit::run(args).await,
         Command::Dlq(args) => dlq::run(args).await,
         Command::Templates(args) => templates::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,

@@ -54,6 +54,7 @@ const MAY_KNOW: [(&str, &[&str]); 15] = [
             "contracts",
             "kafka-io",
             "local-stack",
+            "pipeline",
             "strangers",
             "template-mining",
         ],

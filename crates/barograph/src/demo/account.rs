@@ -10,13 +10,14 @@ use contracts::{
     truth::{Fault, Truth},
 };
 use kafka_io::{Connection, topics};
-use local_stack::Child;
+use local_stack::{Child, ports::loopback};
 use serde::{Deserialize, Serialize};
 
 use super::{
     plan::Plan,
     watch::{Received, Watch},
 };
+use crate::{audit, http};
 
 /// The generator's own report.
 #[derive(Debug, Clone, Deserialize)]
@@ -57,6 +58,17 @@ pub(super) struct Account {
     pub(super) latency_ms: Latency,
     /// Every line is counted by windows too.
     pub(super) counted_in_windows: u64,
+    pub(super) audit: Audit,
+}
+
+/// What was stored, held against the account of what became of each offset.
+#[derive(Debug, Serialize)]
+pub(super) struct Audit {
+    /// Looks of the processor's own, and what it finds at the end.
+    pub(super) looks: u64,
+    pub(super) told: u64,
+    /// Rows and offsets that differ, counted at the end.
+    pub(super) differing: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,6 +96,31 @@ impl Account {
         self.is_exact()
             && self.anomalies_published == self.anomalies_received
             && self.injected.iter().all(|one| one.detected)
+            && self.audit.is_content()
+    }
+}
+
+impl Audit {
+    pub(super) const fn is_content(&self) -> bool {
+        self.looks > 0 && self.told == 0 && self.differing == 0
+    }
+
+    async fn look(client: &Client, processor: u16) -> anyhow::Result<Self> {
+        let url = format!("http://{}/metrics", loopback(processor));
+        let answer = http::client()?.get(&url).send().await?;
+        let metrics = answer.error_for_status()?.text().await?;
+        let sum = |name: &str| {
+            let values = metrics.lines().filter_map(|line| {
+                let (series, value) = line.rsplit_once(' ')?;
+                (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+            });
+            values.sum::<f64>() as u64
+        };
+        Ok(Self {
+            looks: sum("barograph_audit_seconds_count"),
+            told: sum("barograph_audit_difference_rows"),
+            differing: audit::differing(client).await?,
+        })
     }
 }
 
@@ -187,7 +224,9 @@ pub(super) async fn settle(
     for frame in &opened {
         *by_kind.entry(frame.anomaly.kind.clone()).or_default() += 1;
     }
+    let (_, processor) = services.first().context("no processor was started")?;
     Ok(Account {
+        audit: Audit::look(client, *processor).await?,
         produced: counted.produced,
         stored: counted.stored,
         dead_lettered: counted.dead_lettered,

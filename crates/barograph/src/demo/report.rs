@@ -80,6 +80,16 @@ pub(super) fn summary(account: &Account, plan: &Plan) -> String {
         "  dead-lettered   {:>12}   stored + dead-lettered = produced: {exact}",
         grouped(account.dead_lettered)
     ));
+    let audit = &account.audit;
+    let there = if audit.is_content() {
+        good("all rows are there")
+    } else {
+        bad("ROWS DIFFER")
+    };
+    lines.push(format!(
+        "  audit           {:>12}   looks at rows against offsets: {there}",
+        grouped(audit.looks)
+    ));
     let all = if account.anomalies_published == account.anomalies_received {
         good("all received")
     } else {
