@@ -3,30 +3,16 @@
 //! Invariant: nothing is asserted here; what does not hold is noted as a violation, so that the
 //! report shows all of it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use contracts::{
-    Anomaly, Timestamp,
-    dead_letter::{SOURCE_OFFSET, SOURCE_PARTITION},
-};
-use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
+use contracts::dead_letter::{SOURCE_OFFSET, SOURCE_PARTITION};
 use test_kit::{Space, header, wait};
-use uuid::Uuid;
 
 use crate::{
     report::Tally,
+    told::versions,
     world::{World, incarnation_of},
 };
-
-type Versions = BTreeMap<(Uuid, u32), Anomaly>;
-
-pub(crate) fn admin(space: &Space) -> anyhow::Result<AdminClient<DefaultClientContext>> {
-    Ok(space.connection.config().create()?)
-}
 
 /// Distinct positions that were dead-lettered.
 async fn dead_lettered(space: &Space) -> anyhow::Result<BTreeSet<(String, String)>> {
@@ -130,7 +116,7 @@ pub(crate) async fn records(space: &Space, tally: &mut Tally) -> anyhow::Result<
 }
 
 /// How many lines each template has, of the topic's present life.
-async fn templates(space: &Space) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn templates(space: &Space) -> anyhow::Result<Vec<String>> {
     let incarnation = incarnation_of(space).await?;
     space
         .rows(&format!(
@@ -153,31 +139,6 @@ async fn holes(space: &Space, incarnation: &str) -> anyhow::Result<Vec<String>> 
              WHERE kafka_offset - before > 10 ORDER BY ALL LIMIT 20"
         ))
         .await
-}
-
-/// Every version once; told again, it must say the same.
-async fn versions(space: &Space, tally: &mut Tally) -> anyhow::Result<Versions> {
-    let incarnation = incarnation_of(space).await?.to_string();
-    let mut versions = Versions::new();
-    for mut anomaly in space.published().await? {
-        if anomaly.evidence.incarnation != incarnation {
-            continue;
-        }
-        anomaly.published_at = Timestamp::from_millis(0);
-        let key = (anomaly.id, anomaly.version);
-        if let Some(earlier) = versions.get(&key) {
-            tally.published_again += 1;
-            if *earlier != anomaly {
-                tally.violations.push(format!(
-                    "version {} of {} was told in two ways: {:?} and {:?}",
-                    key.1, key.0, earlier.title, anomaly.title
-                ));
-            }
-            continue;
-        }
-        versions.insert(key, anomaly);
-    }
-    Ok(versions)
 }
 
 /// Versions count up without gaps, the store has the last ones, and every client saw each once.
@@ -261,131 +222,4 @@ async fn clients(world: &mut World) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// The same records once more, without any fault: the same anomalies. Ends the group's offsets.
-pub(crate) async fn undisturbed(world: &mut World, name: &str) -> anyhow::Result<()> {
-    let told = versions(&world.space, &mut Tally::default()).await?;
-    let quiet = world.space.beside(name).await?;
-    forget_group(&quiet).await?;
-    let service = quiet
-        .service("anomaly-processor", "undisturbed")
-        .env("DETECTION_IDLE_TIMEOUT", "1h");
-    let processor = quiet.stack.spawn(service)?;
-    let produced = quiet.records_in(&quiet.logs).await?;
-    wait::until("the undisturbed run is through", wait::LONG, async || {
-        let rows = quiet.number("SELECT count() FROM logs").await?;
-        let letters = quiet.records_in(&quiet.dead_letters).await?;
-        Ok((rows + letters >= produced).then_some(()))
-    })
-    .await
-    .map_err(|error| processor.with_log(error))?;
-    processor.stop().await;
-    let expected = versions(&quiet, &mut Tally::default()).await?;
-    compare(&told, &expected, &mut world.tally);
-    let (mined, expected) = (templates(&world.space).await?, templates(&quiet).await?);
-    if mined != expected {
-        let differs = mined.iter().find(|row| !expected.contains(row));
-        world.tally.violations.push(format!(
-            "{} templates, {} undisturbed; the first that differs (id, lines, different ones, \
-             sum of offsets): {differs:?}",
-            mined.len(),
-            expected.len()
-        ));
-    }
-    Ok(())
-}
-
-fn compare(told: &Versions, expected: &Versions, tally: &mut Tally) {
-    let ids = |versions: &Versions| -> BTreeSet<Uuid> {
-        versions.keys().map(|(id, _version)| *id).collect()
-    };
-    let (told_ids, expected_ids) = (ids(told), ids(expected));
-    println!(
-        "  {} ids told, {} undisturbed, {} in both",
-        told_ids.len(),
-        expected_ids.len(),
-        told_ids.intersection(&expected_ids).count()
-    );
-    let mut differ = |what: &str, versions: Vec<&Anomaly>| {
-        if versions.is_empty() {
-            return;
-        }
-        let titles: Vec<_> = versions
-            .iter()
-            .take(5)
-            .map(|anomaly| {
-                let evidence = &anomaly.evidence;
-                format!(
-                    "{} v{} of partition {} [{}, {}]: {}",
-                    anomaly.id,
-                    anomaly.version,
-                    evidence.partition,
-                    evidence.first_offset,
-                    evidence.last_offset,
-                    anomaly.title
-                )
-            })
-            .collect();
-        let count = versions.len();
-        tally
-            .violations
-            .push(format!("{count} versions {what}: {}", titles.join("; ")));
-    };
-    let missing_in = |all: &Versions, some: &Versions| -> Vec<(Uuid, u32)> {
-        let missing = all.keys().filter(|key| !some.contains_key(*key));
-        missing.copied().collect()
-    };
-    let untold = missing_in(expected, told);
-    differ(
-        "that an undisturbed run tells were not told",
-        untold.iter().map(|key| &expected[key]).collect(),
-    );
-    let surplus = missing_in(told, expected);
-    differ(
-        "were told that an undisturbed run does not tell",
-        surplus.iter().map(|key| &told[key]).collect(),
-    );
-    let other = told
-        .iter()
-        .filter(|(key, anomaly)| expected.get(*key).is_some_and(|same| same != *anomaly));
-    differ(
-        "say something else than in an undisturbed run",
-        other.map(|(_, anomaly)| anomaly).collect(),
-    );
-    for (key, anomaly) in told {
-        if let Some(same) = expected.get(key).filter(|same| *same != anomaly) {
-            tally.violations.push(difference(anomaly, same));
-            break;
-        }
-    }
-}
-
-/// The fields in which they differ.
-fn difference(told: &Anomaly, undisturbed: &Anomaly) -> String {
-    let fields = |anomaly: &Anomaly| serde_json::to_value(anomaly).unwrap_or_default();
-    let (told, undisturbed) = (fields(told), fields(undisturbed));
-    let names = told.as_object().into_iter().flat_map(|map| map.keys());
-    let different = names.filter(|name| told[*name] != undisturbed[*name]);
-    different
-        .map(|name| {
-            format!(
-                "{name}: {} where undisturbed {}",
-                told[name], undisturbed[name]
-            )
-        })
-        .collect::<Vec<_>>()
-        .join("; ")
-}
-
-/// Nobody is a member any more, and nothing of what it committed is left.
-async fn forget_group(space: &Space) -> anyhow::Result<()> {
-    let admin = admin(space)?;
-    let options = AdminOptions::new().request_timeout(Some(Duration::from_secs(10)));
-    // A member that was killed is one until its session ends.
-    wait::until("the group can be deleted", wait::LONG, async || {
-        let answers = admin.delete_groups(&[&space.group], &options).await?;
-        Ok(answers.iter().all(Result::is_ok).then_some(()))
-    })
-    .await
 }

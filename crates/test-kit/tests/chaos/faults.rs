@@ -1,6 +1,6 @@
 //! What is done to the parts, under load.
 //!
-//! Invariant: a fault ends with everything healed and the backlog of that moment stored; if that
+//! Invariant: a fault ends with everything healed, every part ready and the backlog of that moment stored; if that
 //! does not happen in time, the run has failed.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::{RngExt as _, seq::SliceRandom as _};
 use test_kit::wait;
 
-use crate::{proxy::Trick, world::World};
+use crate::{operator::Place, proxy::Trick, world::World};
 
 /// How long a processor sleeps; its session ends after six seconds.
 const LONGER_THAN_THE_SESSION: Duration = Duration::from_secs(8);
@@ -34,10 +34,18 @@ pub(crate) enum Fault {
     RequestsCut,
     AnswersSwallowed,
     GatewayKilled,
+    /// The group's offsets, while no processor runs.
+    OffsetsDeleted,
+    OffsetsToEarliest,
+    OffsetsBack,
+    OffsetsForth,
+    OffsetsPastTheEnd,
+    /// Another consumer joins the running group and commits.
+    Stranger,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Kill,
         Self::KillAll,
         Self::Stall,
@@ -50,9 +58,15 @@ impl Fault {
         Self::RequestsCut,
         Self::AnswersSwallowed,
         Self::GatewayKilled,
+        Self::OffsetsDeleted,
+        Self::OffsetsToEarliest,
+        Self::OffsetsBack,
+        Self::OffsetsForth,
+        Self::OffsetsPastTheEnd,
+        Self::Stranger,
     ];
 
-    pub(crate) fn text(self) -> &'static str {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Kill => "processor killed",
             Self::KillAll => "all processors killed at once",
@@ -66,6 +80,12 @@ impl Fault {
             Self::RequestsCut => "inserts cut in the middle",
             Self::AnswersSwallowed => "answers to inserts swallowed",
             Self::GatewayKilled => "gateway killed",
+            Self::OffsetsDeleted => "group's offsets deleted",
+            Self::OffsetsToEarliest => "offsets set to the earliest",
+            Self::OffsetsBack => "offsets set back",
+            Self::OffsetsForth => "offsets set forth",
+            Self::OffsetsPastTheEnd => "offsets set past the end",
+            Self::Stranger => "stranger joined the group and committed",
         }
     }
 }
@@ -88,6 +108,7 @@ impl World {
             self.inflict(*fault).await?;
             self.caught_up(fault.text()).await?;
             self.release();
+            self.all_ready().await?;
             *self.tally.faults.entry(fault.text()).or_default() += 1;
             println!(
                 "  {:5.1} s  {}",
@@ -163,6 +184,12 @@ impl World {
                 self.gateways[gateway].kill_and_restart().await?;
                 self.gateways[gateway].ready().await
             }
+            Fault::OffsetsDeleted => self.operate(Place::Nowhere).await,
+            Fault::OffsetsToEarliest => self.operate(Place::Earliest).await,
+            Fault::OffsetsBack => self.operate(Place::Back).await,
+            Fault::OffsetsForth => self.operate(Place::Forth).await,
+            Fault::OffsetsPastTheEnd => self.operate(Place::PastTheEnd).await,
+            Fault::Stranger => self.suffer_a_stranger().await,
         }
     }
 

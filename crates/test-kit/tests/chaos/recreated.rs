@@ -10,8 +10,8 @@ use rdkafka::admin::AdminOptions;
 use test_kit::{Stack, wait};
 
 use crate::{
-    account::admin,
     load::{Load, Plan},
+    operator::admin,
     report::Tally,
     settle,
     world::{Shape, World},

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use crate::faults::Fault;
+
 /// Of one case, or of all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -28,31 +30,71 @@ pub(crate) struct Tally {
     /// Inserts of unknown outcome settled by a count: all rows there, or not.
     pub(crate) settled_there: u64,
     pub(crate) settled_missing: u64,
+    /// Offsets that others had set and that did not count.
+    pub(crate) foreign_offsets: u64,
     /// Endings nobody asked for.
     pub(crate) ended_by_themselves: Vec<String>,
     /// What must not be.
     pub(crate) violations: Vec<String>,
 }
 
-/// What one full run must have brought about at the least.
+/// What one run must have brought about at the least.
 pub(crate) struct Minima {
     pub(crate) intents_found: u64,
     pub(crate) settled: u64,
-    pub(crate) stalls: u64,
     pub(crate) of_every_kind: u64,
+    /// Offsets of others that the processors passed over.
+    pub(crate) foreign_offsets: u64,
+    /// How often each fault has to have happened.
+    pub(crate) faults: &'static [(&'static str, u64)],
 }
 
 pub(crate) const FULL: Minima = Minima {
     intents_found: 20,
     settled: 20,
-    stalls: 5,
     of_every_kind: 100,
+    foreign_offsets: 10,
+    faults: &[
+        (Fault::Kill.text(), 5),
+        (Fault::KillAll.text(), 5),
+        (Fault::Stall.text(), 5),
+        (Fault::Join.text(), 3),
+        (Fault::Leave.text(), 3),
+        (Fault::KafkaKilled.text(), 2),
+        (Fault::KafkaRestarted.text(), 2),
+        (Fault::ClickHouseKilled.text(), 2),
+        (Fault::ConnectionsRefused.text(), 1),
+        (Fault::RequestsCut.text(), 2),
+        (Fault::AnswersSwallowed.text(), 4),
+        (Fault::GatewayKilled.text(), 4),
+        (Fault::OffsetsDeleted.text(), 1),
+        (Fault::OffsetsToEarliest.text(), 1),
+        (Fault::OffsetsBack.text(), 1),
+        (Fault::OffsetsForth.text(), 1),
+        (Fault::OffsetsPastTheEnd.text(), 1),
+        (Fault::Stranger.text(), 2),
+    ],
 };
 pub(crate) const SHORT: Minima = Minima {
     intents_found: 1,
     settled: 1,
-    stalls: 1,
     of_every_kind: 1,
+    foreign_offsets: 1,
+    faults: &[
+        (Fault::Kill.text(), 2),
+        (Fault::KillAll.text(), 1),
+        (Fault::Stall.text(), 1),
+        (Fault::Join.text(), 1),
+        (Fault::Leave.text(), 1),
+        (Fault::KafkaKilled.text(), 1),
+        (Fault::KafkaRestarted.text(), 1),
+        (Fault::ClickHouseKilled.text(), 1),
+        (Fault::ConnectionsRefused.text(), 1),
+        (Fault::RequestsCut.text(), 1),
+        (Fault::AnswersSwallowed.text(), 1),
+        (Fault::GatewayKilled.text(), 1),
+        (Fault::OffsetsBack.text(), 1),
+    ],
 };
 
 const KINDS: [&str; 4] = ["error_burst", "error_rate_spike", "rate_spike", "rate_drop"];
@@ -92,6 +134,8 @@ impl Tally {
                     self.settled_missing += 1;
                 }
             }
+            self.foreign_offsets +=
+                u64::from(line.contains("somebody else set the group's offset"));
             if line.contains("panicked at") {
                 self.violations
                     .push(format!("a processor panicked: {line}"));
@@ -125,6 +169,7 @@ impl Tally {
         self.intents_found += other.intents_found;
         self.settled_there += other.settled_there;
         self.settled_missing += other.settled_missing;
+        self.foreign_offsets += other.foreign_offsets;
         self.ended_by_themselves.extend(other.ended_by_themselves);
         self.violations.extend(other.violations);
     }
@@ -150,6 +195,7 @@ impl Tally {
             ("open intents found on assignment", self.intents_found),
             ("inserts settled by count, all there", self.settled_there),
             ("inserts settled by count, not there", self.settled_missing),
+            ("offsets of others passed over", self.foreign_offsets),
             (
                 "processors that ended by themselves",
                 self.ended_by_themselves.len() as u64,
@@ -172,21 +218,31 @@ impl Tally {
     }
 
     /// What is missing for the run to have been hard enough.
-    pub(crate) fn below(&self, minima: &Minima, stall: &str) -> Vec<String> {
-        let stalls = self.faults.get(stall).copied().unwrap_or_default();
-        let settled = self.settled_there + self.settled_missing;
+    pub(crate) fn below(&self, minima: &Minima) -> Vec<String> {
         let mut asked = vec![
             (
                 "open intents found",
                 self.intents_found,
                 minima.intents_found,
             ),
-            ("inserts settled by count", settled, minima.settled),
-            ("stalls", stalls, minima.stalls),
+            (
+                "inserts settled by count",
+                self.settled_there + self.settled_missing,
+                minima.settled,
+            ),
+            (
+                "offsets of others passed over",
+                self.foreign_offsets,
+                minima.foreign_offsets,
+            ),
         ];
         for kind in KINDS {
             let count = self.anomalies.get(kind).copied().unwrap_or_default();
             asked.push((kind, count, minima.of_every_kind));
+        }
+        for (fault, least) in minima.faults {
+            let times = self.faults.get(fault).copied().unwrap_or_default();
+            asked.push((*fault, times, *least));
         }
         asked
             .into_iter()
@@ -194,4 +250,16 @@ impl Tally {
             .map(|(what, count, least)| format!("{what}: {count}, wanted {least}"))
             .collect()
     }
+}
+
+#[test]
+fn every_fault_has_to_have_happened_in_the_full_form() {
+    let asked = |fault: &Fault| {
+        let mut faults = FULL.faults.iter();
+        faults.any(|(text, least)| *text == fault.text() && *least > 0)
+    };
+    let forgotten: Vec<_> = Fault::ALL.iter().filter(|fault| !asked(fault)).collect();
+    assert!(forgotten.is_empty(), "{forgotten:?}");
+    let nothing = Tally::default().below(&FULL);
+    assert!(nothing.len() > Fault::ALL.len(), "{nothing:#?}");
 }

@@ -195,14 +195,11 @@ impl World {
         self.members.iter().fold(error, with_log)
     }
 
-    /// Orderly ends of all processors; what they said in all their lives goes into the tally.
-    pub(crate) async fn stop_processors(&mut self) -> anyhow::Result<()> {
+    /// Orderly ends of all processors, which may be started again.
+    pub(crate) async fn all_leave(&mut self) {
         let stops = self.members.iter().map(|member| member.running.stop());
-        for (member, ending) in self
-            .members
-            .iter()
-            .zip(futures::future::join_all(stops).await)
-        {
+        let endings = futures::future::join_all(stops).await;
+        for (member, ending) in self.members.iter().zip(endings) {
             if !ending.is_success() {
                 let name = member.running.child.name();
                 self.tally.ended_by_themselves.push(format!(
@@ -211,10 +208,32 @@ impl World {
                 ));
             }
         }
+    }
+
+    /// Orderly ends for good; what the processors said in all their lives goes into the tally.
+    pub(crate) async fn stop_processors(&mut self) -> anyhow::Result<()> {
+        self.all_leave().await;
         for member in std::mem::take(&mut self.members) {
             self.remember(&member)?;
         }
         Ok(())
+    }
+
+    /// Waits until every part says that it is ready.
+    pub(crate) async fn all_ready(&self) -> anyhow::Result<()> {
+        let members = self.members.iter().map(|member| &member.running);
+        let parts = members.chain(&self.gateways).map(Running::ready);
+        futures::future::try_join_all(parts).await?;
+        Ok(())
+    }
+
+    /// How members of the group share partitions.
+    pub(crate) fn assignor(&self) -> &'static str {
+        let set = self.settings.iter();
+        set.filter(|(name, _)| *name == "KAFKA_ASSIGNOR")
+            .map(|(_, assignor)| *assignor)
+            .next_back()
+            .unwrap_or("cooperative-sticky")
     }
 
     /// What a processor that is gone for good went through.
