@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use local_stack::{Child, Ending, LocalStack, Ports, Service, ports::loopback};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -48,6 +48,25 @@ impl Running {
             Ok(answer.is_ok_and(|(status, _)| status == 200).then_some(()))
         });
         waited.await.map_err(|error| self.with_log(error))
+    }
+
+    /// Waits until `/ready` is red because of this latch, and gives its reason.
+    pub async fn says_unready(&self, latch: &str, within: Duration) -> anyhow::Result<String> {
+        let what = format!("{} says that {latch} is not ready", self.child.name());
+        let reason = wait::until(&what, within, async || {
+            let (status, body) = self.get("/ready").await?;
+            let report: serde_json::Value = serde_json::from_str(&body)?;
+            let latches = report["latches"].as_array().cloned().unwrap_or_default();
+            let closed = latches
+                .iter()
+                .find(|found| found["name"] == latch && found["ready"] == false);
+            let reason = closed.and_then(|found| found["reason"].as_str());
+            Ok(reason.filter(|_| status == 503).map(str::to_owned))
+        })
+        .await
+        .map_err(|error| self.with_log(error))?;
+        ensure!(!reason.is_empty(), "{latch} is red without a reason");
+        Ok(reason)
     }
 
     /// SIGTERM, and the process's end.

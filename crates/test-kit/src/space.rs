@@ -25,6 +25,8 @@ pub struct Space {
     pub group: String,
     pub client: Client,
     pub connection: Connection,
+    /// Where services reach Kafka, if they do not go where everybody else does.
+    pub entrance: Option<String>,
     producer: Arc<Producer>,
 }
 
@@ -86,6 +88,7 @@ impl Space {
             producer: Arc::new(Producer::connect(&connection)?),
             client,
             connection,
+            entrance: None,
             stack,
         };
         let layout = topics::layout(&space.logs, &space.anomalies, partitions, 1);
@@ -105,6 +108,7 @@ impl Space {
             producer: Arc::clone(&self.producer),
             client: database(&self.stack, name).await?,
             connection: self.connection.clone(),
+            entrance: None,
             stack: Arc::clone(&self.stack),
         };
         let layout = topics::layout(&outlets, &space.anomalies, 1, 1);
@@ -115,7 +119,7 @@ impl Space {
     /// A service that works in this space.
     pub fn service(&self, program: &str, name: &str) -> Service {
         let database = self.client.database();
-        Service::new(program)
+        let service = Service::new(program)
             .named(&format!("{database}-{name}"))
             .env("KAFKA_TOPIC", &self.logs)
             .env("KAFKA_ANOMALIES_TOPIC", &self.anomalies)
@@ -123,7 +127,11 @@ impl Space {
             .env("KAFKA_GROUP_ID", &self.group)
             // A member that was killed is missed soon.
             .env("KAFKA_SESSION_TIMEOUT", "6s")
-            .env("CLICKHOUSE_DATABASE", database)
+            .env("CLICKHOUSE_DATABASE", database);
+        match &self.entrance {
+            Some(brokers) => service.env("KAFKA_BROKERS", brokers),
+            None => service,
+        }
     }
 
     pub fn processor(&self, name: &str) -> anyhow::Result<Running> {

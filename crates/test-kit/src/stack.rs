@@ -27,15 +27,12 @@ static SHARED: OnceCell<Arc<Stack>> = OnceCell::const_new();
 impl Stack {
     /// For tests that stop the stores, or want them to themselves.
     pub async fn start() -> anyhow::Result<Arc<Self>> {
-        Self::start_in(tempfile::tempdir()?, Vec::new()).await
+        Self::start_in(tempfile::tempdir()?, |_| {}).await
     }
 
-    /// As [`Self::start`], with lines of its own for Kafka's `server.properties`.
-    pub async fn start_with_kafka(properties: &[(&str, &str)]) -> anyhow::Result<Arc<Self>> {
-        let properties = properties
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Self::start_in(tempfile::tempdir()?, properties.collect()).await
+    /// As [`Self::start`], and otherwise as `change` makes it.
+    pub async fn start_with(change: impl FnOnce(&mut StackConfig)) -> anyhow::Result<Arc<Self>> {
+        Self::start_in(tempfile::tempdir()?, change).await
     }
 
     /// The one of this program, under `scratch`. It ends with the program; what it stored is
@@ -46,18 +43,18 @@ impl Stack {
             let dir = tempfile::Builder::new()
                 .prefix(PREFIX)
                 .tempdir_in(scratch)?;
-            Self::start_in(dir, Vec::new()).await
+            Self::start_in(dir, |_| {}).await
         });
         stack.await.cloned()
     }
 
     async fn start_in(
         dir: tempfile::TempDir,
-        kafka: Vec<(String, String)>,
+        change: impl FnOnce(&mut StackConfig),
     ) -> anyhow::Result<Arc<Self>> {
         let mut config = StackConfig::on_free_ports(dir.path())?;
-        config.kafka.properties = kafka;
         config.programs = PROGRAMS.map(str::to_owned).to_vec();
+        change(&mut config);
         let local = LocalStack::start(config, progress::silent())
             .await
             .context(HOW_TO_BUILD)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::{RngExt as _, seq::SliceRandom as _};
 use test_kit::wait;
 
-use crate::{operator::Place, proxy::Trick, world::World};
+use crate::{operator::Place, proxy::Trick, wire::Loss, world::World};
 
 /// How long a processor sleeps; its session ends after six seconds.
 const LONGER_THAN_THE_SESSION: Duration = Duration::from_secs(8);
@@ -42,10 +42,22 @@ pub(crate) enum Fault {
     OffsetsPastTheEnd,
     /// Another consumer joins the running group and commits.
     Stranger,
+    /// SIGSTOP until everybody concerned says so, then SIGCONT.
+    KafkaStopped,
+    ClickHouseStopped,
+    GatewayStopped,
+    /// Nobody writes for a while.
+    LoadStopped,
+    /// A wire on which nothing arrives, in no direction.
+    KafkaUnreached,
+    /// One on which no answer arrives.
+    KafkaUnheard,
+    ClickHouseUnreached,
+    ClickHouseUnheard,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Kill,
         Self::KillAll,
         Self::Stall,
@@ -64,6 +76,14 @@ impl Fault {
         Self::OffsetsForth,
         Self::OffsetsPastTheEnd,
         Self::Stranger,
+        Self::KafkaStopped,
+        Self::ClickHouseStopped,
+        Self::GatewayStopped,
+        Self::LoadStopped,
+        Self::KafkaUnreached,
+        Self::KafkaUnheard,
+        Self::ClickHouseUnreached,
+        Self::ClickHouseUnheard,
     ];
 
     pub(crate) const fn text(self) -> &'static str {
@@ -86,6 +106,14 @@ impl Fault {
             Self::OffsetsForth => "offsets set forth",
             Self::OffsetsPastTheEnd => "offsets set past the end",
             Self::Stranger => "stranger joined the group and committed",
+            Self::KafkaStopped => "Kafka stopped (SIGSTOP)",
+            Self::ClickHouseStopped => "ClickHouse stopped (SIGSTOP)",
+            Self::GatewayStopped => "gateway stopped (SIGSTOP)",
+            Self::LoadStopped => "nothing written for a while",
+            Self::KafkaUnreached => "nothing passed to or from Kafka",
+            Self::KafkaUnheard => "answers of Kafka not passed",
+            Self::ClickHouseUnreached => "nothing passed to or from ClickHouse",
+            Self::ClickHouseUnheard => "answers of ClickHouse not passed",
         }
     }
 }
@@ -190,6 +218,14 @@ impl World {
             Fault::OffsetsForth => self.operate(Place::Forth).await,
             Fault::OffsetsPastTheEnd => self.operate(Place::PastTheEnd).await,
             Fault::Stranger => self.suffer_a_stranger().await,
+            Fault::KafkaStopped => self.kafka_stops().await,
+            Fault::ClickHouseStopped => self.clickhouse_stops().await,
+            Fault::GatewayStopped => self.gateway_stops().await,
+            Fault::LoadStopped => self.load_stops().await,
+            Fault::KafkaUnreached => self.kafka_is_unheard(Loss::Everything).await,
+            Fault::KafkaUnheard => self.kafka_is_unheard(Loss::Answers).await,
+            Fault::ClickHouseUnreached => self.clickhouse_is_unheard(Loss::Everything).await,
+            Fault::ClickHouseUnheard => self.clickhouse_is_unheard(Loss::Answers).await,
         }
     }
 

@@ -15,6 +15,7 @@ use kafka_io::producer;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use test_kit::{Space, lines::now};
+use tokio::sync::watch;
 
 /// Of event time, ms: the detectors' default.
 const WINDOW: i64 = 10_000;
@@ -60,6 +61,8 @@ pub(crate) struct Load {
     window: i64,
     producer: FutureProducer,
     topic: String,
+    /// Whether it is written now.
+    flows: Option<watch::Receiver<bool>>,
 }
 
 impl Load {
@@ -73,7 +76,13 @@ impl Load {
             window: 0,
             producer: producer::config(&space.connection).create()?,
             topic: space.logs.clone(),
+            flows: None,
         })
+    }
+
+    /// Writes only while it is told to.
+    pub(crate) fn obey(&mut self, flows: watch::Receiver<bool>) {
+        self.flows = Some(flows);
     }
 
     /// Writes at the plan's pace until everything is written that the plan asks for, and on until
@@ -84,6 +93,10 @@ impl Load {
         pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while self.window < self.plan.windows() || !enough() {
             pace.tick().await;
+            if let Some(flows) = &mut self.flows {
+                // Who told it to may be gone.
+                let _told = flows.wait_for(|flows| *flows).await;
+            }
             self.write_window().await?;
         }
         Ok(())

@@ -92,8 +92,8 @@ impl Proxy {
         })
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The next `times` inserts of log lines are treated so; replaces an earlier order.

@@ -37,6 +37,7 @@ pub(crate) async fn run(stack: &Arc<Stack>, seed: u64) -> anyhow::Result<Tally> 
         gateways: 1,
         clients: 1,
         settings: Vec::new(),
+        to_kafka: None,
     };
     let mut first = Load::new(&space, plan)?;
     let mut world = World::start(space, shape).await?;

@@ -32,6 +32,10 @@ pub(crate) struct Tally {
     pub(crate) settled_missing: u64,
     /// Offsets that others had set and that did not count.
     pub(crate) foreign_offsets: u64,
+    /// Bytes that a wire took and did not pass.
+    pub(crate) bytes_lost: u64,
+    /// How often `/ready` of a part that needs what does not answer said so.
+    pub(crate) reasons_said: u64,
     /// Endings nobody asked for.
     pub(crate) ended_by_themselves: Vec<String>,
     /// What must not be.
@@ -45,6 +49,8 @@ pub(crate) struct Minima {
     pub(crate) of_every_kind: u64,
     /// Offsets of others that the processors passed over.
     pub(crate) foreign_offsets: u64,
+    pub(crate) bytes_lost: u64,
+    pub(crate) reasons_said: u64,
     /// How often each fault has to have happened.
     pub(crate) faults: &'static [(&'static str, u64)],
 }
@@ -54,6 +60,8 @@ pub(crate) const FULL: Minima = Minima {
     settled: 20,
     of_every_kind: 100,
     foreign_offsets: 10,
+    bytes_lost: 10_000,
+    reasons_said: 15,
     faults: &[
         (Fault::Kill.text(), 5),
         (Fault::KillAll.text(), 5),
@@ -73,6 +81,14 @@ pub(crate) const FULL: Minima = Minima {
         (Fault::OffsetsForth.text(), 1),
         (Fault::OffsetsPastTheEnd.text(), 1),
         (Fault::Stranger.text(), 2),
+        (Fault::KafkaStopped.text(), 1),
+        (Fault::ClickHouseStopped.text(), 1),
+        (Fault::GatewayStopped.text(), 1),
+        (Fault::LoadStopped.text(), 1),
+        (Fault::KafkaUnreached.text(), 1),
+        (Fault::KafkaUnheard.text(), 1),
+        (Fault::ClickHouseUnreached.text(), 1),
+        (Fault::ClickHouseUnheard.text(), 1),
     ],
 };
 pub(crate) const SHORT: Minima = Minima {
@@ -80,6 +96,8 @@ pub(crate) const SHORT: Minima = Minima {
     settled: 1,
     of_every_kind: 1,
     foreign_offsets: 1,
+    bytes_lost: 0,
+    reasons_said: 0,
     faults: &[
         (Fault::Kill.text(), 2),
         (Fault::KillAll.text(), 1),
@@ -170,6 +188,8 @@ impl Tally {
         self.settled_there += other.settled_there;
         self.settled_missing += other.settled_missing;
         self.foreign_offsets += other.foreign_offsets;
+        self.bytes_lost += other.bytes_lost;
+        self.reasons_said += other.reasons_said;
         self.ended_by_themselves.extend(other.ended_by_themselves);
         self.violations.extend(other.violations);
     }
@@ -196,6 +216,8 @@ impl Tally {
             ("inserts settled by count, all there", self.settled_there),
             ("inserts settled by count, not there", self.settled_missing),
             ("offsets of others passed over", self.foreign_offsets),
+            ("bytes that a wire lost", self.bytes_lost),
+            ("times a part said what does not answer", self.reasons_said),
             (
                 "processors that ended by themselves",
                 self.ended_by_themselves.len() as u64,
@@ -234,6 +256,12 @@ impl Tally {
                 "offsets of others passed over",
                 self.foreign_offsets,
                 minima.foreign_offsets,
+            ),
+            ("bytes that a wire lost", self.bytes_lost, minima.bytes_lost),
+            (
+                "times a part said what does not answer",
+                self.reasons_said,
+                minima.reasons_said,
             ),
         ];
         for kind in KINDS {

@@ -3,17 +3,19 @@
 //! Invariant: a processor that ends without having been told to is noticed, noted and started again,
 //! as whatever runs it in production would do.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kafka_io::{reader, topic_id, topics};
 use pipeline::Incarnation;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use test_kit::{Running, Space, Watcher, wait};
+use tokio::sync::watch;
 
 use crate::{
     proxy::{Proxy, Trick},
     report::Tally,
+    wire::Wire,
 };
 
 const ASK: Duration = Duration::from_secs(10);
@@ -23,7 +25,8 @@ const NEARLY: i64 = 10;
 
 pub(crate) struct Member {
     pub(crate) running: Running,
-    /// Its own way to ClickHouse.
+    /// Its own way to ClickHouse: the wire leads to the proxy.
+    pub(crate) wire: Wire,
     pub(crate) proxy: Proxy,
 }
 
@@ -34,6 +37,10 @@ pub(crate) struct World {
     pub(crate) watchers: Vec<Watcher>,
     pub(crate) tally: Tally,
     pub(crate) rng: StdRng,
+    /// The services' way to Kafka, where it is not everybody's.
+    pub(crate) to_kafka: Option<Arc<Wire>>,
+    /// Whether the load is written.
+    pub(crate) load_flows: watch::Sender<bool>,
     settings: Vec<(&'static str, &'static str)>,
     upstream: SocketAddr,
     started: usize,
@@ -47,6 +54,7 @@ pub(crate) struct Shape {
     pub(crate) clients: usize,
     /// Variables of the processors.
     pub(crate) settings: Vec<(&'static str, &'static str)>,
+    pub(crate) to_kafka: Option<Arc<Wire>>,
 }
 
 /// Whether every partition is stored, or nearly, up to these ends.
@@ -97,9 +105,11 @@ pub(crate) async fn incarnation_of(space: &Space) -> anyhow::Result<Incarnation>
 }
 
 impl World {
-    pub(crate) async fn start(space: Space, shape: Shape) -> anyhow::Result<Self> {
+    pub(crate) async fn start(mut space: Space, shape: Shape) -> anyhow::Result<Self> {
         let upstream = space.stack.local().clickhouse.url();
         let upstream = upstream.trim_start_matches("http://").parse()?;
+        let entrance = shape.to_kafka.as_ref();
+        space.entrance = entrance.map(|wire| wire.address().to_string());
         let mut world = Self {
             space,
             members: Vec::new(),
@@ -107,6 +117,8 @@ impl World {
             watchers: Vec::new(),
             tally: Tally::default(),
             rng: StdRng::seed_from_u64(shape.seed),
+            to_kafka: shape.to_kafka,
+            load_flows: watch::channel(true).0,
             settings: shape.settings,
             upstream,
             started: 0,
@@ -128,12 +140,13 @@ impl World {
     /// One more processor.
     pub(crate) async fn join(&mut self) -> anyhow::Result<()> {
         let proxy = Proxy::start(self.upstream).await?;
+        let wire = Wire::start(proxy.address()).await?;
         let name = format!("processor-{}", self.started);
         self.started += 1;
         let service = self
             .space
             .service("anomaly-processor", &name)
-            .env("CLICKHOUSE_URL", proxy.url())
+            .env("CLICKHOUSE_URL", format!("http://{}", wire.address()))
             // Small blocks, so that there is always one on its way.
             .env("BATCH_ROWS", "200")
             .env("BATCH_AGE", "100ms")
@@ -150,7 +163,11 @@ impl World {
             .iter()
             .fold(service, |service, (name, value)| service.env(name, *value));
         let running = self.space.stack.spawn(service)?;
-        self.members.push(Member { running, proxy });
+        self.members.push(Member {
+            running,
+            wire,
+            proxy,
+        });
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use local_stack::Ending;
-use test_kit::{Running, Stack, wait};
+use test_kit::Stack;
 
 use crate::{
     crashes::{load, nothing_lost_or_doubled, rows_reach},
@@ -13,25 +13,6 @@ use crate::{
 
 const SAID_WITHIN: Duration = Duration::from_secs(15);
 const RECORDS: u64 = 20_000;
-
-/// Until `/ready` is red because of this latch, with a reason.
-async fn is_red(running: &Running, latch: &str) -> anyhow::Result<String> {
-    let what = format!("{} says that {latch} is not ready", running.child.name());
-    let reason = wait::until(&what, SAID_WITHIN, async || {
-        let (status, body) = running.get("/ready").await?;
-        let report: serde_json::Value = serde_json::from_str(&body)?;
-        let latches = report["latches"].as_array().cloned().unwrap_or_default();
-        let closed = latches
-            .iter()
-            .find(|found| found["name"] == latch && found["ready"] == false);
-        let reason = closed.and_then(|found| found["reason"].as_str());
-        Ok(reason.filter(|_| status == 503).map(str::to_owned))
-    })
-    .await
-    .map_err(|error| running.with_log(error))?;
-    anyhow::ensure!(!reason.is_empty(), "{latch} is red without a reason");
-    Ok(reason)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clickhouse_that_is_stopped_is_said_and_in_nobodys_way() -> anyhow::Result<()> {
@@ -49,9 +30,9 @@ async fn a_clickhouse_that_is_stopped_is_said_and_in_nobodys_way() -> anyhow::Re
     let (produced, seen) = tokio::join!(space.produce(load(RECORDS)), async {
         rows_reach(&space, 2000).await?;
         clickhouse.child().pause();
-        is_red(&processor, "clickhouse").await?;
-        is_red(&processor, "partitions").await?;
-        is_red(&gateway, "clickhouse").await
+        processor.says_unready("clickhouse", SAID_WITHIN).await?;
+        processor.says_unready("partitions", SAID_WITHIN).await?;
+        gateway.says_unready("clickhouse", SAID_WITHIN).await
     });
     produced?;
     let ending = processor.stop().await;
@@ -86,8 +67,8 @@ async fn a_kafka_that_is_stopped_is_said_and_in_nobodys_way() -> anyhow::Result<
     let kafka = &stack.local().kafka;
     kafka.child().pause();
     let seen = async {
-        is_red(&processor, "kafka").await?;
-        is_red(&gateway, "kafka").await
+        processor.says_unready("kafka", SAID_WITHIN).await?;
+        gateway.says_unready("kafka", SAID_WITHIN).await
     }
     .await;
     let ending = processor.stop().await;
