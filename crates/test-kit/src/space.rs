@@ -180,6 +180,14 @@ impl Space {
         Ok(())
     }
 
+    /// How many partitions the topic of log records has now.
+    pub async fn partitions(&self) -> anyhow::Result<i32> {
+        let (connection, topic) = (self.connection.clone(), self.logs.clone());
+        let offsets =
+            tokio::task::spawn_blocking(move || topics::offsets(&connection, &topic, ASK));
+        Ok(offsets.await??.len() as i32)
+    }
+
     /// Records of a topic, from its first to its last.
     pub async fn records_in(&self, topic: &str) -> anyhow::Result<u64> {
         let (connection, topic) = (self.connection.clone(), topic.to_owned());

@@ -35,7 +35,7 @@ async fn rows_of(space: &Space, incarnation: &str) -> anyhow::Result<u64> {
 /// Waits until every record of the topic is a row or a dead letter; in vain, if some are lost.
 pub(crate) async fn all_arrived(world: &mut World) -> anyhow::Result<()> {
     let incarnation = incarnation_of(&world.space).await?.to_string();
-    let produced = world.space.records_in(&world.space.logs).await?;
+    let produced = world.space.records_in(&world.space.logs).await? - world.holes_placed();
     let mut sums = (0, 0);
     let arrived = wait::until("every record has arrived", wait::LONG, async || {
         world.revive()?;
@@ -56,7 +56,8 @@ pub(crate) async fn all_arrived(world: &mut World) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// produced = rows + dead letters, nothing twice, windows add up.
+/// produced = rows + dead letters + counted holes, nothing twice, windows add up. The processors have
+/// been heard.
 pub(crate) async fn records(space: &Space, tally: &mut Tally) -> anyhow::Result<()> {
     let incarnation = incarnation_of(space).await?.to_string();
     let produced = space.records_in(&space.logs).await?;
@@ -70,13 +71,17 @@ pub(crate) async fn records(space: &Space, tally: &mut Tally) -> anyhow::Result<
     tally.records += produced;
     tally.rows += rows;
     tally.dead_letters += letters;
-    let lost = produced.saturating_sub(different + letters);
+    let passed = tally.passed.len() as u64;
+    tally.holes += passed;
+    let unsaid = tally.absent_and_not_passed();
+    tally.violations.extend(unsaid);
+    let lost = produced.saturating_sub(different + letters + passed);
     tally.lost += lost;
-    if different + letters != produced {
+    if different + letters + passed != produced {
         let holes = holes(space, &incarnation).await?.join("; ");
         tally.violations.push(format!(
-            "{produced} records, {different} different rows, {letters} dead letters; \
-             holes (partition, from, to): {holes}"
+            "{produced} records, {different} different rows, {letters} dead letters, \
+             {passed} passed; holes (partition, from, to): {holes}"
         ));
     }
     // Of every life of the topic.

@@ -11,11 +11,16 @@ pub(crate) struct Case {
     pub(crate) keyed: bool,
     /// Whether services reach Kafka by a wire that can lose what it carries.
     pub(crate) wired: bool,
+    /// Whether a service on each partition has a wrong clock.
+    pub(crate) wrong_clocks: bool,
+    /// Milliseconds between two windows of event time, for each service: ten are some two thousand
+    /// records a second.
+    pub(crate) pace: u64,
     pub(crate) short: &'static [(Fault, usize)],
     pub(crate) full: &'static [(Fault, usize)],
 }
 
-pub(crate) const CASES: [Case; 5] = [
+pub(crate) const CASES: [Case; 6] = [
     Case {
         name: "cooperative",
         settings: &[("KAFKA_ASSIGNOR", "cooperative-sticky")],
@@ -24,6 +29,8 @@ pub(crate) const CASES: [Case; 5] = [
         services: 40,
         keyed: true,
         wired: false,
+        wrong_clocks: false,
+        pace: 10,
         short: &[
             (Fault::Kill, 1),
             (Fault::KillAll, 1),
@@ -38,6 +45,7 @@ pub(crate) const CASES: [Case; 5] = [
             (Fault::AnswersSwallowed, 1),
             (Fault::GatewayKilled, 1),
             (Fault::OffsetsBack, 1),
+            (Fault::Odd, 1),
         ],
         full: &[
             (Fault::Kill, 3),
@@ -56,6 +64,8 @@ pub(crate) const CASES: [Case; 5] = [
             (Fault::OffsetsBack, 1),
             (Fault::OffsetsPastTheEnd, 1),
             (Fault::Stranger, 1),
+            (Fault::Odd, 1),
+            (Fault::Undecodable, 1),
         ],
     },
     Case {
@@ -66,6 +76,8 @@ pub(crate) const CASES: [Case; 5] = [
         services: 40,
         keyed: true,
         wired: false,
+        wrong_clocks: false,
+        pace: 10,
         short: &[],
         full: &[
             (Fault::Kill, 1),
@@ -88,6 +100,8 @@ pub(crate) const CASES: [Case; 5] = [
         services: 40,
         keyed: true,
         wired: false,
+        wrong_clocks: false,
+        pace: 10,
         short: &[],
         full: &[
             (Fault::Kill, 1),
@@ -109,6 +123,8 @@ pub(crate) const CASES: [Case; 5] = [
         services: 20,
         keyed: false,
         wired: false,
+        wrong_clocks: false,
+        pace: 10,
         short: &[(Fault::Kill, 1)],
         full: &[
             (Fault::Kill, 1),
@@ -125,6 +141,8 @@ pub(crate) const CASES: [Case; 5] = [
         services: 40,
         keyed: true,
         wired: true,
+        wrong_clocks: false,
+        pace: 10,
         short: &[],
         full: &[
             (Fault::KafkaStopped, 1),
@@ -135,6 +153,24 @@ pub(crate) const CASES: [Case; 5] = [
             (Fault::KafkaUnheard, 1),
             (Fault::ClickHouseUnreached, 1),
             (Fault::ClickHouseUnheard, 1),
+        ],
+    },
+    Case {
+        name: "clocks",
+        settings: &[("KAFKA_ASSIGNOR", "cooperative-sticky")],
+        partitions: 6,
+        processors: 2,
+        // Ten on each partition beside the one with a wrong clock.
+        services: 60,
+        keyed: true,
+        wired: false,
+        wrong_clocks: true,
+        pace: 4,
+        short: &[],
+        full: &[
+            (Fault::Kill, 1),
+            (Fault::KillAll, 1),
+            (Fault::AnswersSwallowed, 1),
         ],
     },
 ];

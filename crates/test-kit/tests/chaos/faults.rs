@@ -54,10 +54,18 @@ pub(crate) enum Fault {
     KafkaUnheard,
     ClickHouseUnreached,
     ClickHouseUnheard,
+    /// What is too large, too long, or of a time that means nothing.
+    Odd,
+    Undecodable,
+    /// Cases of their own.
+    PartitionsAdded,
+    Recreated,
+    RecreatedLarger,
+    RecreatedSmaller,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::Kill,
         Self::KillAll,
         Self::Stall,
@@ -84,6 +92,12 @@ impl Fault {
         Self::KafkaUnheard,
         Self::ClickHouseUnreached,
         Self::ClickHouseUnheard,
+        Self::Odd,
+        Self::Undecodable,
+        Self::PartitionsAdded,
+        Self::Recreated,
+        Self::RecreatedLarger,
+        Self::RecreatedSmaller,
     ];
 
     pub(crate) const fn text(self) -> &'static str {
@@ -114,6 +128,12 @@ impl Fault {
             Self::KafkaUnheard => "answers of Kafka not passed",
             Self::ClickHouseUnreached => "nothing passed to or from ClickHouse",
             Self::ClickHouseUnheard => "answers of ClickHouse not passed",
+            Self::Odd => "odd records among the others",
+            Self::Undecodable => "batch that cannot be unpacked",
+            Self::PartitionsAdded => "partitions added",
+            Self::Recreated => "topic made anew with as many partitions",
+            Self::RecreatedLarger => "topic made anew with more partitions",
+            Self::RecreatedSmaller => "topic made anew with fewer partitions",
         }
     }
 }
@@ -226,6 +246,12 @@ impl World {
             Fault::KafkaUnheard => self.kafka_is_unheard(Loss::Answers).await,
             Fault::ClickHouseUnreached => self.clickhouse_is_unheard(Loss::Everything).await,
             Fault::ClickHouseUnheard => self.clickhouse_is_unheard(Loss::Answers).await,
+            Fault::Odd => self.is_fed_what_is_odd().await,
+            Fault::Undecodable => self.is_fed_what_cannot_be_unpacked().await,
+            Fault::PartitionsAdded
+            | Fault::Recreated
+            | Fault::RecreatedLarger
+            | Fault::RecreatedSmaller => anyhow::bail!("{} is a case of its own", fault.text()),
         }
     }
 

@@ -13,9 +13,12 @@
 
 mod account;
 mod cases;
+mod clocks;
 mod faults;
+mod grown;
 mod load;
 mod operator;
+mod poison;
 mod proxy;
 mod recreated;
 mod report;
@@ -81,10 +84,15 @@ async fn run(
         seed,
         services: case.services,
         cycles: 1,
-        // Some two thousand records a second.
-        pace: Duration::from_millis(10) * case.services as u32,
+        pace: Duration::from_millis(case.pace) * case.services as u32,
         keyed: case.keyed,
         unreadable: true,
+        wrong_clocks: if case.wrong_clocks {
+            case.partitions
+        } else {
+            0
+        },
+        partitioner: "consistent_random",
     };
     let mut load = Load::new(&space, plan)?;
     let shape = Shape {
@@ -110,18 +118,28 @@ async fn run(
     suffered?;
     written?;
     println!("  the load is written");
-    settle(world, &format!("{name}-quiet")).await
+    let mut world = settle(world, &format!("{name}-quiet")).await?;
+    if case.wrong_clocks {
+        clocks::change_nothing_for_others(&mut world).await?;
+    }
+    Ok(world.tally)
 }
 
 /// What stands where in the end.
-async fn settle(mut world: World, quiet: &str) -> anyhow::Result<Tally> {
+async fn settle(mut world: World, quiet: &str) -> anyhow::Result<World> {
     account::all_arrived(&mut world).await?;
     world.stop_processors().await?;
-    let World { space, tally, .. } = &mut world;
+    let World {
+        space,
+        tally,
+        placed,
+        ..
+    } = &mut world;
     account::records(space, tally).await?;
+    poison::check(space, placed, tally).await?;
     account::anomalies(&mut world).await?;
     told::undisturbed(&mut world, quiet).await?;
-    Ok(world.tally)
+    Ok(world)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,11 +172,26 @@ async fn whatever_breaks_every_record_is_stored_once_and_every_anomaly_told() ->
         tally.print(case.name);
         total.add(tally);
     }
+    if is_full && is_asked(grown::NAME) {
+        for partitioner in ["consistent_random", "murmur2_random"] {
+            println!("{}, {partitioner}", grown::NAME);
+            let tally = grown::run(&stack, partitioner, seed).await?;
+            tally.print(grown::NAME);
+            total.add(tally);
+        }
+    }
     if is_asked(recreated::NAME) {
-        println!("{}", recreated::NAME);
-        let tally = recreated::run(&stack, seed).await?;
-        tally.print(recreated::NAME);
-        total.add(tally);
+        for trial in recreated::trials(is_full) {
+            println!(
+                "{}, {} partitions and {}",
+                recreated::NAME,
+                trial.0,
+                trial.1
+            );
+            let tally = recreated::run(&stack, *trial, seed).await?;
+            tally.print(recreated::NAME);
+            total.add(tally);
+        }
     }
     let took = begun.elapsed().as_secs();
     total.print(&format!("all of it, CHAOS_SEED={seed}, {took} s"));

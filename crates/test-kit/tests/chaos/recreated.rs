@@ -1,15 +1,23 @@
-//! The topic is deleted under the processors, and made anew under the same name.
+//! The topic is deleted under processors and load, and made anew under the same name with as many
+//! partitions, more and fewer.
 //!
 //! Invariant: the new topic's records are stored once each, whatever stands in the store and in the
 //! group of the old one's.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use kafka_io::topics;
 use rdkafka::admin::AdminOptions;
 use test_kit::{Stack, wait};
 
 use crate::{
+    faults::Fault,
     load::{Load, Plan},
     operator::admin,
     report::Tally,
@@ -18,18 +26,34 @@ use crate::{
 };
 
 pub(crate) const NAME: &str = "recreated";
-const PARTITIONS: i32 = 4;
+/// Partitions before and after; the short form has the first trial.
+const TRIALS: [(i32, i32); 3] = [(4, 4), (3, 7), (6, 2)];
+const SERVICES: i64 = 20;
+/// Windows of event time that the first life has, and the second: in each something happens.
+const FIRST: i64 = 40;
+const SECOND: i64 = 70;
 
-pub(crate) async fn run(stack: &Arc<Stack>, seed: u64) -> anyhow::Result<Tally> {
-    let space = stack.space_of("chaos-recreated", PARTITIONS).await?;
+pub(crate) fn trials(is_full: bool) -> &'static [(i32, i32)] {
+    if is_full { &TRIALS } else { &TRIALS[..1] }
+}
+
+pub(crate) async fn run(
+    stack: &Arc<Stack>,
+    (before, after): (i32, i32),
+    seed: u64,
+) -> anyhow::Result<Tally> {
+    let name = format!("chaos-recreated-{before}-{after}");
+    let space = stack.space_of(&name, before).await?;
     let plan = Plan {
         seed,
-        services: 20,
+        services: SERVICES,
         cycles: 1,
-        pace: Duration::from_millis(20),
+        pace: Duration::from_millis(60),
         keyed: true,
         // A dead letter does not say of which life of the topic it is.
         unreadable: false,
+        wrong_clocks: 0,
+        partitioner: "consistent_random",
     };
     let shape = Shape {
         seed,
@@ -39,39 +63,39 @@ pub(crate) async fn run(stack: &Arc<Stack>, seed: u64) -> anyhow::Result<Tally> 
         settings: Vec::new(),
         to_kafka: None,
     };
-    let mut first = Load::new(&space, plan)?;
+    let mut load = Load::new(&space, plan)?;
+    load.go_on_whatever_becomes_of_the_topic();
     let mut world = World::start(space, shape).await?;
-    first.run(|| true).await?;
-    // In the middle of it.
-    let produced = world.space.records_in(&world.space.logs).await?;
-    wait::until("half of it is stored", wait::LONG, async || {
-        let rows = world.space.number("SELECT count() FROM logs").await?;
-        Ok((rows >= produced / 2).then_some(()))
-    })
-    .await
-    .map_err(|error| world.with_logs(error))?;
-    recreate(&world).await?;
-
-    // Longer than the first one, so that offsets and ranges of both meet.
-    let mut second = Load::new(
-        &world.space,
-        Plan {
-            seed: seed + 1,
-            services: 25,
-            ..plan
-        },
-    )?;
-    second.run(|| true).await?;
-    *world
-        .tally
-        .faults
-        .entry("topic deleted and made anew")
-        .or_default() += 1;
-    world.caught_up("a topic made anew").await?;
-    settle(world, "chaos-recreated-quiet").await
+    let mut windows = load.windows_written();
+    let over = AtomicBool::new(false);
+    let (written, made_anew) = tokio::join!(load.run(|| over.load(Ordering::Relaxed)), async {
+        windows.wait_for(|written| *written >= FIRST).await?;
+        let made = recreate(&world, after).await;
+        let at = *windows.borrow();
+        // Kafka takes the second life's lines a moment later than they are written.
+        let enough = windows.wait_for(|written| *written >= at + SECOND).await;
+        over.store(true, Ordering::Relaxed);
+        enough?;
+        made
+    });
+    written?;
+    made_anew?;
+    let fault = match after.cmp(&before) {
+        std::cmp::Ordering::Less => Fault::RecreatedSmaller,
+        std::cmp::Ordering::Equal => Fault::Recreated,
+        std::cmp::Ordering::Greater => Fault::RecreatedLarger,
+    };
+    *world.tally.faults.entry(fault.text()).or_default() += 1;
+    world.caught_up(fault.text()).await?;
+    world.all_ready().await?;
+    anyhow::ensure!(
+        world.space.partitions().await? == after,
+        "the topic was not made anew with {after} partitions"
+    );
+    Ok(settle(world, &format!("{name}-quiet")).await?.tally)
 }
 
-async fn recreate(world: &World) -> anyhow::Result<()> {
+async fn recreate(world: &World, partitions: i32) -> anyhow::Result<()> {
     let space = &world.space;
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
     for answer in admin(space)?
@@ -82,7 +106,7 @@ async fn recreate(world: &World) -> anyhow::Result<()> {
     }
     // It is gone a moment later.
     wait::until("the topic is made anew", wait::LONG, async || {
-        let layout = topics::layout(&space.logs, &space.anomalies, PARTITIONS, 1);
+        let layout = topics::layout(&space.logs, &space.anomalies, partitions, 1);
         let created = topics::ensure(&space.connection, &layout).await;
         Ok(created
             .is_ok_and(|created| !created.is_empty())

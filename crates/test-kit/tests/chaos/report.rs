@@ -1,6 +1,9 @@
 //! What was done, what came of it, and whether it was hard enough.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use crate::faults::Fault;
 
@@ -13,6 +16,17 @@ pub(crate) struct Tally {
     pub(crate) lost: u64,
     pub(crate) duplicates: u64,
     pub(crate) dead_letters: u64,
+    /// Positions that a processor said it passes, because nobody can read what lies there.
+    pub(crate) passed: BTreeSet<(i32, i64)>,
+    pub(crate) holes: u64,
+    /// Offsets (partition, from, to) that did not come to a lane.
+    pub(crate) absent: BTreeSet<(i32, i64, i64)>,
+    /// Pieces of which it is known what they had to become.
+    pub(crate) odd_pieces: u64,
+    /// Records by wrong clocks.
+    pub(crate) wrong_clocks: u64,
+    /// Services that went to another partition while they wrote.
+    pub(crate) moved: u64,
     /// Distinct ids by kind.
     pub(crate) anomalies: BTreeMap<String, u64>,
     /// Distinct versions of these, and how often one was published again.
@@ -51,6 +65,10 @@ pub(crate) struct Minima {
     pub(crate) foreign_offsets: u64,
     pub(crate) bytes_lost: u64,
     pub(crate) reasons_said: u64,
+    pub(crate) holes: u64,
+    pub(crate) odd_pieces: u64,
+    pub(crate) wrong_clocks: u64,
+    pub(crate) moved: u64,
     /// How often each fault has to have happened.
     pub(crate) faults: &'static [(&'static str, u64)],
 }
@@ -62,6 +80,10 @@ pub(crate) const FULL: Minima = Minima {
     foreign_offsets: 10,
     bytes_lost: 10_000,
     reasons_said: 15,
+    holes: 1,
+    odd_pieces: 12,
+    wrong_clocks: 5000,
+    moved: 10,
     faults: &[
         (Fault::Kill.text(), 5),
         (Fault::KillAll.text(), 5),
@@ -89,6 +111,12 @@ pub(crate) const FULL: Minima = Minima {
         (Fault::KafkaUnheard.text(), 1),
         (Fault::ClickHouseUnreached.text(), 1),
         (Fault::ClickHouseUnheard.text(), 1),
+        (Fault::Odd.text(), 1),
+        (Fault::Undecodable.text(), 1),
+        (Fault::PartitionsAdded.text(), 2),
+        (Fault::Recreated.text(), 1),
+        (Fault::RecreatedLarger.text(), 1),
+        (Fault::RecreatedSmaller.text(), 1),
     ],
 };
 pub(crate) const SHORT: Minima = Minima {
@@ -98,6 +126,10 @@ pub(crate) const SHORT: Minima = Minima {
     foreign_offsets: 1,
     bytes_lost: 0,
     reasons_said: 0,
+    holes: 0,
+    odd_pieces: 11,
+    wrong_clocks: 0,
+    moved: 0,
     faults: &[
         (Fault::Kill.text(), 2),
         (Fault::KillAll.text(), 1),
@@ -112,6 +144,8 @@ pub(crate) const SHORT: Minima = Minima {
         (Fault::AnswersSwallowed.text(), 1),
         (Fault::GatewayKilled.text(), 1),
         (Fault::OffsetsBack.text(), 1),
+        (Fault::Odd.text(), 1),
+        (Fault::Recreated.text(), 1),
     ],
 };
 
@@ -135,9 +169,17 @@ impl Tally {
         };
         let newer = std::fs::read_to_string(log)?;
         for line in older.lines().chain(newer.lines()) {
+            let number = |name| field(line, name).and_then(|value| value.parse::<i64>().ok());
+            let partition = number("partition=").unwrap_or(-1) as i32;
             if line.contains("offsets did not come") {
-                self.violations
-                    .push(format!("a topic without holes has one: {line}"));
+                let to = number(" offset=").unwrap_or(-1);
+                let from = to - number("absent=").unwrap_or(0);
+                self.absent.insert((partition, from, to));
+            }
+            if line.contains("cannot be decoded and is passed") {
+                let first = number("first=").unwrap_or(-1);
+                let end = number("end=").unwrap_or(-1);
+                self.passed.extend((first..end).map(|at| (partition, at)));
             }
             if line.contains("partition begins") {
                 self.intents_found += u64::from(line.contains("announced=true"));
@@ -162,6 +204,17 @@ impl Tally {
         Ok(())
     }
 
+    /// A topic that is not compacted has no holes but those that were said to be passed.
+    pub(crate) fn absent_and_not_passed(&self) -> Vec<String> {
+        let unsaid = |(partition, from, to): &&(i32, i64, i64)| {
+            (*from..*to).any(|at| !self.passed.contains(&(*partition, at)))
+        };
+        let ranges = self.absent.iter().filter(unsaid);
+        ranges
+            .map(|range| format!("offsets (partition, from, to) did not come: {range:?}"))
+            .collect()
+    }
+
     pub(crate) fn add(&mut self, other: Self) {
         for (fault, times) in other.faults {
             *self.faults.entry(fault).or_default() += times;
@@ -180,6 +233,10 @@ impl Tally {
         self.lost += other.lost;
         self.duplicates += other.duplicates;
         self.dead_letters += other.dead_letters;
+        self.holes += other.holes;
+        self.odd_pieces += other.odd_pieces;
+        self.wrong_clocks += other.wrong_clocks;
+        self.moved += other.moved;
         self.versions += other.versions;
         self.published_again += other.published_again;
         self.frames += other.frames;
@@ -206,6 +263,13 @@ impl Tally {
             ("records produced", self.records),
             ("rows", self.rows),
             ("records dead-lettered", self.dead_letters),
+            ("records passed, and said so", self.holes),
+            (
+                "odd records of which each became what it had to",
+                self.odd_pieces,
+            ),
+            ("records by wrong clocks", self.wrong_clocks),
+            ("services that moved to another partition", self.moved),
             ("records lost", self.lost),
             ("rows too many", self.duplicates),
             ("versions of anomalies", self.versions),
@@ -264,6 +328,14 @@ impl Tally {
                 minima.reasons_said,
             ),
         ];
+        asked.push(("records passed, and said so", self.holes, minima.holes));
+        asked.push((
+            "records by wrong clocks",
+            self.wrong_clocks,
+            minima.wrong_clocks,
+        ));
+        asked.push(("services that moved", self.moved, minima.moved));
+        asked.push(("odd records", self.odd_pieces, minima.odd_pieces));
         for kind in KINDS {
             let count = self.anomalies.get(kind).copied().unwrap_or_default();
             asked.push((kind, count, minima.of_every_kind));

@@ -42,24 +42,31 @@ pub(crate) async fn versions(space: &Space, tally: &mut Tally) -> anyhow::Result
     Ok(versions)
 }
 
-/// The same records once more, without any fault: the same anomalies. Ends the group's offsets.
-pub(crate) async fn undisturbed(world: &mut World, name: &str) -> anyhow::Result<()> {
-    let told = versions(&world.space, &mut Tally::default()).await?;
-    let quiet = world.space.beside(name).await?;
-    forget_group(&quiet).await?;
-    let service = quiet
+/// One processor, from the first record to the last, and nothing happens. `holes`: records that become
+/// nothing.
+pub(crate) async fn read_through(space: &Space, holes: u64) -> anyhow::Result<()> {
+    let service = space
         .service("anomaly-processor", "undisturbed")
         .env("DETECTION_IDLE_TIMEOUT", "1h");
-    let processor = quiet.stack.spawn(service)?;
-    let produced = quiet.records_in(&quiet.logs).await?;
+    let processor = space.stack.spawn(service)?;
+    let produced = space.records_in(&space.logs).await? - holes;
     wait::until("the undisturbed run is through", wait::LONG, async || {
-        let rows = quiet.number("SELECT count() FROM logs").await?;
-        let letters = quiet.records_in(&quiet.dead_letters).await?;
+        let rows = space.number("SELECT count() FROM logs").await?;
+        let letters = space.records_in(&space.dead_letters).await?;
         Ok((rows + letters >= produced).then_some(()))
     })
     .await
     .map_err(|error| processor.with_log(error))?;
     processor.stop().await;
+    Ok(())
+}
+
+/// The same records once more, without any fault: the same anomalies. Ends the group's offsets.
+pub(crate) async fn undisturbed(world: &mut World, name: &str) -> anyhow::Result<()> {
+    let told = versions(&world.space, &mut Tally::default()).await?;
+    let quiet = world.space.beside(name).await?;
+    forget_group(&quiet).await?;
+    read_through(&quiet, world.holes_placed()).await?;
     let expected = versions(&quiet, &mut Tally::default()).await?;
     compare(&told, &expected, &mut world.tally);
     let (mined, expected) = (templates(&world.space).await?, templates(&quiet).await?);

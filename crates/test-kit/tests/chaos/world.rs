@@ -13,6 +13,7 @@ use test_kit::{Running, Space, Watcher, wait};
 use tokio::sync::watch;
 
 use crate::{
+    poison::Placed,
     proxy::{Proxy, Trick},
     report::Tally,
     wire::Wire,
@@ -41,6 +42,8 @@ pub(crate) struct World {
     pub(crate) to_kafka: Option<Arc<Wire>>,
     /// Whether the load is written.
     pub(crate) load_flows: watch::Sender<bool>,
+    /// What was put among the load, and what has to become of it.
+    pub(crate) placed: Placed,
     settings: Vec<(&'static str, &'static str)>,
     upstream: SocketAddr,
     started: usize,
@@ -119,6 +122,7 @@ impl World {
             rng: StdRng::seed_from_u64(shape.seed),
             to_kafka: shape.to_kafka,
             load_flows: watch::channel(true).0,
+            placed: Placed::new(),
             settings: shape.settings,
             upstream,
             started: 0,
