@@ -66,8 +66,8 @@ fmt: ## Format everything
 	cd dashboard && npm run format
 
 .PHONY: chaos
-chaos: build ## Faults of every kind on real parts under load, with an account (about six minutes)
-	CHAOS=full $(CARGO) test --release -p test-kit --test chaos -- --nocapture --test-threads=1
+chaos: build ## Faults of every kind on real parts under load, with an account (about twelve minutes)
+	CHAOS=full $(CARGO) test --release --workspace --test chaos -- --nocapture --test-threads=1
 
 .PHONY: simulate
 simulate: ## The pipeline and its clocks in seeded simulations, e.g. make simulate SEEDS=100000 or SEED=7

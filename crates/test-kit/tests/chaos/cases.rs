@@ -13,6 +13,8 @@ pub(crate) struct Case {
     pub(crate) wired: bool,
     /// Whether a service on each partition has a wrong clock.
     pub(crate) wrong_clocks: bool,
+    /// Whether ClickHouse has a small disk, in a stack of its own.
+    pub(crate) small_disk: bool,
     /// Milliseconds between two windows of event time, for each service: ten are some two thousand
     /// records a second.
     pub(crate) pace: u64,
@@ -20,7 +22,7 @@ pub(crate) struct Case {
     pub(crate) full: &'static [(Fault, usize)],
 }
 
-pub(crate) const CASES: [Case; 6] = [
+pub(crate) const CASES: [Case; 7] = [
     Case {
         name: "cooperative",
         settings: &[("KAFKA_ASSIGNOR", "cooperative-sticky")],
@@ -30,6 +32,7 @@ pub(crate) const CASES: [Case; 6] = [
         keyed: true,
         wired: false,
         wrong_clocks: false,
+        small_disk: false,
         pace: 10,
         short: &[
             (Fault::Kill, 1),
@@ -77,6 +80,7 @@ pub(crate) const CASES: [Case; 6] = [
         keyed: true,
         wired: false,
         wrong_clocks: false,
+        small_disk: false,
         pace: 10,
         short: &[],
         full: &[
@@ -101,6 +105,7 @@ pub(crate) const CASES: [Case; 6] = [
         keyed: true,
         wired: false,
         wrong_clocks: false,
+        small_disk: false,
         pace: 10,
         short: &[],
         full: &[
@@ -124,6 +129,7 @@ pub(crate) const CASES: [Case; 6] = [
         keyed: false,
         wired: false,
         wrong_clocks: false,
+        small_disk: false,
         pace: 10,
         short: &[(Fault::Kill, 1)],
         full: &[
@@ -142,6 +148,7 @@ pub(crate) const CASES: [Case; 6] = [
         keyed: true,
         wired: true,
         wrong_clocks: false,
+        small_disk: false,
         pace: 10,
         short: &[],
         full: &[
@@ -165,6 +172,7 @@ pub(crate) const CASES: [Case; 6] = [
         keyed: true,
         wired: false,
         wrong_clocks: true,
+        small_disk: false,
         pace: 4,
         short: &[],
         full: &[
@@ -172,5 +180,19 @@ pub(crate) const CASES: [Case; 6] = [
             (Fault::KillAll, 1),
             (Fault::AnswersSwallowed, 1),
         ],
+    },
+    Case {
+        name: "full-disk",
+        settings: &[("KAFKA_ASSIGNOR", "cooperative-sticky")],
+        partitions: 4,
+        processors: 2,
+        services: 20,
+        keyed: true,
+        wired: false,
+        wrong_clocks: false,
+        small_disk: true,
+        pace: 10,
+        short: &[],
+        full: &[(Fault::DiskFull, 1)],
     },
 ];

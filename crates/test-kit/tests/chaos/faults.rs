@@ -57,15 +57,18 @@ pub(crate) enum Fault {
     /// What is too large, too long, or of a time that means nothing.
     Odd,
     Undecodable,
+    /// ClickHouse's.
+    DiskFull,
     /// Cases of their own.
     PartitionsAdded,
     Recreated,
     RecreatedLarger,
     RecreatedSmaller,
+    DiskLost,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::Kill,
         Self::KillAll,
         Self::Stall,
@@ -98,6 +101,8 @@ impl Fault {
         Self::Recreated,
         Self::RecreatedLarger,
         Self::RecreatedSmaller,
+        Self::DiskFull,
+        Self::DiskLost,
     ];
 
     pub(crate) const fn text(self) -> &'static str {
@@ -134,6 +139,8 @@ impl Fault {
             Self::Recreated => "topic made anew with as many partitions",
             Self::RecreatedLarger => "topic made anew with more partitions",
             Self::RecreatedSmaller => "topic made anew with fewer partitions",
+            Self::DiskFull => "ClickHouse's disk full",
+            Self::DiskLost => "broker lost a partition's disk",
         }
     }
 }
@@ -248,10 +255,12 @@ impl World {
             Fault::ClickHouseUnheard => self.clickhouse_is_unheard(Loss::Answers).await,
             Fault::Odd => self.is_fed_what_is_odd().await,
             Fault::Undecodable => self.is_fed_what_cannot_be_unpacked().await,
+            Fault::DiskFull => self.disk_fills().await,
             Fault::PartitionsAdded
             | Fault::Recreated
             | Fault::RecreatedLarger
-            | Fault::RecreatedSmaller => anyhow::bail!("{} is a case of its own", fault.text()),
+            | Fault::RecreatedSmaller
+            | Fault::DiskLost => anyhow::bail!("{} is a case of its own", fault.text()),
         }
     }
 

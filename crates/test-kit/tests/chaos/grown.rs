@@ -80,7 +80,9 @@ pub(crate) async fn run(
     let faults = &mut world.tally.faults;
     *faults.entry(Fault::PartitionsAdded.text()).or_default() += 1;
     account::all_arrived(&mut world).await?;
-    world.all_ready().await?;
+    if let Err(error) = world.all_ready().await {
+        world.tally.violations.push(format!("{error:#}"));
+    }
     world.stop_processors().await?;
     account::records(&world.space, &mut world.tally).await?;
     account::anomalies(&mut world).await?;

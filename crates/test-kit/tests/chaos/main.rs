@@ -14,9 +14,11 @@
 mod account;
 mod cases;
 mod clocks;
+mod disk;
 mod faults;
 mod grown;
 mod load;
+mod lost;
 mod operator;
 mod poison;
 mod proxy;
@@ -29,7 +31,9 @@ mod world;
 
 use std::{sync::Arc, sync::atomic::AtomicBool, sync::atomic::Ordering, time::Duration};
 
+use anyhow::Context as _;
 use cases::{CASES, Case};
+use disk::SmallDisk;
 use load::{Load, Plan};
 use local_stack::{Ports, StackConfig, ports::loopback};
 use report::Tally;
@@ -68,6 +72,20 @@ fn with_two_doors(config: &mut StackConfig, ports: Ports, wire: &Wire) {
     let settings = settings.map(|(name, value)| line(name, (*value).to_owned()));
     config.kafka.properties.extend(settings);
     config.ports = ports;
+}
+
+/// In this order, so that the disk outlives the stack that stands on it.
+async fn with_a_small_disk() -> anyhow::Result<(SmallDisk, Arc<Stack>)> {
+    let mut disk = None;
+    let stack = Stack::start_with(|config| {
+        disk = Some(SmallDisk::at(&config.data_dir.join("clickhouse")));
+        config.kafka.properties = KAFKA
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+    });
+    let stack = stack.await?;
+    let disk = disk.context("the stack was started as it was told")??;
+    Ok((disk, stack))
 }
 
 async fn run(
@@ -168,17 +186,18 @@ async fn whatever_breaks_every_record_is_stored_once_and_every_anomaly_told() ->
         }
         println!("{}", case.name);
         let wire = case.wired.then(|| Arc::clone(&to_kafka));
-        let tally = run(&stack, case, wire, is_full, seed).await?;
+        let tally = if case.small_disk {
+            if std::env::var("CHAOS_WITHOUT").is_ok_and(|without| without == case.name) {
+                println!("{} is left out", case.name);
+                continue;
+            }
+            let (_disk, stack) = with_a_small_disk().await?;
+            run(&stack, case, wire, is_full, seed).await?
+        } else {
+            run(&stack, case, wire, is_full, seed).await?
+        };
         tally.print(case.name);
         total.add(tally);
-    }
-    if is_full && is_asked(grown::NAME) {
-        for partitioner in ["consistent_random", "murmur2_random"] {
-            println!("{}, {partitioner}", grown::NAME);
-            let tally = grown::run(&stack, partitioner, seed).await?;
-            tally.print(grown::NAME);
-            total.add(tally);
-        }
     }
     if is_asked(recreated::NAME) {
         for trial in recreated::trials(is_full) {
@@ -190,6 +209,20 @@ async fn whatever_breaks_every_record_is_stored_once_and_every_anomaly_told() ->
             );
             let tally = recreated::run(&stack, *trial, seed).await?;
             tally.print(recreated::NAME);
+            total.add(tally);
+        }
+    }
+    if is_full && is_asked(lost::NAME) {
+        println!("{}", lost::NAME);
+        let tally = lost::run(&stack, seed).await?;
+        tally.print(lost::NAME);
+        total.add(tally);
+    }
+    if is_full && is_asked(grown::NAME) {
+        for partitioner in ["consistent_random", "murmur2_random"] {
+            println!("{}, {partitioner}", grown::NAME);
+            let tally = grown::run(&stack, partitioner, seed).await?;
+            tally.print(grown::NAME);
             total.add(tally);
         }
     }

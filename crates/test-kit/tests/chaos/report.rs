@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     pub(crate) wrong_clocks: u64,
     /// Services that went to another partition while they wrote.
     pub(crate) moved: u64,
+    /// Records that were said to have gone with a partition's log.
+    pub(crate) lost_with_a_log: u64,
     /// Distinct ids by kind.
     pub(crate) anomalies: BTreeMap<String, u64>,
     /// Distinct versions of these, and how often one was published again.
@@ -117,6 +119,8 @@ pub(crate) const FULL: Minima = Minima {
         (Fault::Recreated.text(), 1),
         (Fault::RecreatedLarger.text(), 1),
         (Fault::RecreatedSmaller.text(), 1),
+        (Fault::DiskFull.text(), 1),
+        (Fault::DiskLost.text(), 1),
     ],
 };
 pub(crate) const SHORT: Minima = Minima {
@@ -175,6 +179,9 @@ impl Tally {
                 let to = number(" offset=").unwrap_or(-1);
                 let from = to - number("absent=").unwrap_or(0);
                 self.absent.insert((partition, from, to));
+            }
+            if line.contains("kafka lost the partition's log") {
+                self.lost_with_a_log += number(" offsets=").unwrap_or(0).cast_unsigned();
             }
             if line.contains("cannot be decoded and is passed") {
                 let first = number("first=").unwrap_or(-1);
@@ -237,6 +244,7 @@ impl Tally {
         self.odd_pieces += other.odd_pieces;
         self.wrong_clocks += other.wrong_clocks;
         self.moved += other.moved;
+        self.lost_with_a_log += other.lost_with_a_log;
         self.versions += other.versions;
         self.published_again += other.published_again;
         self.frames += other.frames;
@@ -270,6 +278,7 @@ impl Tally {
             ),
             ("records by wrong clocks", self.wrong_clocks),
             ("services that moved to another partition", self.moved),
+            ("records said to be lost with a log", self.lost_with_a_log),
             ("records lost", self.lost),
             ("rows too many", self.duplicates),
             ("versions of anomalies", self.versions),

@@ -20,14 +20,14 @@ const LONGER_THAN_PATIENCE: Duration = Duration::from_secs(13);
 impl World {
     pub(crate) async fn kafka_stops(&mut self) -> anyhow::Result<()> {
         self.space.stack.local().kafka.child().pause();
-        let said = self.say("kafka", Whose::All).await;
+        let said = self.all_say("kafka").await;
         self.space.stack.local().kafka.child().resume();
         said
     }
 
     pub(crate) async fn clickhouse_stops(&mut self) -> anyhow::Result<()> {
         self.space.stack.local().clickhouse.child().pause();
-        let said = self.say("clickhouse", Whose::All).await;
+        let said = self.all_say("clickhouse").await;
         self.space.stack.local().clickhouse.child().resume();
         said
     }
@@ -68,7 +68,7 @@ impl World {
         self.members
             .iter()
             .for_each(|member| member.wire.lose(loss));
-        let said = self.say("clickhouse", Whose::Processors).await;
+        let said = self.processors_say("clickhouse").await;
         let gateways = self.are_ready(&self.gateways).await;
         self.members
             .iter()
@@ -84,21 +84,25 @@ impl World {
         let wire = wire.context("this case has no wire to Kafka")?;
         let before = wire.lost();
         wire.lose(loss);
-        let said = self.say("kafka", Whose::All).await;
+        let said = self.all_say("kafka").await;
         wire.lose(Loss::Nothing);
         self.tally.bytes_lost += wire.lost() - before;
         said
     }
 
-    async fn say(&mut self, latch: &str, whose: Whose) -> anyhow::Result<()> {
+    /// The reasons of all processors.
+    pub(crate) async fn processors_say(&mut self, latch: &str) -> anyhow::Result<Vec<String>> {
         let members = self.members.iter().map(|member| &member.running);
-        let gateways = match whose {
-            Whose::All => &self.gateways[..],
-            Whose::Processors => &[],
-        };
-        let said = members
-            .chain(gateways)
-            .map(|part| part.says_unready(latch, SAID_WITHIN));
+        let said = members.map(|part| part.says_unready(latch, SAID_WITHIN));
+        let said = futures::future::try_join_all(said).await?;
+        self.tally.reasons_said += said.len() as u64;
+        Ok(said)
+    }
+
+    async fn all_say(&mut self, latch: &str) -> anyhow::Result<()> {
+        self.processors_say(latch).await?;
+        let gateways = self.gateways.iter();
+        let said = gateways.map(|part| part.says_unready(latch, SAID_WITHIN));
         let said = futures::future::try_join_all(said).await?;
         self.tally.reasons_said += said.len() as u64;
         Ok(())
@@ -111,10 +115,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    All,
-    Processors,
 }
