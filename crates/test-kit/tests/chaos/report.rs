@@ -85,7 +85,7 @@ pub(crate) const FULL: Minima = Minima {
     holes: 1,
     odd_pieces: 12,
     wrong_clocks: 5000,
-    moved: 10,
+    moved: 0,
     faults: &[
         (Fault::Kill.text(), 5),
         (Fault::KillAll.text(), 5),
@@ -115,7 +115,6 @@ pub(crate) const FULL: Minima = Minima {
         (Fault::ClickHouseUnheard.text(), 1),
         (Fault::Odd.text(), 1),
         (Fault::Undecodable.text(), 1),
-        (Fault::PartitionsAdded.text(), 2),
         (Fault::Recreated.text(), 1),
         (Fault::RecreatedLarger.text(), 1),
         (Fault::RecreatedSmaller.text(), 1),
