@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clickhouse_store::{
     Client, Error,
-    audit::{self, Difference, Kept, Unexplained},
+    audit::{self, Difference, Unexplained},
 };
 use contracts::Timestamp;
 use local_stack::Running;
@@ -69,12 +69,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn look(client: &Client) -> Result<Found, Error> {
     let today = Day::of_millis(moment::now().as_millis());
-    let since = match audit::kept_for(client).await? {
-        // What expires meanwhile is no difference.
-        Kept::Days(days) => today.before(days.saturating_sub(2)),
-        Kept::Forever => Day::default(),
-        Kept::Unclear(_) => today,
-    };
+    let since = audit::kept_for(client).await?.first_day(today);
     let mut found = Found {
         rows: 0,
         differences: Vec::new(),

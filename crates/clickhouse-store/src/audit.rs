@@ -232,6 +232,17 @@ struct Engine {
     engine: String,
 }
 
+impl Kept {
+    /// The first day whose rows are surely all kept: what expires while one looks is no difference.
+    pub fn first_day(&self, today: Day) -> Day {
+        match self {
+            Self::Days(days) => today.before(days.saturating_sub(2)),
+            Self::Forever => Day::default(),
+            Self::Unclear(_) => today,
+        }
+    }
+}
+
 /// For how long the table keeps rows: somebody may have changed it.
 pub async fn kept_for(client: &Client) -> Result<Kept, Error> {
     let question = "SELECT engine_full AS engine FROM system.tables \
@@ -292,6 +303,15 @@ fn days_of(rule: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_expires_is_not_looked_for() {
+        let today = Day::new(100);
+        assert_eq!(Kept::Days(30).first_day(today), Day::new(72));
+        assert_eq!(Kept::Days(1).first_day(today), today);
+        assert_eq!(Kept::Forever.first_day(today), Day::new(0));
+        assert_eq!(Kept::Unclear(String::new()).first_day(today), today);
+    }
 
     #[test]
     fn how_long_rows_are_kept_is_read_from_the_table() {
