@@ -110,7 +110,8 @@ pub fn claim(
         Said::Here(mark) => Claim {
             next: Some(mark.next),
             intent: mark.intent,
-            account: mark.account,
+            // Kept at the orderly end of the owner before: not open any more.
+            account: mark.account.filter(|_| by_account.next != Some(mark.next)),
             last: mark.last.or(by_account.last),
             since: match (mark.account, by_account.next, mark.intent) {
                 (Some(line), None, _) => line.day.before(1),
@@ -348,6 +349,36 @@ mod tests {
         let claim = claim(&known, here(), Some(lines_to(350))).unwrap();
         assert_eq!((claim.next, claim.intent), (Some(at(350)), None));
         assert_eq!(claim.committed, None);
+    }
+
+    /// Rows that count as kept and as open too would be missed by the audit.
+    #[test]
+    fn a_line_that_is_kept_is_not_open_any_more() {
+        let open = Line {
+            first: Offset::new(200),
+            end: at(300),
+            day: Day::new(20_000),
+            rows: 100,
+            dead_letters: 0,
+            holes: [0; 3],
+            last: None,
+        };
+        let committed = Mark {
+            account: Some(open),
+            ..mark(300, None)
+        };
+        let known = Known {
+            committed: Some((at(300), committed.metadata())),
+            low: 0,
+            high: 500,
+        };
+        let begins_with = |kept: Option<i64>| {
+            let claim = claim(&known, here(), kept.map(lines_to)).unwrap();
+            (claim.next, claim.account)
+        };
+        assert_eq!(begins_with(None), (Some(at(300)), Some(open)));
+        assert_eq!(begins_with(Some(200)), (Some(at(300)), Some(open)));
+        assert_eq!(begins_with(Some(300)), (Some(at(300)), None));
     }
 
     #[test]

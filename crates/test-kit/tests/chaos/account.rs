@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clickhouse_store::audit;
 use contracts::dead_letter::{SOURCE_OFFSET, SOURCE_PARTITION};
+use pipeline::Day;
 use test_kit::{Space, header, wait};
 
 use crate::{
@@ -88,8 +90,30 @@ pub(crate) async fn records(space: &Space, tally: &mut Tally) -> anyhow::Result<
     nothing_twice(space, tally).await
 }
 
+/// Of every life of the topic: each row is in the account, and the account leaves no offset out.
+async fn accounted(space: &Space, tally: &mut Tally) -> anyhow::Result<()> {
+    let client = &space.client;
+    for of_day in audit::days(client, Day::default()).await? {
+        for found in audit::differences(client, of_day.day(), None).await? {
+            // Of a life that ended at once, the last line was only committed.
+            let surplus = found.surplus_over(found.accounted) > 0 && found.is_over != 0;
+            if found.missing_of(found.accounted) > 0 || surplus {
+                tally
+                    .violations
+                    .push(format!("not as accounted: {found:?}"));
+            }
+        }
+    }
+    for found in audit::unexplained(client, Day::default()).await? {
+        let violation = format!("the account explains nothing of some offsets: {found:?}");
+        tally.violations.push(violation);
+    }
+    Ok(())
+}
+
 /// Of every life of the topic: nothing twice, and what is counted from rows adds up.
 pub(crate) async fn nothing_twice(space: &Space, tally: &mut Tally) -> anyhow::Result<()> {
+    accounted(space, tally).await?;
     let twice = "SELECT incarnation, kafka_partition, count(), min(kafka_offset), max(kafka_offset) \
          FROM (SELECT incarnation, kafka_partition, kafka_offset FROM logs \
          GROUP BY ALL HAVING count() > 1) GROUP BY ALL ORDER BY ALL LIMIT 20";

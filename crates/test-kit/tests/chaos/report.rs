@@ -202,6 +202,14 @@ impl Tally {
             }
             self.foreign_offsets +=
                 u64::from(line.contains("somebody else set the group's offset"));
+            // Nobody takes rows away here, and nobody takes ClickHouse's tables away.
+            let of_audit = [
+                "clickhouse does not have what was stored",
+                "the audit cannot",
+            ];
+            if of_audit.iter().any(|said| line.contains(said)) {
+                self.violations.push(format!("the audit says: {line}"));
+            }
             if line.contains("panicked at") {
                 self.violations
                     .push(format!("a processor panicked: {line}"));
