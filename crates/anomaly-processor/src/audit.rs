@@ -14,7 +14,7 @@ use std::{
 
 use clickhouse_store::{
     Client, Error,
-    audit::{self, Kept, OfDay},
+    audit::{self, Difference, Kept, OfDay},
 };
 use judging::{Odd, judge, open_days};
 use pipeline::{
@@ -236,18 +236,21 @@ impl Auditor {
         let lives: Vec<String> = lives.into_iter().collect();
         let found = audit::differences(&self.client, day, Some(&lives)).await?;
         let after = self.books.now();
-        let mut odd = BTreeMap::new();
-        for difference in found {
-            let of = before.iter().find(|((life, partition), _)| {
+        let judged = |difference: &Difference, of_day: Option<u16>| {
+            let (of, standing) = before.iter().find(|((life, partition), _)| {
                 partition.0 == difference.partition && life.to_string() == difference.incarnation
-            });
+            })?;
             // Somebody else's partition is somebody else's to look at.
-            let Some((of, standing)) = of else { continue };
             let stood_still = after.get(of) == Some(standing);
-            if let Some(what) = judge(&difference, standing, stood_still) {
-                odd.insert((of.0, of.1, day, difference.first), what);
-            }
-        }
+            let what = judge(difference, of_day, standing, stood_still)?;
+            Some(((of.0, of.1, day, difference.first), what))
+        };
+        let found: Vec<_> = found
+            .into_iter()
+            .filter(|one| judged(one, Some(one.day)).is_some())
+            .collect();
+        let odd = audit::of_all_days(&self.client, &found).await?;
+        let odd = odd.iter().filter_map(|one| judged(one, None)).collect();
         Ok(odd)
     }
 

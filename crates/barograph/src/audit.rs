@@ -78,6 +78,7 @@ async fn look(client: &Client) -> Result<Found, Error> {
     for day in audit::days(client, since).await? {
         found.rows += day.there;
         let differences = audit::differences(client, day.day(), None).await?;
+        let differences = audit::of_all_days(client, &differences).await?;
         // Of what the account does not reach yet, more may be on its way.
         let counts = differences
             .into_iter()

@@ -174,6 +174,59 @@ pub async fn differences(
     rows(client, &question).await
 }
 
+/// The same stretches, each once, with all that stands in them and is said of them, of whatever day. A block that
+/// was made again is in the account under the first day on which its rows may have been stored.
+pub async fn of_all_days(client: &Client, found: &[Difference]) -> Result<Vec<Difference>, Error> {
+    let stretches: Vec<String> = found
+        .iter()
+        .map(|one| {
+            let Difference {
+                incarnation,
+                partition,
+                first,
+                ..
+            } = one;
+            format!("('{incarnation}', {partition}, {})", first / STRETCH)
+        })
+        .collect();
+    if stretches.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stretches = stretches.join(", ");
+    let of_stretch = |table: &str, offset: &str, sums: &str| {
+        format!(
+            "SELECT incarnation, kafka_partition AS partition, intDiv({offset}, {STRETCH}) AS stretch, {sums} \
+             FROM {table} WHERE (incarnation, kafka_partition, intDiv({offset}, {STRETCH})) IN ({stretches}) \
+             GROUP BY incarnation, partition, stretch"
+        )
+    };
+    let there = of_stretch(
+        "logs",
+        "kafka_offset",
+        "count() AS there, 0::UInt64 AS erased, 0::UInt64 AS accepted, 0::UInt64 AS accounted",
+    );
+    let accepted = format!("sumIf(rows, end_offset - first_offset = {STRETCH})");
+    let erased = format!("0, sum(rows), {accepted}, 0");
+    let erased = of_stretch("erased_rows FINAL", "first_offset", &erased);
+    let accounted = of_stretch("row_accounts FINAL", "first_offset", "0, 0, 0, sum(rows)");
+    let question = format!(
+        "SELECT incarnation, partition, stretch * {STRETCH} AS first, 0::UInt16 AS day, sum(there) AS there, \
+         sum(erased) AS erased, sum(accepted) AS accepted, sum(accounted) AS accounted, 0::UInt8 AS is_over \
+         FROM ({there} UNION ALL {erased} UNION ALL {accounted}) GROUP BY incarnation, partition, stretch"
+    );
+    let mut all = rows::<Difference>(client, &question).await?;
+    for one in &mut all {
+        let same = found.iter().find(|found| {
+            (found.partition, found.first) == (one.partition, one.first)
+                && found.incarnation == one.incarnation
+        });
+        if let Some(same) = same {
+            (one.day, one.is_over) = (same.day, same.is_over);
+        }
+    }
+    Ok(all)
+}
+
 /// Takes what is missing there for erased, from now on.
 pub async fn accept(client: &Client, found: &[Difference], why: &str) -> Result<(), Error> {
     let mut lines = String::new();

@@ -41,8 +41,14 @@ pub(super) fn open_days(books: &Standings, today: Day) -> BTreeSet<Day> {
         .collect()
 }
 
-/// What a difference means, given what the writer has in no line. `None`: nothing can be said yet.
-pub(super) fn judge(found: &Difference, standing: &Standing, stood_still: bool) -> Option<Odd> {
+/// What a difference means, of one day or of all, given what the writer has in no line. `None`: nothing can be
+/// said yet.
+pub(super) fn judge(
+    found: &Difference,
+    day: Option<u16>,
+    standing: &Standing,
+    stood_still: bool,
+) -> Option<Odd> {
     let missing = |expected: u64| {
         let odd = Odd {
             missing: found.missing_of(expected),
@@ -69,7 +75,8 @@ pub(super) fn judge(found: &Difference, standing: &Standing, stood_still: bool) 
         return missing(accounted);
     }
     let open = standing.open.filter(|line| {
-        line.day.raw() == found.day && line.first.raw() / STRETCH == found.first / STRETCH
+        day.is_none_or(|day| day == line.day.raw())
+            && line.first.raw() / STRETCH == found.first / STRETCH
     });
     let expected = accounted + open.map_or(0, |line| line.rows);
     missing(expected).or_else(|| surplus(expected))
@@ -118,7 +125,7 @@ mod tests {
             accounted,
             is_over: 0,
         };
-        let odd = judge(&found, standing, stood_still);
+        let odd = judge(&found, Some(7), standing, stood_still);
         assert_eq!(odd.map(|odd| (odd.missing, odd.surplus)), expected);
     }
 
@@ -150,7 +157,8 @@ mod tests {
             accounted: 10,
             is_over: 1,
         };
-        let missing = |there| judge(&found(there), &standing(false), true).map(|odd| odd.missing);
+        let missing =
+            |there| judge(&found(there), Some(7), &standing(false), true).map(|odd| odd.missing);
         assert_eq!([missing(10), missing(7)], [None, None]);
         assert_eq!(missing(6), Some(1));
     }

@@ -94,7 +94,8 @@ pub(crate) async fn records(space: &Space, tally: &mut Tally) -> anyhow::Result<
 async fn accounted(space: &Space, tally: &mut Tally) -> anyhow::Result<()> {
     let client = &space.client;
     for of_day in audit::days(client, Day::default()).await? {
-        for found in audit::differences(client, of_day.day(), None).await? {
+        let found = audit::differences(client, of_day.day(), None).await?;
+        for found in audit::of_all_days(client, &found).await? {
             // Of a life that ended at once, the last line was only committed.
             let surplus = found.surplus_over(found.accounted) > 0 && found.is_over != 0;
             if found.missing_of(found.accounted) > 0 || surplus {
