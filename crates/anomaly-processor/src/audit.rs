@@ -37,7 +37,7 @@ const MOST_FAILED: u32 = 4;
 
 /// What the writers of this process have under way and in no line.
 #[derive(Clone, Default)]
-pub struct Books(Arc<Mutex<BTreeMap<(Incarnation, Partition), Standing>>>);
+pub struct Books(Arc<Mutex<Standings>>);
 
 type Standings = BTreeMap<(Incarnation, Partition), Standing>;
 

@@ -131,6 +131,38 @@ impl Difference {
     }
 }
 
+/// Rows of each stretch, those that may be missing, and those of the account, in three pieces that are still
+/// to be added up. `only`: what is asked for, given the column that has the offset.
+fn by_stretch(only: impl Fn(&str) -> String) -> String {
+    let accepted = format!("sumIf(rows, end_offset - first_offset = {STRETCH})");
+    let pieces = [
+        (
+            "logs",
+            "kafka_offset",
+            "count() AS there, 0::UInt64 AS erased, 0::UInt64 AS accepted, 0::UInt64 AS accounted"
+                .to_owned(),
+        ),
+        (
+            "erased_rows FINAL",
+            "first_offset",
+            format!("0, sum(rows), {accepted}, 0"),
+        ),
+        (
+            "row_accounts FINAL",
+            "first_offset",
+            "0, 0, 0, sum(rows)".to_owned(),
+        ),
+    ];
+    let pieces = pieces.map(|(table, offset, sums)| {
+        let only = only(offset);
+        format!(
+            "SELECT incarnation, kafka_partition AS partition, intDiv({offset}, {STRETCH}) AS stretch, {sums} \
+             FROM {table} WHERE {only} GROUP BY incarnation, partition, stretch"
+        )
+    });
+    pieces.join(" UNION ALL ")
+}
+
 /// Reads and counts the rows of a day, of these incarnations or of all, and gives the stretches that differ
 /// from the account. Stretches that the account does not reach yet differ too: who knows of them has to
 /// leave them out.
@@ -143,27 +175,13 @@ pub async fn differences(
         let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
         format!("AND incarnation IN ({})", names.join(", "))
     });
-    let of_stretch = |table: &str, offset: &str, sums: &str| {
-        format!(
-            "SELECT incarnation, kafka_partition AS partition, intDiv({offset}, {STRETCH}) AS stretch, {sums} \
-             FROM {table} WHERE block_day = toDate({day}) {only} GROUP BY incarnation, partition, stretch"
-        )
-    };
-    let there = of_stretch(
-        "logs",
-        "kafka_offset",
-        "count() AS there, 0::UInt64 AS erased, 0::UInt64 AS accepted, 0::UInt64 AS accounted",
-    );
-    let accepted = format!("sumIf(rows, end_offset - first_offset = {STRETCH})");
-    let erased = format!("0, sum(rows), {accepted}, 0");
-    let erased = of_stretch("erased_rows FINAL", "first_offset", &erased);
-    let accounted = of_stretch("row_accounts FINAL", "first_offset", "0, 0, 0, sum(rows)");
+    let sums = by_stretch(|_| format!("block_day = toDate({day}) {only}"));
     // What was stored before there were accounts is in no line, and may share the first stretch of one.
     let question = format!(
         "SELECT found.incarnation AS incarnation, partition, stretch * {STRETCH} AS first, toUInt16({day}) AS day, \
          sum(there) AS there, sum(erased) AS erased, sum(accepted) AS accepted, sum(accounted) AS accounted, \
          any(ends) >= first + {STRETCH} AS is_over FROM \
-         ({there} UNION ALL {erased} UNION ALL {accounted}) AS found \
+         ({sums}) AS found \
          INNER JOIN (SELECT incarnation, kafka_partition AS partition, min(first_offset) AS begins, \
           max(end_offset) AS ends FROM row_accounts GROUP BY incarnation, partition) AS accounts \
          USING (incarnation, partition) \
@@ -193,26 +211,13 @@ pub async fn of_all_days(client: &Client, found: &[Difference]) -> Result<Vec<Di
         return Ok(Vec::new());
     }
     let stretches = stretches.join(", ");
-    let of_stretch = |table: &str, offset: &str, sums: &str| {
-        format!(
-            "SELECT incarnation, kafka_partition AS partition, intDiv({offset}, {STRETCH}) AS stretch, {sums} \
-             FROM {table} WHERE (incarnation, kafka_partition, intDiv({offset}, {STRETCH})) IN ({stretches}) \
-             GROUP BY incarnation, partition, stretch"
-        )
-    };
-    let there = of_stretch(
-        "logs",
-        "kafka_offset",
-        "count() AS there, 0::UInt64 AS erased, 0::UInt64 AS accepted, 0::UInt64 AS accounted",
-    );
-    let accepted = format!("sumIf(rows, end_offset - first_offset = {STRETCH})");
-    let erased = format!("0, sum(rows), {accepted}, 0");
-    let erased = of_stretch("erased_rows FINAL", "first_offset", &erased);
-    let accounted = of_stretch("row_accounts FINAL", "first_offset", "0, 0, 0, sum(rows)");
+    let sums = by_stretch(|offset| {
+        format!("(incarnation, kafka_partition, intDiv({offset}, {STRETCH})) IN ({stretches})")
+    });
     let question = format!(
         "SELECT incarnation, partition, stretch * {STRETCH} AS first, 0::UInt16 AS day, sum(there) AS there, \
          sum(erased) AS erased, sum(accepted) AS accepted, sum(accounted) AS accounted, 0::UInt8 AS is_over \
-         FROM ({there} UNION ALL {erased} UNION ALL {accounted}) GROUP BY incarnation, partition, stretch"
+         FROM ({sums}) GROUP BY incarnation, partition, stretch"
     );
     let mut all = rows::<Difference>(client, &question).await?;
     for one in &mut all {

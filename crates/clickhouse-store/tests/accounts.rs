@@ -156,6 +156,28 @@ async fn a_row_that_is_gone_from_an_old_day_is_found_and_can_be_accepted() {
 }
 
 #[tokio::test]
+async fn rows_of_another_day_than_their_line_are_no_difference_of_their_stretch() {
+    let engine = Engine::start();
+    let client = engine.database("otherwise", ALL).await;
+    let store = LogStore::new(client.clone());
+    let (since, own) = (days_ago(3), days_ago(0));
+    let block = block(1, 0, 50);
+    let life = block.id.incarnation.to_string();
+    store.insert(&block, Days { own, since }).await.unwrap();
+    let mut line = line(0, 50, 50);
+    line.dead_letters = 0;
+    line.day = since;
+    accounts::keep(&client, &life, 1, &[line]).await.unwrap();
+    let of_day = audit::differences(&client, since, None).await.unwrap();
+    assert_eq!(of_day[0].missing_of(of_day[0].accounted), 50);
+    let all = audit::of_all_days(&client, &of_day).await.unwrap();
+    assert_eq!((all[0].there, all[0].accounted), (50, 50));
+    answer(&client, "DELETE FROM logs WHERE kafka_offset = 7").await;
+    let all = audit::of_all_days(&client, &of_day).await.unwrap();
+    assert_eq!(all[0].missing_of(all[0].accounted), 1);
+}
+
+#[tokio::test]
 async fn the_newest_life_of_a_partition_is_found_and_told() {
     let engine = Engine::start();
     let client = engine.database("lives", ALL).await;
