@@ -45,25 +45,11 @@ pub(crate) async fn run(
     let name = format!("chaos-grown-{}", partitioner.replace('_', "-"));
     let space = stack.space_of(&name, BEFORE as i32).await?;
     let plan = Plan {
-        seed,
-        services: SERVICES,
-        cycles: 1,
-        pace: Duration::from_millis(100),
-        keyed: true,
-        unreadable: true,
-        wrong_clocks: 0,
         partitioner,
-    };
-    let shape = Shape {
-        seed,
-        processors: 2,
-        gateways: 1,
-        clients: 1,
-        settings: Vec::new(),
-        to_kafka: None,
+        ..Plan::usual(seed, SERVICES, Duration::from_millis(100))
     };
     let mut load = Load::new(&space, plan)?;
-    let mut world = World::start(space, shape).await?;
+    let mut world = World::start(space, Shape::usual(seed)).await?;
     let (mut windows, pace) = (load.windows_written(), load.paces());
     let (written, grown) = tokio::join!(load.run(|| true), async {
         windows.wait_for(|written| *written >= SETTLED).await?;

@@ -49,6 +49,20 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// One cycle of keyed lines with right clocks.
+    pub(crate) fn usual(seed: u64, services: i64, pace: Duration) -> Self {
+        Self {
+            seed,
+            services,
+            cycles: 1,
+            pace,
+            keyed: true,
+            unreadable: true,
+            wrong_clocks: 0,
+            partitioner: "consistent_random",
+        }
+    }
+
     fn windows(&self) -> i64 {
         self.services + self.cycles * CYCLE
     }

@@ -34,28 +34,14 @@ const AFTER: i64 = 60;
 pub(crate) async fn run(stack: &Arc<Stack>, seed: u64) -> anyhow::Result<Tally> {
     let space = stack.space_of("chaos-lost-disk", PARTITIONS).await?;
     let plan = Plan {
-        seed,
-        services: 20,
-        cycles: 1,
-        pace: Duration::from_millis(100),
-        keyed: true,
         // A dead letter does not say of which life of the log it is.
         unreadable: false,
-        wrong_clocks: 0,
-        partitioner: "consistent_random",
-    };
-    let shape = Shape {
-        seed,
-        processors: 2,
-        gateways: 1,
-        clients: 1,
-        settings: Vec::new(),
-        to_kafka: None,
+        ..Plan::usual(seed, 20, Duration::from_millis(100))
     };
     let mut load = Load::new(&space, plan)?;
     // An idempotent producer is refused by a partition that has forgotten it.
     load.go_on_whatever_becomes_of_the_topic();
-    let mut world = World::start(space, shape).await?;
+    let mut world = World::start(space, Shape::usual(seed)).await?;
     load.obey(world.load_flows.subscribe());
     let mut windows = load.windows_written();
     let over = AtomicBool::new(false);

@@ -45,27 +45,13 @@ pub(crate) async fn run(
     let name = format!("chaos-recreated-{before}-{after}");
     let space = stack.space_of(&name, before).await?;
     let plan = Plan {
-        seed,
-        services: SERVICES,
-        cycles: 1,
-        pace: Duration::from_millis(60),
-        keyed: true,
         // A dead letter does not say of which life of the topic it is.
         unreadable: false,
-        wrong_clocks: 0,
-        partitioner: "consistent_random",
-    };
-    let shape = Shape {
-        seed,
-        processors: 2,
-        gateways: 1,
-        clients: 1,
-        settings: Vec::new(),
-        to_kafka: None,
+        ..Plan::usual(seed, SERVICES, Duration::from_millis(60))
     };
     let mut load = Load::new(&space, plan)?;
     load.go_on_whatever_becomes_of_the_topic();
-    let mut world = World::start(space, shape).await?;
+    let mut world = World::start(space, Shape::usual(seed)).await?;
     let mut windows = load.windows_written();
     let over = AtomicBool::new(false);
     let (written, made_anew) = tokio::join!(load.run(|| over.load(Ordering::Relaxed)), async {

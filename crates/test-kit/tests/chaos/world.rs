@@ -60,6 +60,20 @@ pub(crate) struct Shape {
     pub(crate) to_kafka: Option<Arc<Wire>>,
 }
 
+impl Shape {
+    /// Two processors, and one of everything else.
+    pub(crate) fn usual(seed: u64) -> Self {
+        Self {
+            seed,
+            processors: 2,
+            gateways: 1,
+            clients: 1,
+            settings: Vec::new(),
+            to_kafka: None,
+        }
+    }
+}
+
 /// Whether every partition is stored, or nearly, up to these ends.
 pub(crate) async fn is_caught_up(
     space: &Space,
