@@ -331,6 +331,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 if let Some(running) = self.state.lanes.get_mut(&partition) {
                     running.at_end = true;
                     running.last_end = now;
+                    running.lane.at_end();
                 }
             }
             Polled::Away(reason) => self.nobody_answers(&reason),

@@ -15,7 +15,7 @@ use std::{
 
 use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource, templates::Text};
 use contracts::dead_letter::Reason;
-use detection::{Finding, Observation, Seen, time::EventTime};
+use detection::{Finding, Moves, Observation, Seen, time::EventTime};
 use kafka_io::partitioner::Partitioner;
 use pipeline::{
     Block, HoleReason, LaneId, Limits, NextOffset, Offset, Snapshot, Work,
@@ -74,6 +74,10 @@ pub struct Lane {
     loose: Vec<Acknowledgement>,
     counted: Counted,
     kept: Kept,
+    /// Of the topic, as they say; 0 while nobody has said.
+    partitions: u32,
+    /// What that means for the services here is known for so many.
+    reckoned: u32,
 }
 
 /// What the metrics have been told of.
@@ -117,32 +121,57 @@ impl Lane {
                 at: now,
                 next: beginning.replay_from,
             },
+            partitions: 0,
+            reckoned: 0,
         }
     }
 
-    /// The topic has this many partitions now, 0: nobody has said. Services whose lines may go to
-    /// another partition from now on are not silent here, and begin anew. Where keys go is found out
-    /// from where they went.
+    /// The topic has this many partitions now, 0: nobody has said. Services whose lines go to another
+    /// partition from now on are not silent here. Where keys go is found out from where they went.
     pub fn partitions_are<O: Outlets>(
         &mut self,
         count: i32,
         outlets: &mut O,
     ) -> Result<(), OutletError> {
-        let detectors = &mut self.knowledge.detectors;
-        let before = detectors.partitions();
-        let Some(count) = u32::try_from(count).ok().filter(|count| *count > 0) else {
-            return Ok(());
-        };
-        if before == count {
+        self.partitions = u32::try_from(count).unwrap_or_default();
+        self.reckon(outlets)
+    }
+
+    /// Not before all is known that the owner before knew.
+    fn reckon<O: Outlets>(&mut self, outlets: &mut O) -> Result<(), OutletError> {
+        let count = self.partitions;
+        if count == self.reckoned || count == 0 || !self.gather.has_caught_up() {
             return Ok(());
         }
+        self.reckoned = count;
         let own = self.gather.id().assignment.partition;
-        let partitioner = Partitioner::of(&detectors.names(), own, before);
-        let stays = |service: &str| {
-            partitioner.is_some_and(|keys| keys.partition_of(service, count) == own)
+        let detectors = &mut self.knowledge.detectors;
+        let before = match detectors.partitions() {
+            // Learned from the records alone, and the topic may have grown among them.
+            0 => Partitioner::partitions_before(&detectors.names(), own, count),
+            said if said == count => detectors.grown_from(),
+            said => said,
         };
-        detectors.partitions_are(count, stays, &mut self.findings);
+        if before == 0 || before == count {
+            detectors.partitions_are(count);
+            return Ok(());
+        }
+        let keys = Partitioner::of(&detectors.names(), own, before, count);
+        let who = Moves::if_so(move |service| {
+            keys.is_none_or(|keys| {
+                let is_here = |partitions| keys.partition_of(service, partitions) == own;
+                is_here(before) && !is_here(count)
+            })
+        });
+        detectors.have_grown(before, count, who, &mut self.findings);
         self.tell(outlets)
+    }
+
+    /// The end of the partition is reached.
+    pub fn at_end(&mut self) {
+        if self.reckoned == self.partitions {
+            self.knowledge.detectors.at_end();
+        }
     }
 
     pub fn id(&self) -> LaneId {
@@ -236,6 +265,9 @@ impl Lane {
             gather::Seen::Replay => true,
             gather::Seen::New => false,
         };
+        if !replaying && self.reckoned != self.partitions {
+            self.reckon(outlets)?;
+        }
         let id = self.gather.id();
         let line = match decode(record.payload()) {
             Ok(line) => line,
@@ -385,6 +417,7 @@ impl Lane {
         if !self.gather.has_caught_up() {
             return Ok(());
         }
+        self.reckon(outlets)?;
         let millis = i64::try_from(idle_for.as_millis()).unwrap_or(i64::MAX);
         self.knowledge.detectors.idle(millis, &mut self.findings);
         self.tell(outlets)

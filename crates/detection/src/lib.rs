@@ -9,6 +9,7 @@ mod burst;
 mod episode;
 mod error_rate;
 pub mod finding;
+mod moving;
 mod order;
 mod pace;
 pub mod partition;
@@ -24,6 +25,7 @@ pub mod time;
 mod window;
 
 pub use finding::{Finding, Kind, Phase, SampleLine};
+pub use moving::Moves;
 pub use pace::is_clock;
 pub use partition::{Observation, PartitionDetectors, Seen};
 pub use state::{FORMAT, SnapshotError};
@@ -31,7 +33,7 @@ pub use time::{EventTime, Score};
 
 /// Version of what the detectors answer. Raised with every change that lets them answer otherwise to
 /// the same records, or keep something else: a snapshot of others is not gone on from.
-const BEHAVIOUR: u32 = 3;
+const BEHAVIOUR: u32 = 4;
 
 /// What a snapshot can be gone on from: the same number for the same behaviour and configuration.
 pub fn compatibility(config: &Config) -> u64 {

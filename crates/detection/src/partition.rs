@@ -11,7 +11,8 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::{
     BEHAVIOUR, Config, SnapshotError, compatibility,
-    finding::{Finding, Phase},
+    finding::{Finding, Kind, Phase},
+    moving::{Moves, Moving},
     order::Order,
     pace::{Pace, Vote, tolerance},
     provisional::Provisional,
@@ -70,6 +71,7 @@ pub struct PartitionDetectors {
     evicted: u64,
     /// Partitions of the topic; 0 while nobody has said.
     partitions: u32,
+    moving: Moving,
 }
 
 impl PartitionDetectors {
@@ -87,6 +89,7 @@ impl PartitionDetectors {
             nobody_silent_until: i64::MIN,
             evicted: 0,
             partitions: 0,
+            moving: Moving::default(),
         }
     }
 
@@ -216,32 +219,69 @@ impl PartitionDetectors {
         self.names.iter().map(|name| &**name)
     }
 
-    /// The topic has so many partitions now. Services whose lines go elsewhere are not silent: only those
-    /// that `stays` says stay are gone on with.
-    pub fn partitions_are(
-        &mut self,
-        count: u32,
-        stays: impl Fn(&str) -> bool,
-        findings: &mut Vec<Finding>,
-    ) {
-        let before = std::mem::replace(&mut self.partitions, count);
-        if before == 0 || before == count {
-            return;
+    /// How many the topic had when it grew, as long as lines may come here that go elsewhere now; 0: none do.
+    pub fn grown_from(&self) -> u32 {
+        self.moving.from
+    }
+
+    /// The topic has so many partitions, and nothing moves.
+    pub fn partitions_are(&mut self, count: u32) {
+        self.partitions = count;
+    }
+
+    /// The topic has grown, now or before this was restored. Services that `who` says move are not silent
+    /// here, nor are fewer lines of theirs a drop. Those that are known when it grows begin anew.
+    pub fn have_grown(&mut self, from: u32, to: u32, who: Moves, findings: &mut Vec<Finding>) {
+        let is_news = std::mem::replace(&mut self.partitions, to) != to;
+        if is_news {
+            self.moving = Moving::since(from, who);
+        } else {
+            self.moving.who = Some(who);
         }
         for slot in 0..self.services.len() {
             let Some((service, name)) = self.services.get_mut(slot).zip(self.names.get(slot))
             else {
                 break;
             };
-            if service.is_gone() || stays(name) {
+            if !self.moving.moves(name) {
                 continue;
             }
-            let (first, stream_time) = (findings.len(), service.stream_time());
-            service.leave(name, &self.config, findings);
-            let name = name.clone();
-            self.told(slot as u32, first, findings);
-            self.provisional
-                .forget(slot as u32, &name, stream_time, findings);
+            if is_news && !service.is_gone() {
+                self.leave(slot, findings);
+            }
+            if let Some(service) = self.services.get_mut(slot) {
+                service.set_moving(true);
+            }
+        }
+    }
+
+    /// All that was written before the topic grew is read.
+    pub fn at_end(&mut self) {
+        self.moving.at_end(self.pace.now());
+    }
+
+    fn leave(&mut self, slot: usize, findings: &mut Vec<Finding>) {
+        let Some((service, name)) = self.services.get_mut(slot).zip(self.names.get(slot)) else {
+            return;
+        };
+        let (first, stream_time) = (findings.len(), service.stream_time());
+        service.leave(name, &self.config, findings);
+        let name = name.clone();
+        self.told(slot as u32, first, findings);
+        self.provisional
+            .forget(slot as u32, &name, stream_time, findings);
+    }
+
+    /// Whoever still writes here stays, whatever was thought of it.
+    fn all_have_moved(&mut self, findings: &mut Vec<Finding>) {
+        self.moving = Moving::default();
+        for slot in 0..self.services.len() {
+            if self.services.get(slot).is_some_and(Service::is_moving) {
+                self.leave(slot, findings);
+                if let Some(service) = self.services.get_mut(slot) {
+                    service.set_moving(false);
+                }
+            }
         }
     }
 
@@ -267,6 +307,7 @@ impl PartitionDetectors {
         to.i64(self.swept_at);
         to.u64(self.evicted);
         to.u32(self.partitions);
+        self.moving.save(&mut to);
         to.u64(self.services.len() as u64);
         self.pace.save(&mut to);
         for (name, service) in self.names.iter().zip(&self.services) {
@@ -292,6 +333,7 @@ impl PartitionDetectors {
         detectors.swept_at = from.millis()?;
         detectors.evicted = from.count()?;
         detectors.partitions = from.u32()?;
+        detectors.moving = Moving::load(from)?;
         let most = detectors.config.max_services.max(1);
         let count = from.length(most, LEAST_SERVICE_BYTES)?;
         detectors.pace = Pace::load(from, count)?;
@@ -319,6 +361,9 @@ impl PartitionDetectors {
     #[cold]
     fn sweep(&mut self, findings: &mut Vec<Finding>) {
         self.swept_at = self.pace.now();
+        if self.moving.is_over(self.swept_at) {
+            self.all_have_moved(findings);
+        }
         // What was written in the round may be as much older than the pace.
         let now = self.pace.now() - self.pace.step();
         let patience = self.config.window_ms + self.config.grace_ms;
@@ -332,7 +377,10 @@ impl PartitionDetectors {
                 if service.is_gone() {
                     continue;
                 }
-                if now - service.followed_to() > patience {
+                let is_silent = now - service.followed_to() > patience;
+                if is_silent && service.is_moving() {
+                    self.leave(slot, findings);
+                } else if is_silent {
                     let before = findings.len();
                     let to = now - self.config.grace_ms;
                     service.advance(name, to, &self.config, findings);
@@ -355,6 +403,13 @@ impl PartitionDetectors {
     /// Findings of the service in `slot` from `first` on came from records.
     #[cold]
     fn told(&mut self, slot: u32, first: usize, findings: &mut Vec<Finding>) {
+        let service = self.services.get(slot as usize);
+        if service.is_some_and(Service::is_moving) {
+            // Its lines go elsewhere by and by, and nothing of it is ever told here.
+            let of_service = findings.split_off(first);
+            let others = of_service.into_iter();
+            findings.extend(others.filter(|finding| finding.kind != Kind::RateDrop));
+        }
         if let Some(order) = &mut self.order
             && findings
                 .iter()
@@ -374,7 +429,8 @@ impl PartitionDetectors {
         if self.services.is_empty() {
             self.swept_at = pace;
         }
-        let service = Service::first_seen(seen, pace, &self.config);
+        let mut service = Service::first_seen(seen, pace, &self.config);
+        service.set_moving(self.moving.moves(seen.service));
         let silent_at = pace + self.config.window_ms + self.config.grace_ms;
         self.nobody_silent_until = self.nobody_silent_until.min(silent_at);
         let freed = self.make_room(findings);

@@ -83,6 +83,7 @@ impl Provisional {
             .zip(0..)
             .filter(|(service, slot)| {
                 !service.is_gone()
+                    && !service.is_moving()
                     && now - service.followed_to() > patience
                     && !service.is_judged_silent()
                     && !self.copies.contains_key(slot)

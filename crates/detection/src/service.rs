@@ -28,6 +28,8 @@ pub(crate) struct Service {
     is_unsettled: bool,
     /// Its lines go to another partition: it is not silent here.
     is_gone: bool,
+    /// Its lines go to another partition by and by.
+    is_moving: bool,
     /// Lines seen, as far as it matters.
     lines: u16,
     /// The partition's round in which it wrote last.
@@ -91,6 +93,7 @@ impl Service {
             is_bursting: false,
             is_unsettled: false,
             is_gone: false,
+            is_moving: false,
             lines: 0,
             round: 0,
             seen: pace,
@@ -119,7 +122,10 @@ impl Service {
         findings: &mut Vec<Finding>,
     ) -> Seen {
         if self.is_gone {
-            *self = Self::first_seen(seen, pace.now(), config);
+            *self = Self {
+                is_moving: self.is_moving,
+                ..Self::first_seen(seen, pace.now(), config)
+            };
         }
         self.seen = self.seen.max(pace.now());
         self.lines = self.lines.saturating_add(1);
@@ -378,6 +384,14 @@ impl Service {
         self.is_bursting = false;
     }
 
+    pub(crate) fn is_moving(&self) -> bool {
+        self.is_moving
+    }
+
+    pub(crate) fn set_moving(&mut self, is_moving: bool) {
+        self.is_moving = is_moving;
+    }
+
     pub(crate) fn is_gone(&self) -> bool {
         self.is_gone
     }
@@ -488,6 +502,7 @@ impl Service {
             is_bursting: cold.burst.is_open(),
             is_unsettled: cold.standing.is_unsettled(),
             is_gone,
+            is_moving: false,
             lines,
             round,
             seen,

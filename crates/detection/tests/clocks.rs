@@ -6,7 +6,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use detection::{Config, EventTime, Finding, Kind, Observation, PartitionDetectors, Phase, Seen};
+use detection::{
+    Config, EventTime, Finding, Kind, Moves, Observation, PartitionDetectors, Phase, Seen,
+};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rand_distr::{Distribution, Poisson};
 
@@ -563,14 +565,17 @@ fn what_moved_to_another_partition_is_not_silent() {
     let lines = lines(9, &fleet, 2100);
     let (before, after): (Vec<_>, Vec<_>) =
         lines.iter().cloned().partition(|line| line.at < 1_199_000);
-    let run = |stays: &dyn Fn(&str) -> bool| {
+    let run = |stays: fn(&str) -> bool| {
         let mut detectors = PartitionDetectors::new(Config::default());
         let mut findings = Vec::new();
-        detectors.partitions_are(4, |_| false, &mut findings);
+        detectors.partitions_are(4);
         findings.extend(feed(&mut detectors, &before).0);
-        detectors.partitions_are(30, stays, &mut findings);
+        let who = Moves::if_so(move |name| !stays(name));
+        detectors.have_grown(4, 30, who.clone(), &mut findings);
         let mut restored =
             PartitionDetectors::restore(&detectors.snapshot(), Config::default()).unwrap();
+        assert_eq!(restored.grown_from(), 4);
+        restored.have_grown(4, 30, who, &mut findings);
         findings.extend(feed(&mut restored, &after).0);
         restored.idle(600_000, &mut findings);
         findings
@@ -584,15 +589,73 @@ fn what_moved_to_another_partition_is_not_silent() {
             .map(|(service, _)| service)
             .collect::<Vec<_>>()
     };
-    let mut all = silent(&run(&|_| true));
+    let mut all = silent(&run(|_| true));
     all.dedup();
     assert_eq!(all, ["service-0", "service-1", "service-2", "service-3"]);
-    let stayed = silent(&run(&|name| name == "service-2" || name == "service-3"));
+    let stayed = silent(&run(|name| name == "service-2" || name == "service-3"));
     assert_eq!(
         stayed,
         ["service-2", "service-2", "service-3"],
         "silent in between, and at the end"
     );
+}
+
+/// Producers hear of new partitions one after the other, and a processor that was behind reads later
+/// what they wrote before: fewer lines of what moves, and none, say nothing for a while. Who still writes
+/// then has not moved.
+#[test]
+fn what_moves_by_and_by_is_no_drop_and_no_silence() {
+    fn by_and_by(second: i64) -> (f64, f64) {
+        let left = match second {
+            ..1200 => 1.0,
+            1200..1350 => 0.5,
+            1350..1500 => 0.2,
+            _ => 0.0,
+        };
+        (left, 0.005)
+    }
+    fn wrongly_taken(second: i64) -> (f64, f64) {
+        (if second < 5400 { 1.0 } else { 0.0 }, 0.005)
+    }
+    let fleet = [
+        Service {
+            story: by_and_by,
+            ..service(4.0)
+        },
+        Service {
+            story: wrongly_taken,
+            ..service(4.0)
+        },
+        service(3.0),
+        service(2.0),
+    ];
+    let lines = lines(11, &fleet, 6000);
+    // Behind by nine minutes when it is said that the topic has grown, and at its end soon after.
+    let (read, unread): (Vec<_>, Vec<_>) =
+        lines.iter().cloned().partition(|line| line.at < 660_000);
+    let (unread, live): (Vec<_>, Vec<_>) = unread.into_iter().partition(|line| line.at < 1_260_000);
+    let told = |moves: fn(&str) -> bool| {
+        let mut detectors = PartitionDetectors::new(Config::default());
+        let mut findings = Vec::new();
+        detectors.partitions_are(4);
+        findings.extend(feed(&mut detectors, &read).0);
+        if moves("service-0") {
+            detectors.have_grown(4, 30, Moves::if_so(moves), &mut findings);
+        }
+        findings.extend(feed(&mut detectors, &unread).0);
+        detectors.at_end();
+        findings.extend(feed(&mut detectors, &live).0);
+        let mut told = opened(&findings);
+        told.retain(|(_, kind)| *kind == Kind::RateDrop);
+        told.into_iter()
+            .map(|(service, _)| service)
+            .collect::<Vec<_>>()
+    };
+    let all = told(|_| false);
+    assert!(all.contains(&"service-0".to_owned()), "{all:?}");
+    assert!(all.contains(&"service-1".to_owned()), "{all:?}");
+    let known = told(|name| name == "service-0" || name == "service-1");
+    assert_eq!(known, ["service-1"]);
 }
 
 /// Whatever the clocks say, what is kept is all that matters.

@@ -15,27 +15,51 @@ pub enum Partitioner {
 
 /// Of so many keys in ten the partition must be right for a partitioner to be taken for the one in use.
 const RIGHT_IN_TEN: usize = 9;
+/// So few keys may be right for some partitioner and some number of partitions by chance.
+const ENOUGH_KEYS: usize = 8;
 
 impl Partitioner {
     const ALL: [Self; 3] = [Self::Murmur2, Self::Crc32, Self::Fnv1a];
 
-    /// The one by which these keys are on `own` of `partitions`; `None` if there is none, or no key.
+    /// The one by which these keys are on `own` of `before` partitions, or, since there are more, of `now`;
+    /// `None` if there is none, or no key.
     pub fn of<'a>(
         keys: &(impl Iterator<Item = &'a str> + Clone),
         own: Partition,
-        partitions: u32,
+        before: u32,
+        now: u32,
     ) -> Option<Self> {
-        if partitions < 2 {
+        if before < 2 {
             // Everything is where it must be, whatever the keys are.
             return None;
         }
         let all = keys.clone().count();
         let right = |partitioner: Self| {
-            let own = |key: &&str| partitioner.partition_of(key, partitions) == own;
+            let own = |key: &&str| {
+                [before, now]
+                    .iter()
+                    .any(|partitions| partitioner.partition_of(key, *partitions) == own)
+            };
             keys.clone().filter(own).count()
         };
         let best = Self::ALL.into_iter().max_by_key(|one| right(*one))?;
         (all > 0 && right(best) * 10 >= all * RIGHT_IN_TEN).then_some(best)
+    }
+
+    /// How many partitions there were before there were `now`, if these keys tell: not all of them are here
+    /// by `now`, and nearly all are by a smaller number. 0: they don't.
+    pub fn partitions_before<'a>(
+        keys: &(impl Iterator<Item = &'a str> + Clone),
+        own: Partition,
+        now: u32,
+    ) -> u32 {
+        let is_enough = keys.clone().nth(ENOUGH_KEYS - 1).is_some();
+        if !is_enough || Self::of(keys, own, now, now).is_some() {
+            return 0;
+        }
+        let mut fewer = (own.0.cast_unsigned() + 1..now).rev();
+        let fits = |before: &u32| Self::of(keys, own, *before, now).is_some();
+        fewer.find(fits).unwrap_or(0)
     }
 
     /// Where a key goes. `partitions` above 0.
@@ -117,10 +141,34 @@ mod tests {
                 .map(String::as_str)
                 .filter(|name| partitioner.partition_of(name, 4) == own)
                 .collect();
-            let found = Partitioner::of(&here.iter().copied(), own, 4);
+            let found = Partitioner::of(&here.iter().copied(), own, 4, 4);
             assert_eq!(found, Some(partitioner));
         }
-        let keyless = Partitioner::of(&names.iter().map(String::as_str), Partition(1), 4);
+        let keyless = Partitioner::of(&names.iter().map(String::as_str), Partition(1), 4, 4);
         assert_eq!(keyless, None);
+    }
+    #[test]
+    fn tells_from_the_keys_that_there_were_fewer_partitions() {
+        let names: Vec<_> = (0..80).map(|at| format!("service-{at}")).collect();
+        let own = Partition(1);
+        for partitioner in Partitioner::ALL {
+            let on = |partitions: &[u32]| {
+                let here = names.iter().map(String::as_str).filter(|name| {
+                    let is_own = |of: &u32| partitioner.partition_of(name, *of) == own;
+                    partitions.iter().any(is_own)
+                });
+                here.collect::<Vec<_>>()
+            };
+            let before =
+                |keys: &[&str]| Partitioner::partitions_before(&keys.iter().copied(), own, 10);
+            // Some moved here, and some of those that moved away are known still.
+            assert_eq!(before(&on(&[4, 10])), 4);
+            assert_eq!(before(&on(&[10])), 0);
+        }
+        let all: Vec<_> = names.iter().map(String::as_str).collect();
+        assert_eq!(
+            Partitioner::partitions_before(&all.iter().copied(), own, 10),
+            0
+        );
     }
 }
