@@ -269,7 +269,7 @@ impl PartitionDetectors {
         let name = name.clone();
         self.told(slot as u32, first, findings);
         self.provisional
-            .forget(slot as u32, &name, stream_time, findings);
+            .forget(slot as u32, &name, stream_time, &self.config, findings);
     }
 
     /// Whoever still writes here stays, whatever was thought of it.
@@ -447,6 +447,7 @@ impl PartitionDetectors {
             order.enter(slot, service);
         }
         self.index(hash, slot);
+        self.provisional.enter(slot, seen.service);
         slot
     }
 
@@ -464,7 +465,8 @@ impl PartitionDetectors {
         }
         if let Some(service) = self.services.get(slot as usize) {
             let now = service.stream_time();
-            self.provisional.forget(slot, name, now, findings);
+            self.provisional
+                .forget(slot, name, now, &self.config, findings);
         }
         self.evicted += 1;
         Some(slot)

@@ -14,7 +14,7 @@
 
 mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use told::{Ahead, Facts, Key, Told};
 
@@ -33,6 +33,9 @@ pub(crate) struct Provisional {
     until: Option<i64>,
     copies: BTreeMap<u32, Service>,
     told: BTreeMap<Key, Told>,
+    /// Withdrawn of services that were forgotten, oldest first: they may come again, and with them episodes
+    /// of the same names. At most `Config::max_provisional`.
+    orphans: VecDeque<(Box<str>, Key, Told)>,
 }
 
 impl Provisional {
@@ -158,23 +161,41 @@ impl Provisional {
         });
     }
 
-    /// The service of a slot is forgotten, and with it what was told of it.
+    /// The service of a slot is forgotten, and what was told of it is withdrawn.
     pub(crate) fn forget(
         &mut self,
         slot: u32,
         name: &str,
         stream_time: EventTime,
+        config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        self.told.retain(|key, told| {
-            if key.slot != slot {
-                return true;
-            }
+        let of_service = self.told.extract_if(.., |key, _| key.slot == slot);
+        for (key, mut told) in of_service {
             if told.ahead.front().is_some_and(|ahead| ahead.version == 1) {
-                findings.push(told.withdraw(*key, name, stream_time));
+                findings.push(told.withdraw(key, name, stream_time));
             }
-            false
-        });
+            if told.is_withdrawn {
+                self.orphans.push_back((name.into(), key, told));
+            }
+        }
+        let most = config.max_provisional;
+        self.orphans
+            .drain(..self.orphans.len().saturating_sub(most));
+    }
+
+    /// A service that was never seen, or was forgotten, comes to a slot.
+    pub(crate) fn enter(&mut self, slot: u32, name: &str) {
+        if self.orphans.is_empty() {
+            return;
+        }
+        for (of, key, told) in std::mem::take(&mut self.orphans) {
+            if *of == *name {
+                self.told.insert(Key { slot, ..key }, told);
+            } else {
+                self.orphans.push_back((of, key, told));
+            }
+        }
     }
 
     pub(crate) fn is_untold(&self) -> bool {
@@ -185,6 +206,12 @@ impl Provisional {
         to.maybe(self.until, |until, to| to.i64(until));
         to.u64(self.told.len() as u64);
         for (key, told) in &self.told {
+            key.save(to);
+            told.save(to);
+        }
+        to.u64(self.orphans.len() as u64);
+        for (name, key, told) in &self.orphans {
+            to.text(name);
             key.save(to);
             told.save(to);
         }
@@ -201,6 +228,11 @@ impl Provisional {
                 return Err("told of a service that there is not");
             }
             provisional.told.insert(key, Told::load(from)?);
+        }
+        for _ in 0..from.length(usize::MAX, 50)? {
+            let name = from.text(usize::MAX)?.into();
+            let orphan = (name, Key::load(from)?, Told::load(from)?);
+            provisional.orphans.push_back(orphan);
         }
         Ok(provisional)
     }
