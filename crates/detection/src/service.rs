@@ -28,8 +28,6 @@ pub(crate) struct Service {
     is_unsettled: bool,
     /// Its lines go to another partition: it is not silent here.
     is_gone: bool,
-    /// Its lines go to another partition by and by.
-    is_moving: bool,
     /// Lines seen, as far as it matters.
     lines: u16,
     /// The partition's round in which it wrote last.
@@ -45,6 +43,8 @@ pub(crate) struct Service {
 
 #[derive(Debug, Clone)]
 struct Cold {
+    /// Its lines go to another partition by and by.
+    is_moving: bool,
     standing: Standing,
     behind: Behind,
     past: Past,
@@ -93,7 +93,6 @@ impl Service {
             is_bursting: false,
             is_unsettled: false,
             is_gone: false,
-            is_moving: false,
             lines: 0,
             round: 0,
             seen: pace,
@@ -101,6 +100,7 @@ impl Service {
             recent,
             spike_at: u64::MAX,
             cold: Box::new(Cold {
+                is_moving: false,
                 standing: Standing::first_seen(seen.time, pace, config),
                 behind,
                 past,
@@ -122,10 +122,9 @@ impl Service {
         findings: &mut Vec<Finding>,
     ) -> Seen {
         if self.is_gone {
-            *self = Self {
-                is_moving: self.is_moving,
-                ..Self::first_seen(seen, pace.now(), config)
-            };
+            let is_moving = self.is_moving();
+            *self = Self::first_seen(seen, pace.now(), config);
+            self.set_moving(is_moving);
         }
         self.seen = self.seen.max(pace.now());
         self.lines = self.lines.saturating_add(1);
@@ -385,11 +384,11 @@ impl Service {
     }
 
     pub(crate) fn is_moving(&self) -> bool {
-        self.is_moving
+        self.cold.is_moving
     }
 
     pub(crate) fn set_moving(&mut self, is_moving: bool) {
-        self.is_moving = is_moving;
+        self.cold.is_moving = is_moving;
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -454,6 +453,8 @@ impl Service {
 
     pub(crate) fn save(&self, to: &mut Writer, config: &Config) {
         let Cold {
+            // Who goes on from the snapshot says it again.
+            is_moving: _,
             standing,
             behind,
             past,
@@ -487,6 +488,7 @@ impl Service {
         let (windows, behind) = Windows::load(from, config)?;
         let (recent, past) = Recent::load(from, config)?;
         let cold = Box::new(Cold {
+            is_moving: false,
             standing,
             behind,
             past,
@@ -502,7 +504,6 @@ impl Service {
             is_bursting: cold.burst.is_open(),
             is_unsettled: cold.standing.is_unsettled(),
             is_gone,
-            is_moving: false,
             lines,
             round,
             seen,
