@@ -218,8 +218,7 @@ async fn whatever_breaks_every_record_is_stored_once_and_every_anomaly_told() ->
         tally.print(lost::NAME);
         total.add(tally);
     }
-    // By name alone.
-    if only.as_deref() == Some(grown::NAME) {
+    if is_full && is_asked(grown::NAME) {
         for partitioner in ["consistent_random", "murmur2_random"] {
             println!("{}, {partitioner}", grown::NAME);
             let tally = grown::run(&stack, partitioner, seed).await?;

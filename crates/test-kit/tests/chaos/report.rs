@@ -85,7 +85,7 @@ pub(crate) const FULL: Minima = Minima {
     holes: 1,
     odd_pieces: 12,
     wrong_clocks: 5000,
-    moved: 0,
+    moved: 30,
     faults: &[
         (Fault::Kill.text(), 5),
         (Fault::KillAll.text(), 5),
@@ -118,6 +118,7 @@ pub(crate) const FULL: Minima = Minima {
         (Fault::Recreated.text(), 1),
         (Fault::RecreatedLarger.text(), 1),
         (Fault::RecreatedSmaller.text(), 1),
+        (Fault::PartitionsAdded.text(), 2),
         (Fault::DiskFull.text(), 1),
         (Fault::DiskLost.text(), 1),
     ],
