@@ -87,12 +87,10 @@ async fn look(client: &Client) -> Result<Found, Error> {
 /// A stretch may differ on two days, and comes with its numbers of all days on either: it counts once.
 fn add(known: &mut Vec<Difference>, found: Vec<Difference>) {
     for one in found {
-        let is_same = |known: &Difference| {
-            (known.partition, known.first) == (one.partition, one.first)
-                && known.incarnation == one.incarnation
-        };
         // Of what the account does not reach yet, more may be on its way.
-        if missing(&one) + surplus(&one) > 0 && !known.iter().any(is_same) {
+        if missing(&one) + surplus(&one) > 0
+            && !known.iter().any(|known| known.is_same_stretch(&one))
+        {
             known.push(one);
         }
     }

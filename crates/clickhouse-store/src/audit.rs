@@ -120,6 +120,12 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// Of whatever day.
+    pub fn is_same_stretch(&self, other: &Self) -> bool {
+        (self.partition, self.first) == (other.partition, other.first)
+            && self.incarnation == other.incarnation
+    }
+
     /// Rows that should be there.
     pub fn missing_of(&self, expected: u64) -> u64 {
         expected.saturating_sub(self.there + self.erased)
@@ -221,11 +227,7 @@ pub async fn of_all_days(client: &Client, found: &[Difference]) -> Result<Vec<Di
     );
     let mut all = rows::<Difference>(client, &question).await?;
     for one in &mut all {
-        let same = found.iter().find(|found| {
-            (found.partition, found.first) == (one.partition, one.first)
-                && found.incarnation == one.incarnation
-        });
-        if let Some(same) = same {
+        if let Some(same) = found.iter().find(|found| found.is_same_stretch(one)) {
             (one.day, one.is_over) = (same.day, same.is_over);
         }
     }

@@ -406,9 +406,8 @@ impl PartitionDetectors {
         let service = self.services.get(slot as usize);
         if service.is_some_and(Service::is_moving) {
             // Its lines go elsewhere by and by, and nothing of it is ever told here.
-            let of_service = findings.split_off(first);
-            let others = of_service.into_iter();
-            findings.extend(others.filter(|finding| finding.kind != Kind::RateDrop));
+            let drops = findings.extract_if(first.., |finding| finding.kind == Kind::RateDrop);
+            drops.for_each(drop);
         }
         if let Some(order) = &mut self.order
             && findings

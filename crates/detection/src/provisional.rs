@@ -14,7 +14,7 @@
 
 mod told;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use told::{Ahead, Facts, Key, Told};
 
@@ -35,7 +35,7 @@ pub(crate) struct Provisional {
     told: BTreeMap<Key, Told>,
     /// Withdrawn of services that were forgotten, oldest first: they may come again, and with them episodes
     /// of the same names. At most `Config::max_provisional`.
-    orphans: VecDeque<(Box<str>, Key, Told)>,
+    orphans: Vec<(Box<str>, Key, Told)>,
 }
 
 impl Provisional {
@@ -176,7 +176,7 @@ impl Provisional {
                 findings.push(told.withdraw(key, name, stream_time));
             }
             if told.is_withdrawn {
-                self.orphans.push_back((name.into(), key, told));
+                self.orphans.push((name.into(), key, told));
             }
         }
         let most = config.max_provisional;
@@ -186,16 +186,9 @@ impl Provisional {
 
     /// A service that was never seen, or was forgotten, comes to a slot.
     pub(crate) fn enter(&mut self, slot: u32, name: &str) {
-        if self.orphans.is_empty() {
-            return;
-        }
-        for (of, key, told) in std::mem::take(&mut self.orphans) {
-            if *of == *name {
-                self.told.insert(Key { slot, ..key }, told);
-            } else {
-                self.orphans.push_back((of, key, told));
-            }
-        }
+        let of_service = self.orphans.extract_if(.., |(of, ..)| **of == *name);
+        let of_service = of_service.map(|(_, key, told)| (Key { slot, ..key }, told));
+        self.told.extend(of_service);
     }
 
     pub(crate) fn is_untold(&self) -> bool {
@@ -232,7 +225,7 @@ impl Provisional {
         for _ in 0..from.length(usize::MAX, 50)? {
             let name = from.text(usize::MAX)?.into();
             let orphan = (name, Key::load(from)?, Told::load(from)?);
-            provisional.orphans.push_back(orphan);
+            provisional.orphans.push(orphan);
         }
         Ok(provisional)
     }

@@ -147,6 +147,7 @@ mod tests {
         let keyless = Partitioner::of(&names.iter().map(String::as_str), Partition(1), 4, 4);
         assert_eq!(keyless, None);
     }
+
     #[test]
     fn tells_from_the_keys_that_there_were_fewer_partitions() {
         let names: Vec<_> = (0..80).map(|at| format!("service-{at}")).collect();
