@@ -31,6 +31,8 @@ const EVERY: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_secs(4);
 /// Rows are counted for one part in so many of the time that passes.
 const SHARE: u32 = 500;
+/// The same while something is odd: whoever mends it waits to see that it is mended.
+const SHARE_WHILE_ODD: u32 = 50;
 /// Looks that may fail one after the other before that is said: ClickHouse may be away for a moment,
 /// which others notice.
 const MOST_FAILED: u32 = 4;
@@ -171,9 +173,6 @@ impl Auditor {
         let days = audit::days(&self.client, since).await?;
         let open = open_days(&books, today);
         let mut suspects = BTreeSet::new();
-        if self.seen.changes.as_ref() != Some(&changes) {
-            suspects.extend(open.iter().copied());
-        }
         let found: BTreeSet<Day> = self.seen.odd.keys().map(|(_, _, day, _)| *day).collect();
         for of_day in &days {
             let day = of_day.day();
@@ -181,7 +180,8 @@ impl Auditor {
                 suspects.insert(day);
             }
         }
-        if self.seen.next_count.is_none_or(|at| Instant::now() >= at) {
+        let is_due = self.seen.next_count.is_none_or(|at| Instant::now() >= at);
+        if is_due || self.seen.changes.as_ref() != Some(&changes) {
             suspects.extend(open.iter().copied());
             // What was found before may be healed.
             suspects.extend(found);
@@ -221,7 +221,12 @@ impl Auditor {
         let started = Instant::now();
         let mut found = self.count_once(day).await?;
         let took = started.elapsed();
-        self.seen.next_count = Some(Instant::now() + (took * SHARE).max(EVERY * 4));
+        let share = if found.is_empty() {
+            SHARE
+        } else {
+            SHARE_WHILE_ODD
+        };
+        self.seen.next_count = Some(Instant::now() + (took * share).max(EVERY * 4));
         let is_news = found
             .iter()
             .any(|(place, odd)| self.seen.odd.get(place) != Some(odd));

@@ -78,7 +78,7 @@ struct Changes {
     changes: String,
 }
 
-/// Changes when rows were deleted or changed in place, also when nothing else shows it.
+/// Changes when rows were deleted or changed in place or declared erased, also when nothing else shows it.
 pub async fn changes(client: &Client) -> Result<String, Error> {
     let of = |table: &str, what: &str| {
         format!(
@@ -86,7 +86,8 @@ pub async fn changes(client: &Client) -> Result<String, Error> {
         )
     };
     let question = format!(
-        "SELECT concat(toString({}), '/', toString({}), '/', toString({})) AS changes",
+        "SELECT concat(toString({}), '/', toString({}), '/', toString({}), '/', \
+         toString((SELECT (count(), sum(rows)) FROM erased_rows))) AS changes",
         of(
             "mutations",
             "countIf(command LIKE '%DELETE%' OR command LIKE '%UPDATE%')"
