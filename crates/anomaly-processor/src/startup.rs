@@ -42,6 +42,8 @@ pub struct Started {
     pub beginning: Beginning,
     /// What stands committed, where it is ours and true.
     pub committed: Option<Mark>,
+    /// What stood committed, or would say what was found.
+    pub found: Mark,
     /// What became of the offsets before it that are in no line.
     pub account: Account,
     pub last: Option<Last>,
@@ -185,6 +187,13 @@ impl<P: Places> Starter<P> {
             incarnation,
             beginning,
             committed: claim.committed.filter(|_| gap == 0),
+            found: claim.committed.unwrap_or(Mark {
+                next: claim.next.unwrap_or(at(beginning.take_from.raw() - gap)),
+                incarnation,
+                last: claim.last,
+                account: claim.account,
+                intent: None,
+            }),
             account,
             last: claim.last,
             foreign: claim.foreign,

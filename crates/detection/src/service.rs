@@ -259,7 +259,13 @@ impl Service {
         error_rate.clock_set(at);
         rate.clock_set(at);
         self.is_unsettled = false;
-        self.is_bursting = burst.is_open();
+        self.note_what_lines_ask();
+    }
+
+    /// What an ordinary line is asked, after the detectors have changed.
+    fn note_what_lines_ask(&mut self) {
+        self.is_bursting = self.cold.burst.is_open();
+        self.spike_at = self.cold.rate.spike_at();
     }
 
     #[inline(never)]
@@ -432,8 +438,7 @@ impl Service {
         while let Some(window) = self.windows.next_closed(&mut self.cold.behind, config) {
             self.close(service, &window, config, findings);
         }
-        self.is_bursting = self.cold.burst.is_open();
-        self.spike_at = self.cold.rate.spike_at();
+        self.note_what_lines_ask();
     }
 
     fn close(

@@ -26,6 +26,8 @@ enum Step {
         error_every: u8,
         behind: i64,
     },
+    /// A service's clock is set, to so many ms off the right time.
+    Clock { service: u8, off: i64 },
     /// So many ms pass.
     Pass(i64),
     /// The clock ticks, so many ms after the newest record or tick.
@@ -61,8 +63,13 @@ fn step() -> impl Strategy<Value = Step> {
                 behind,
             })
     };
+    let clock = (
+        0_u8..4,
+        prop_oneof![1 => Just(0_i64), 2 => -30_000_i64..30_000, 1 => -1_000_000_i64..1_000_000],
+    );
     prop_oneof![
         8 => lines(1..20),
+        1 => clock.prop_map(|(service, off)| Step::Clock { service, off }),
         1 => lines(60..120),
         3 => (1_i64..3000).prop_map(Step::Pass),
         1 => (3000_i64..60_000).prop_map(Step::Pass),
@@ -103,6 +110,8 @@ struct Play {
     newest: i64,
     ticked: i64,
     offset: i64,
+    /// By how much each service's clock is off, ms.
+    off: [i64; 4],
     /// Whether ticks may be ahead of later records.
     may_run_ahead: bool,
 }
@@ -115,6 +124,7 @@ impl Play {
             newest: BEGIN,
             ticked: 0,
             offset: 0,
+            off: [0; 4],
             may_run_ahead,
         }
     }
@@ -122,6 +132,7 @@ impl Play {
     fn step(&mut self, step: Step, findings: &mut Vec<Finding>) {
         match step {
             Step::Pass(millis) => self.kafka_time += millis,
+            Step::Clock { service, off } => self.off[usize::from(service)] = off,
             Step::Tick(millis) => {
                 self.ticked = self.ticked.max(self.kafka_time) + millis;
                 self.detectors.idle(self.ticked - self.newest, findings);
@@ -142,7 +153,7 @@ impl Play {
                     self.newest = kafka_time;
                     let seen = Observation {
                         service: &name,
-                        time: EventTime(kafka_time - behind),
+                        time: EventTime(kafka_time - behind + self.off[usize::from(service)]),
                         kafka_time,
                         offset: self.offset,
                         is_error: at % i64::from(error_every) == 0,
@@ -196,7 +207,7 @@ fn without_ticks(steps: &[Step], ticks_pass: bool) -> Vec<Step> {
                 untick.kafka_time += millis;
                 quiet.push(*step);
             }
-            Step::Lines { .. } => quiet.push(*step),
+            Step::Lines { .. } | Step::Clock { .. } => quiet.push(*step),
         }
     }
     quiet
@@ -261,7 +272,8 @@ proptest! {
         steps in story(),
         may_run_ahead in any::<bool>(),
     ) {
-        let steps = [steps, ending()].concat();
+        let mut steps = [steps, ending()].concat();
+        steps.retain(|step| !matches!(step, Step::Clock { .. }));
         let ticked = Play::new(may_run_ahead).play(&steps);
         let mut by_records = Play::new(true);
         let quiet = by_records.play(&without_ticks(&steps, !may_run_ahead));

@@ -82,6 +82,9 @@ pub struct Ledger {
     pub resume: NextOffset,
     /// What stands committed, as far as it is ours and true.
     pub committed: Option<Mark>,
+    /// What stood committed when the partition was taken, or what would say the same: whoever can commit it
+    /// has the partition.
+    pub found: Mark,
     /// What became of the offsets before it that are in no line.
     pub account: Account,
     /// The last record that was taken.
@@ -135,6 +138,10 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
         let mut kept = self.clock.now();
         self.ledger.account.start(self.clock.today());
         self.tell(false);
+        if !self.ledger.account.closed().is_empty() {
+            // What was found may be long past, and the partition somebody else's.
+            self.send(self.ledger.found).await?;
+        }
         self.keep_account().await?;
         loop {
             let next = if let Ok(next) = work.try_recv() {

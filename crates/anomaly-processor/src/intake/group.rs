@@ -145,6 +145,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             ledger: Box::new(Ledger {
                 resume: started.beginning.take_from,
                 committed: started.committed,
+                found: started.found,
                 account: started.account,
                 last: started.last,
             }),
