@@ -15,7 +15,7 @@ use std::{
 
 use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource, templates::Text};
 use contracts::dead_letter::Reason;
-use detection::{Finding, Moves, Observation, Seen, time::EventTime};
+use detection::{Arrival, Finding, Moves, Observation, time::EventTime};
 use kafka_io::partitioner::Partitioner;
 use pipeline::{
     Block, HoleReason, LaneId, Limits, NextOffset, Offset, Snapshot, Work,
@@ -323,7 +323,7 @@ impl Lane {
                 record.rest.traceparent(),
             )?);
         }
-        let late = seen == Seen::Late;
+        let late = seen == Arrival::Late;
         count_oddities(
             metrics,
             seen,
@@ -459,14 +459,14 @@ fn time_of(line: &Line<'_>, kafka_time: i64, many: Option<i64>) -> (i64, Timesta
 
 fn count_oddities(
     metrics: &Metrics,
-    seen: Seen,
+    seen: Arrival,
     source: TimestampSource,
     no_service: bool,
     no_key: bool,
 ) {
     let odd = [
-        (seen == Seen::Late, Oddity::Late),
-        (seen == Seen::Ahead, Oddity::Ahead),
+        (seen == Arrival::Late, Oddity::Late),
+        (seen == Arrival::Ahead, Oddity::Ahead),
         (source == TimestampSource::Kafka, Oddity::NoTimestamp),
         (source == TimestampSource::Clamped, Oddity::Clamped),
         (no_service, Oddity::NoService),

@@ -9,47 +9,30 @@ use std::hash::BuildHasher as _;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+mod early;
+mod eviction;
+mod moving;
+mod snapshot;
+
+use early::EarlyFirings;
+use eviction::Eviction;
+use moving::Moving;
+
+pub use moving::Moves;
+
 use crate::{
-    BEHAVIOUR, Config, SnapshotError, compatibility,
+    clock::{Pace, Vote, tolerance},
+    config::Config,
     finding::{Finding, Kind, Phase},
-    moving::{Moves, Moving},
-    order::Order,
-    pace::{Pace, Vote, tolerance},
-    provisional::Provisional,
+    record::{
+        Arrival, Observation,
+        time::{EventTime, MOST_MS},
+    },
     service::{NameTag, Service},
-    state::{self, Loaded, Reader, Writer},
-    time::{EventTime, MOST_MS},
 };
-
-/// One record, as the detectors see it.
-#[derive(Debug, Clone, Copy)]
-pub struct Observation<'a> {
-    pub service: &'a str,
-    pub time: EventTime,
-    /// The Kafka record's own time, ms. It may hold the partition's pace back, and moves nothing.
-    pub kafka_time: i64,
-    pub offset: i64,
-    pub is_error: bool,
-    /// The level's number on the wire, for samples.
-    pub level: u8,
-    pub message: &'a str,
-    pub trace_id: &'a str,
-}
-
-/// Whether a record came in time to be judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
-    InTime,
-    /// Its window is closed: it counts for bursts alone.
-    Late,
-    /// So far ahead of the service's other lines that it is in no window: likewise.
-    Ahead,
-}
 
 /// How often, in ms of the pace, silent services are looked for.
 const SWEEP_MS: i64 = 1000;
-/// Bytes of the least that is kept of a service.
-const LEAST_SERVICE_BYTES: usize = 60;
 
 #[derive(Debug, Clone)]
 pub struct PartitionDetectors {
@@ -62,8 +45,8 @@ pub struct PartitionDetectors {
     names: Vec<Box<str>>,
     services: Vec<Service>,
     /// Made when the first service has to be forgotten.
-    order: Option<Order>,
-    provisional: Provisional,
+    eviction: Option<Eviction>,
+    early: EarlyFirings,
     pace: Pace,
     swept_at: i64,
     /// Until then, by the pace, no service has been silent for long.
@@ -82,8 +65,8 @@ impl PartitionDetectors {
             hasher: DefaultHashBuilder::default(),
             names: Vec::new(),
             services: Vec::new(),
-            order: None,
-            provisional: Provisional::default(),
+            eviction: None,
+            early: EarlyFirings::default(),
             pace: Pace::default(),
             swept_at: 0,
             nobody_silent_until: i64::MIN,
@@ -95,7 +78,7 @@ impl PartitionDetectors {
 
     /// Feeds one record; findings are appended. Times beyond ±2^52 ms are taken for the nearest
     /// that is not.
-    pub fn observe(&mut self, seen: &Observation<'_>, findings: &mut Vec<Finding>) -> Seen {
+    pub fn observe(&mut self, seen: &Observation<'_>, findings: &mut Vec<Finding>) -> Arrival {
         let clamped;
         let mut seen = seen;
         if seen
@@ -108,7 +91,7 @@ impl PartitionDetectors {
             clamped = within_range(seen);
             seen = &clamped;
         }
-        self.provisional.records_came();
+        self.early.records_came();
         let hash = self.hasher.hash_one(seen.service);
         let tag = NameTag::of(seen.service);
         let known = self.slots.find(hash, |slot| {
@@ -127,7 +110,7 @@ impl PartitionDetectors {
             None => self.enter(seen, hash, findings),
         };
         let Some(service) = self.services.get_mut(slot as usize) else {
-            return Seen::Late;
+            return Arrival::Late;
         };
         if service.round != self.pace.round() {
             service.round = self.pace.round();
@@ -201,7 +184,7 @@ impl PartitionDetectors {
         if self.services.is_empty() || now - self.swept_at < SWEEP_MS {
             return;
         }
-        self.provisional.advance(
+        self.early.advance(
             now.min(MOST_MS),
             &self.names,
             &self.services,
@@ -268,7 +251,7 @@ impl PartitionDetectors {
         service.leave(name, &self.config, findings);
         let name = name.clone();
         self.told(slot as u32, first, findings);
-        self.provisional
+        self.early
             .forget(slot as u32, &name, stream_time, &self.config, findings);
     }
 
@@ -298,62 +281,6 @@ impl PartitionDetectors {
     /// Services forgotten because there were too many.
     pub fn evicted(&self) -> u64 {
         self.evicted
-    }
-
-    /// All that is known, in the bytes that [`Self::restore`] reads: the same for the same records
-    /// and ticks.
-    pub fn snapshot(&self) -> Vec<u8> {
-        let mut to = Writer::default();
-        to.i64(self.swept_at);
-        to.u64(self.evicted);
-        to.u32(self.partitions);
-        self.moving.save(&mut to);
-        to.u64(self.services.len() as u64);
-        self.pace.save(&mut to);
-        for (name, service) in self.names.iter().zip(&self.services) {
-            to.text(name);
-            service.save(&mut to, &self.config);
-        }
-        self.provisional.save(&mut to);
-        state::seal(BEHAVIOUR, compatibility(&self.config), to.bytes())
-    }
-
-    /// Goes on where [`Self::snapshot`] was taken. Errors: not a snapshot, or one of other detectors
-    /// or another configuration, which would go on to answer differently.
-    pub fn restore(bytes: &[u8], config: Config) -> Result<Self, SnapshotError> {
-        let body = state::open(bytes, BEHAVIOUR, compatibility(&config))?;
-        let mut from = Reader::new(body);
-        let restored = Self::load(&mut from, config)?;
-        from.end()?;
-        Ok(restored)
-    }
-
-    fn load(from: &mut Reader<'_>, config: Config) -> Loaded<Self> {
-        let mut detectors = Self::new(config);
-        detectors.swept_at = from.millis()?;
-        detectors.evicted = from.count()?;
-        detectors.partitions = from.u32()?;
-        detectors.moving = Moving::load(from)?;
-        let most = detectors.config.max_services.max(1);
-        let count = from.length(most, LEAST_SERVICE_BYTES)?;
-        detectors.pace = Pace::load(from, count)?;
-        detectors.names.reserve(count);
-        detectors.services.reserve(count);
-        for slot in 0..count {
-            let name = from.text(usize::MAX)?;
-            let hash = detectors.hasher.hash_one(name);
-            let names = &detectors.names;
-            let twin = |slot: &u32| names.get(*slot as usize).is_some_and(|n| **n == *name);
-            if detectors.slots.find(hash, twin).is_some() {
-                return Err("a service that is there twice");
-            }
-            detectors.names.push(name.into());
-            detectors.index(hash, slot as u32);
-            let service = Service::load(name, from, &detectors.config)?;
-            detectors.services.push(service);
-        }
-        detectors.provisional = Provisional::load(from, count)?;
-        Ok(detectors)
     }
 
     /// A service that has been silent while its neighbours wrote for longer than window and grace
@@ -394,8 +321,8 @@ impl PartitionDetectors {
             }
             self.nobody_silent_until = seen_longest_ago + patience;
         }
-        if !self.provisional.is_untold() {
-            self.provisional
+        if !self.early.is_untold() {
+            self.early
                 .withdraw_passed(&self.names, &self.services, &self.config, findings);
         }
     }
@@ -409,16 +336,16 @@ impl PartitionDetectors {
             let drops = findings.extract_if(first.., |finding| finding.kind == Kind::RateDrop);
             drops.for_each(drop);
         }
-        if let Some(order) = &mut self.order
+        if let Some(eviction) = &mut self.eviction
             && findings
                 .iter()
                 .skip(first)
                 .any(|finding| finding.phase == Phase::Closed)
             && let Some(service) = self.services.get(slot as usize)
         {
-            order.calmed_down(slot, service);
+            eviction.calmed_down(slot, service);
         }
-        self.provisional.settle(slot, first, findings);
+        self.early.settle(slot, first, findings);
     }
 
     /// Makes room for a service never seen before.
@@ -442,11 +369,11 @@ impl PartitionDetectors {
             self.names.push(seen.service.into());
             self.services.push(service);
         }
-        if let Some((order, service)) = self.order.as_mut().zip(self.services.get(at)) {
-            order.enter(slot, service);
+        if let Some((eviction, service)) = self.eviction.as_mut().zip(self.services.get(at)) {
+            eviction.enter(slot, service);
         }
         self.index(hash, slot);
-        self.provisional.enter(slot, seen.service);
+        self.early.enter(slot, seen.service);
         slot
     }
 
@@ -455,8 +382,10 @@ impl PartitionDetectors {
         if self.services.len() < self.config.max_services.max(1) {
             return None;
         }
-        let order = self.order.get_or_insert_with(|| Order::of(&self.services));
-        let slot = order.take_oldest(&self.services)?;
+        let eviction = self
+            .eviction
+            .get_or_insert_with(|| Eviction::of(&self.services));
+        let slot = eviction.take_oldest(&self.services)?;
         let name = self.names.get(slot as usize)?;
         let hash = self.hasher.hash_one(&**name);
         if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
@@ -464,8 +393,7 @@ impl PartitionDetectors {
         }
         if let Some(service) = self.services.get(slot as usize) {
             let now = service.stream_time();
-            self.provisional
-                .forget(slot, name, now, &self.config, findings);
+            self.early.forget(slot, name, now, &self.config, findings);
         }
         self.evicted += 1;
         Some(slot)
@@ -509,64 +437,7 @@ mod tests {
         }
     }
 
-    fn feed(detectors: &mut PartitionDetectors, lines: impl Iterator<Item = (u8, i64, bool)>) {
-        let mut findings = Vec::new();
-        for (service, time, is_error) in lines {
-            let seen = Observation {
-                service: &format!("service-{service}"),
-                time: EventTime(1_790_000_000_000 + time),
-                kafka_time: 1_790_000_000_000 + time,
-                offset: time,
-                is_error,
-                level: 3,
-                message: "a line",
-                trace_id: "a trace",
-            };
-            detectors.observe(&seen, &mut findings);
-        }
-    }
-
-    /// Bursts, spikes, drops, and something told ahead.
-    fn eventful() -> PartitionDetectors {
-        let mut detectors = PartitionDetectors::new(config());
-        let line = |at: i64| {
-            (
-                (at % 3) as u8,
-                at * 20,
-                at % 40 == 0 || (900..930).contains(&at),
-            )
-        };
-        feed(&mut detectors, (0..1000).map(line));
-        let mut findings = Vec::new();
-        detectors.idle(6_000, &mut findings);
-        assert!(!findings.is_empty());
-        detectors
-    }
-
     proptest! {
-        /// A checksum that fits proves nothing: what is inside is checked too.
-        #[test]
-        fn whatever_is_inside_a_snapshot_neither_panics_nor_spins(
-            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-            cut in prop::option::of(any::<prop::sample::Index>()),
-        ) {
-            let detectors = eventful();
-            let mut body = detectors.snapshot().split_off(38);
-            for (at, to) in changes {
-                let at = at.index(body.len());
-                body[at] = to;
-            }
-            if let Some(cut) = cut {
-                body.truncate(cut.index(body.len()));
-            }
-            let bytes = state::seal(BEHAVIOUR, compatibility(&config()), &body);
-            if let Ok(mut restored) = PartitionDetectors::restore(&bytes, config()) {
-                feed(&mut restored, (1000..1400).map(|at| ((at % 5) as u8, at * 20, at % 7 == 0)));
-                restored.idle(60_000, &mut Vec::new());
-                feed(&mut restored, (3000..3010).map(|at| (1, at * 20, true)));
-            }
-        }
-
         #[test]
         fn no_time_is_too_early_or_too_late(times in prop::collection::vec((any::<i64>(), any::<i64>()), 1..40)) {
             let mut detectors = PartitionDetectors::new(config());

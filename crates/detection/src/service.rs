@@ -3,20 +3,26 @@
 //! Invariant: what an ordinary line touches is small and lies together; the detectors behind it are
 //! asked when a window closes, on an error, and on a line that may cross a threshold.
 
+mod name_tag;
+mod state;
+
+pub(crate) use name_tag::NameTag;
+
 use crate::{
-    Config,
-    burst::ErrorBurst,
-    error_rate::ErrorRate,
+    clock::{Move, Pace, SETTLED, Standing, Vote, near},
+    config::Config,
+    episode::Telling,
+    family::Families,
     finding::{Finding, SampleLine},
-    pace::{Pace, Vote},
-    partition::{Observation, Seen},
-    rate::Rate,
-    recent::{Past, Recent},
-    standing::{Move, SETTLED, Standing, near},
-    state::{Loaded, Reader, Writer},
-    time::{EventTime, MOST_MS},
-    window::{Behind, Window, Windows},
+    record::{
+        Arrival, Observation,
+        time::{EventTime, MOST_MS},
+    },
+    window::{OtherWindows, Recent, Slots, Window, Windows},
 };
+
+/// Bytes of the least that is kept of a service, its families apart.
+pub(crate) const LEAST_BYTES: usize = 40;
 
 /// Two cache lines, beside each other.
 #[derive(Debug, Clone)]
@@ -38,19 +44,18 @@ pub(crate) struct Service {
     recent: Recent,
     /// A window with fewer lines than this is no spike.
     spike_at: u64,
-    cold: Box<Cold>,
+    history: Box<History>,
 }
 
+/// What its lines have left behind, and an ordinary line hardly touches.
 #[derive(Debug, Clone)]
-struct Cold {
+struct History {
     /// Its lines go to another partition by and by.
     is_moving: bool,
     standing: Standing,
-    behind: Behind,
-    past: Past,
-    burst: ErrorBurst,
-    error_rate: ErrorRate,
-    rate: Rate,
+    others: OtherWindows,
+    slots: Slots,
+    families: Families,
     /// The window in which the service's time began began before it, and so did one in which its clock
     /// was set: it says nothing.
     first_window: EventTime,
@@ -60,34 +65,10 @@ struct Cold {
     line: Option<SampleLine>,
 }
 
-/// A name's length and beginning: enough to tell most names apart without looking elsewhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NameTag([u8; Self::BYTES + 1]);
-
-impl NameTag {
-    const BYTES: usize = 22;
-
-    pub(crate) fn of(name: &str) -> Self {
-        let mut tag = [0; Self::BYTES + 1];
-        let (length, beginning) = tag.split_at_mut(1);
-        let kept = name.len().min(Self::BYTES);
-        length.fill(name.len().min(Self::BYTES + 1) as u8);
-        for (into, byte) in beginning.iter_mut().zip(name.as_bytes()).take(kept) {
-            *into = *byte;
-        }
-        Self(tag)
-    }
-
-    /// Whether the whole name is in the tag.
-    pub(crate) const fn is_whole(&self) -> bool {
-        self.0[0] as usize <= Self::BYTES
-    }
-}
-
 impl Service {
     pub(crate) fn first_seen(seen: &Observation<'_>, pace: i64, config: &Config) -> Self {
-        let (windows, behind) = Windows::starting_at(seen.time, config);
-        let (recent, past) = Recent::starting_at(seen.time, config);
+        let (windows, others) = Windows::starting_at(seen.time, config);
+        let (recent, slots) = Recent::starting_at(seen.time, config);
         Self {
             name: NameTag::of(seen.service),
             is_bursting: false,
@@ -99,14 +80,12 @@ impl Service {
             windows,
             recent,
             spike_at: u64::MAX,
-            cold: Box::new(Cold {
+            history: Box::new(History {
                 is_moving: false,
                 standing: Standing::first_seen(seen.time, pace, config),
-                behind,
-                past,
-                burst: ErrorBurst::new(config),
-                error_rate: ErrorRate::new(config),
-                rate: Rate::new(),
+                others,
+                slots,
+                families: Families::new(config),
                 first_window: seen.time.start_of_window(config.window_ms),
                 last_offset: -1,
                 line: None,
@@ -120,7 +99,7 @@ impl Service {
         pace: &Pace,
         config: &Config,
         findings: &mut Vec<Finding>,
-    ) -> Seen {
+    ) -> Arrival {
         if self.is_gone {
             let is_moving = self.is_moving();
             *self = Self::first_seen(seen, pace.now(), config);
@@ -135,7 +114,7 @@ impl Service {
             None
         };
         let (records, answer) = match admitted {
-            Some(records) => (records, Seen::InTime),
+            Some(records) => (records, Arrival::InTime),
             None => self.admit_from_afar(seen, pace, config, findings),
         };
         if self.windows.is_closing() {
@@ -150,7 +129,7 @@ impl Service {
         if seen.is_error || self.is_bursting {
             self.observe_burst(seen, now, config, findings);
         } else {
-            self.recent.count(now, &mut self.cold.past, config);
+            self.recent.count(now, &mut self.history.slots, config);
         }
         if records >= self.spike_at {
             self.observe_rate(seen, config, findings);
@@ -161,9 +140,9 @@ impl Service {
     /// Counts a line in its window; the answer is how many the window has now, `None` if it is closed.
     #[inline]
     fn admit(&mut self, seen: &Observation<'_>, config: &Config) -> Option<u64> {
-        let behind = &mut self.cold.behind;
+        let others = &mut self.history.others;
         self.windows
-            .admit(seen.time, seen.is_error, seen.offset, behind, config)
+            .admit(seen.time, seen.is_error, seen.offset, others, config)
     }
 
     /// A line that is not near the stream time, or the first after one that was not. The answer: lines
@@ -175,28 +154,30 @@ impl Service {
         pace: &Pace,
         config: &Config,
         findings: &mut Vec<Finding>,
-    ) -> (u64, Seen) {
+    ) -> (u64, Arrival) {
         let stream_time = self.windows.stream_time();
         let ahead = seen.time - stream_time;
         let moved = if ahead > near(config) {
-            let gap = self.cold.rate.usual_gap(config);
-            self.cold
+            let gap = self.history.families.usual_gap(config);
+            self.history
                 .standing
                 .ahead(seen, stream_time, gap, pace, config)
         } else if ahead >= -near(config) {
             // One that stands where time stands bears nothing out: its clock may have stopped.
             if ahead != 0 {
-                self.cold.standing.near();
+                self.history.standing.near();
             }
-            self.is_unsettled = self.cold.standing.is_unsettled();
+            self.is_unsettled = self.history.standing.is_unsettled();
             return match self.admit(seen, config) {
-                Some(records) => (records, Seen::InTime),
-                None => (0, Seen::Late),
+                Some(records) => (records, Arrival::InTime),
+                None => (0, Arrival::Late),
             };
         } else if let Some(records) = self.admit(seen, config) {
-            return (records, Seen::InTime);
+            return (records, Arrival::InTime);
         } else {
-            self.cold.standing.behind(seen, stream_time, pace, config)
+            self.history
+                .standing
+                .behind(seen, stream_time, pace, config)
         };
         let is_new = self.lines <= SETTLED;
         match moved {
@@ -207,24 +188,31 @@ impl Service {
             }
             Move::None => {}
         }
-        self.is_unsettled = self.cold.standing.is_unsettled();
+        self.is_unsettled = self.history.standing.is_unsettled();
         let stream_time = self.windows.stream_time();
         if seen.time - stream_time <= near(config) {
             return match self.admit(seen, config) {
-                Some(records) => (records, Seen::InTime),
-                None => (0, Seen::Late),
+                Some(records) => (records, Arrival::InTime),
+                None => (0, Arrival::Late),
             };
         }
-        let behind = &mut self.cold.behind;
+        let others = &mut self.history.others;
         let (time, is_error, offset) = (seen.time, seen.is_error, seen.offset);
         let is_kept = self
             .windows
-            .admit_ahead(time, is_error, offset, behind, config);
-        (0, if is_kept { Seen::InTime } else { Seen::Ahead })
+            .admit_ahead(time, is_error, offset, others, config);
+        (
+            0,
+            if is_kept {
+                Arrival::InTime
+            } else {
+                Arrival::Ahead
+            },
+        )
     }
 
     fn pass_on(&mut self, to: EventTime, config: &Config) {
-        self.windows.advance(to, &mut self.cold.behind, config);
+        self.windows.advance(to, &mut self.history.others, config);
     }
 
     /// The service's clock was set: what time had passed is judged, and the rest begins anew. What is
@@ -239,33 +227,29 @@ impl Service {
         findings: &mut Vec<Finding>,
     ) {
         self.close_windows(service, config, findings);
-        while let Some(window) = self.cold.behind.take_complete() {
+        while let Some(window) = self.history.others.take_complete() {
             self.close(service, &window, config, findings);
         }
-        self.windows.restart(at, &mut self.cold.behind, config);
-        let Cold {
+        self.windows.restart(at, &mut self.history.others, config);
+        let History {
             standing,
-            past,
-            burst,
-            error_rate,
-            rate,
+            slots,
+            families,
             first_window,
             ..
-        } = &mut *self.cold;
+        } = &mut *self.history;
         *first_window = at.start_of_window(config.window_ms);
         standing.restart(at, pace.now(), config);
-        self.recent.restart(at, past, config);
-        burst.clock_set(at);
-        error_rate.clock_set(at);
-        rate.clock_set(at);
+        self.recent.restart(at, slots, config);
+        families.clock_set(at);
         self.is_unsettled = false;
         self.note_what_lines_ask();
     }
 
     /// What an ordinary line is asked, after the detectors have changed.
     fn note_what_lines_ask(&mut self) {
-        self.is_bursting = self.cold.burst.is_open();
-        self.spike_at = self.cold.rate.spike_at();
+        self.is_bursting = self.history.families.is_bursting();
+        self.spike_at = self.history.families.spike_at();
     }
 
     #[inline(never)]
@@ -276,15 +260,23 @@ impl Service {
         config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        let Cold { past, burst, .. } = &mut *self.cold;
+        let History {
+            slots, families, ..
+        } = &mut *self.history;
         if seen.is_error {
-            self.recent.count_error(now, seen.offset, past, config);
+            self.recent.count_error(now, seen.offset, slots, config);
         } else {
-            self.recent.count(now, past, config);
+            self.recent.count(now, slots, config);
         }
-        let recent = (self.recent.sum(past), past.first_error());
-        burst.observe(seen, recent, now, config, findings);
-        self.is_bursting = burst.is_open();
+        let recent = (self.recent.sum(slots), slots.first_error());
+        let mut telling = Telling {
+            service: seen.service,
+            now,
+            config,
+            findings,
+        };
+        families.observe_burst(seen, recent, &mut telling);
+        self.is_bursting = families.is_bursting();
     }
 
     #[cold]
@@ -294,23 +286,24 @@ impl Service {
         config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        let Cold {
-            behind,
-            burst,
-            rate,
-            ..
-        } = &mut *self.cold;
-        if let Some(window) = self.windows.at(seen.time, behind, config) {
-            let now = self.windows.stream_time();
-            let lines = burst.unexplained(window);
-            rate.observe(seen, window, lines, now, config, findings);
-            self.spike_at = rate.spike_at();
+        let History {
+            others, families, ..
+        } = &mut *self.history;
+        if let Some(window) = self.windows.at(seen.time, others, config) {
+            let mut telling = Telling {
+                service: seen.service,
+                now: self.windows.stream_time(),
+                config,
+                findings,
+            };
+            families.observe_rate(seen, window, &mut telling);
+            self.spike_at = families.spike_at();
         }
     }
 
     /// Up to where, by the partition's pace, ms, its lines have come, or its silence was followed.
     pub(crate) fn followed_to(&self) -> i64 {
-        let reached = self.windows.stream_time().0 - self.cold.standing.offset();
+        let reached = self.windows.stream_time().0 - self.history.standing.offset();
         self.seen.max(reached)
     }
 
@@ -334,8 +327,8 @@ impl Service {
 
     /// What the service says of the time at the end of a round.
     pub(crate) fn vote(&self, config: &Config) -> Vote {
-        let gap = self.cold.rate.usual_gap(config);
-        self.cold.standing.vote(self.windows.stream_time(), gap)
+        let gap = self.history.families.usual_gap(config);
+        self.history.standing.vote(self.windows.stream_time(), gap)
     }
 
     /// The pace was decided: lines that were ahead of it may not be so any more. `tolerance`, ms, where
@@ -349,37 +342,34 @@ impl Service {
         findings: &mut Vec<Finding>,
     ) -> bool {
         if self.is_unsettled
-            && let Some(to) = self.cold.standing.caught_up(pace, config)
+            && let Some(to) = self.history.standing.caught_up(pace, config)
         {
             self.pass_on(to, config);
             self.close_windows(service, config, findings);
-            self.is_unsettled = self.cold.standing.is_unsettled();
+            self.is_unsettled = self.history.standing.is_unsettled();
         }
         let stream_time = self.windows.stream_time();
-        let standing = &mut self.cold.standing;
+        let standing = &mut self.history.standing;
         tolerance.is_some_and(|tolerance| standing.measure(stream_time, pace.now(), tolerance))
     }
 
     /// Offset of its newest line that was counted.
     pub(crate) fn newest_offset(&self) -> i64 {
-        let open = self.windows.last_offset(&self.cold.behind);
-        open.unwrap_or(self.cold.last_offset)
+        let open = self.windows.last_offset(&self.history.others);
+        open.unwrap_or(self.history.last_offset)
     }
 
     /// Its lines may go to another partition from now on: what was under way is over, and what was learned
     /// of all of its lines says nothing about some of them.
     pub(crate) fn leave(&mut self, service: &str, config: &Config, findings: &mut Vec<Finding>) {
-        let now = self.windows.stream_time();
-        let Cold {
-            burst,
-            error_rate,
-            rate,
-            ..
-        } = &mut *self.cold;
         let before = findings.len();
-        burst.give_up(service, now, config, findings);
-        error_rate.give_up(service, now, findings);
-        rate.give_up(service, now, config, findings);
+        let mut telling = Telling {
+            service,
+            now: self.windows.stream_time(),
+            config,
+            findings: &mut *findings,
+        };
+        self.history.families.give_up(&mut telling);
         for finding in findings.iter_mut().skip(before) {
             finding.summary.push_str(
                 " The topic has more partitions now, and its lines may go to another one.",
@@ -390,11 +380,11 @@ impl Service {
     }
 
     pub(crate) fn is_moving(&self) -> bool {
-        self.cold.is_moving
+        self.history.is_moving
     }
 
     pub(crate) fn set_moving(&mut self, is_moving: bool) {
-        self.cold.is_moving = is_moving;
+        self.history.is_moving = is_moving;
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -403,12 +393,13 @@ impl Service {
 
     /// Whether all that [`Self::advance`] could close is silence that was judged already.
     pub(crate) fn is_judged_silent(&self) -> bool {
-        self.windows.is_judged_silent(&self.cold.behind)
+        self.windows.is_judged_silent(&self.history.others)
     }
 
     /// Every window that closes by `moment` at the latest is closed.
     pub(crate) fn has_passed(&self, moment: EventTime, config: &Config) -> bool {
-        self.windows.has_passed(moment, &self.cold.behind, config)
+        self.windows
+            .has_passed(moment, &self.history.others, config)
     }
 
     pub(crate) fn stream_time(&self) -> EventTime {
@@ -416,18 +407,12 @@ impl Service {
     }
 
     pub(crate) fn is_anomalous(&self) -> bool {
-        let Cold {
-            burst,
-            error_rate,
-            rate,
-            ..
-        } = &*self.cold;
-        burst.is_open() || error_rate.is_open() || rate.is_open()
+        self.history.families.is_anomalous()
     }
 
     #[cold]
     fn keep_line(&mut self, seen: &Observation<'_>) {
-        match &mut self.cold.line {
+        match &mut self.history.line {
             Some(line) => line.become_line(seen),
             line => *line = Some(SampleLine::of(seen)),
         }
@@ -435,7 +420,7 @@ impl Service {
 
     #[cold]
     fn close_windows(&mut self, service: &str, config: &Config, findings: &mut Vec<Finding>) {
-        while let Some(window) = self.windows.next_closed(&mut self.cold.behind, config) {
+        while let Some(window) = self.windows.next_closed(&mut self.history.others, config) {
             self.close(service, &window, config, findings);
         }
         self.note_what_lines_ask();
@@ -449,115 +434,20 @@ impl Service {
         findings: &mut Vec<Finding>,
     ) {
         if let Some((_, last)) = window.offsets() {
-            self.cold.last_offset = last;
+            self.history.last_offset = last;
         }
-        if window.start > self.cold.first_window {
-            self.cold.judge(service, window, config, findings);
+        if window.start > self.history.first_window {
+            let telling = Telling {
+                service,
+                now: window.closes_at(config),
+                config,
+                findings,
+            };
+            let last_line = (self.history.line.as_ref(), self.history.last_offset);
+            self.history
+                .families
+                .window_closed(window, last_line, telling);
         }
-    }
-
-    pub(crate) fn save(&self, to: &mut Writer, config: &Config) {
-        let Cold {
-            // Who goes on from the snapshot says it again.
-            is_moving: _,
-            standing,
-            behind,
-            past,
-            burst,
-            error_rate,
-            rate,
-            first_window,
-            last_offset,
-            line,
-        } = &*self.cold;
-        to.flag(self.is_gone);
-        to.u32(u32::from(self.lines.min(SETTLED + 1)));
-        to.u32(self.round);
-        to.i64(self.seen);
-        standing.save(to);
-        self.windows.save(behind, to);
-        self.recent.save(past, to, config);
-        burst.save(to);
-        error_rate.save(to);
-        rate.save(to);
-        to.moment(*first_window);
-        to.i64(*last_offset);
-        to.maybe(line.as_ref(), SampleLine::save);
-    }
-
-    pub(crate) fn load(name: &str, from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let is_gone = from.flag()?;
-        let lines = from.u32()?.min(u32::from(SETTLED) + 1) as u16;
-        let (round, seen) = (from.u32()?, from.millis()?);
-        let standing = Standing::load(from)?;
-        let (windows, behind) = Windows::load(from, config)?;
-        let (recent, past) = Recent::load(from, config)?;
-        let cold = Box::new(Cold {
-            is_moving: false,
-            standing,
-            behind,
-            past,
-            burst: ErrorBurst::load(from, config)?,
-            error_rate: ErrorRate::load(from, config)?,
-            rate: Rate::load(from, config)?,
-            first_window: from.moment()?,
-            last_offset: from.i64()?,
-            line: from.maybe(SampleLine::load)?,
-        });
-        Ok(Self {
-            name: NameTag::of(name),
-            is_bursting: cold.burst.is_open(),
-            is_unsettled: cold.standing.is_unsettled(),
-            is_gone,
-            lines,
-            round,
-            seen,
-            windows,
-            recent,
-            spike_at: cold.rate.spike_at(),
-            cold,
-        })
-    }
-}
-
-impl Cold {
-    /// Whenever it is noticed that the window is closed, it is judged at the moment it closes.
-    fn judge(
-        &mut self,
-        service: &str,
-        window: &Window,
-        config: &Config,
-        findings: &mut Vec<Finding>,
-    ) {
-        let now = window.closes_at(config);
-        let bursting = self.burst.is_open();
-        // Before the burst may end with this window.
-        let unexplained = self.burst.unexplained(window);
-        if self
-            .burst
-            .window_closed(service, window, now, config, findings)
-        {
-            self.error_rate.forget();
-        }
-        self.error_rate.window_closed(
-            service,
-            window,
-            bursting,
-            self.burst.lines(),
-            now,
-            config,
-            findings,
-        );
-        self.rate.window_closed(
-            service,
-            window,
-            unexplained,
-            self.line.as_ref(),
-            self.last_offset,
-            now,
-            config,
-            findings,
-        );
     }
 }
 
@@ -568,14 +458,5 @@ mod tests {
     #[test]
     fn what_an_ordinary_line_touches_is_two_cache_lines() {
         assert_eq!(size_of::<Service>(), 128);
-    }
-
-    #[test]
-    fn tags_tell_names_apart_or_say_that_they_cannot() {
-        let long = "a-name-that-is-longer-than-its-tag";
-        assert!(NameTag::of("api").is_whole() && !NameTag::of(long).is_whole());
-        assert_ne!(NameTag::of("api"), NameTag::of("api2"));
-        assert_ne!(NameTag::of("a\0"), NameTag::of("a"));
-        assert_ne!(NameTag::of(&long[..22]), NameTag::of(&long[..23]));
     }
 }

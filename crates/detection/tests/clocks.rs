@@ -7,7 +7,7 @@
 )]
 
 use detection::{
-    Config, EventTime, Finding, Kind, Moves, Observation, PartitionDetectors, Phase, Seen,
+    Arrival, Config, EventTime, Finding, Kind, Moves, Observation, PartitionDetectors, Phase,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rand_distr::{Distribution, Poisson};
@@ -77,7 +77,10 @@ fn lines(seed: u64, fleet: &[Service], seconds: i64) -> Vec<Line> {
 }
 
 /// Feeds the lines in the order in which they happened.
-fn feed(detectors: &mut PartitionDetectors, lines: &[Line]) -> (Vec<Finding>, Vec<(usize, Seen)>) {
+fn feed(
+    detectors: &mut PartitionDetectors,
+    lines: &[Line],
+) -> (Vec<Finding>, Vec<(usize, Arrival)>) {
     feed_from(0, detectors, lines)
 }
 
@@ -86,7 +89,7 @@ fn feed_from(
     first: i64,
     detectors: &mut PartitionDetectors,
     lines: &[Line],
-) -> (Vec<Finding>, Vec<(usize, Seen)>) {
+) -> (Vec<Finding>, Vec<(usize, Arrival)>) {
     let mut findings = Vec::new();
     let mut seen_all = Vec::new();
     for (offset, line) in (first..).zip(lines) {
@@ -422,7 +425,7 @@ fn one_line_ahead_or_behind_tells_nothing_and_makes_no_other_late() {
             assert_eq!(opened(&findings), [], "{off} at {at}");
             let odd = seen
                 .iter()
-                .filter(|(_, seen)| *seen != Seen::InTime)
+                .filter(|(_, seen)| *seen != Arrival::InTime)
                 .count();
             assert!(odd <= 1, "{odd} lines out of time for {off} at {at}");
         }
@@ -441,7 +444,7 @@ fn a_clock_that_is_set_is_followed_within_half_a_minute() {
         let (findings, seen) = feed(&mut PartitionDetectors::new(Config::default()), &wrong);
         assert_eq!(opened(&findings), [], "{off}");
         let last_odd = (wrong.iter().zip(&seen))
-            .filter(|(_, (_, seen))| *seen != Seen::InTime)
+            .filter(|(_, (_, seen))| *seen != Arrival::InTime)
             .map(|(line, _)| line.at)
             .max();
         assert!(last_odd < Some(935_000), "{off}: {last_odd:?}");
@@ -462,7 +465,7 @@ fn a_host_that_is_a_minute_slow_or_fast_is_counted_with_the_others() {
         let odd = seen
             .iter()
             .skip(seen.len() / 4)
-            .filter(|(_, seen)| *seen != Seen::InTime);
+            .filter(|(_, seen)| *seen != Arrival::InTime);
         assert_eq!(odd.count(), 0, "{off}");
     }
 }

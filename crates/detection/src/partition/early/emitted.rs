@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::{
+    budget::Score,
+    codec::{Loaded, Reader, Writer},
     finding::{Finding, Kind, Phase},
-    state::{Loaded, Reader, Writer},
-    time::{EventTime, Score},
+    record::time::EventTime,
 };
 
 /// Versions of one episode told ahead: more than a silence of the greatest length that is judged has.
@@ -21,7 +22,7 @@ pub(super) struct Key {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct EmittedEarly {
     /// The newest version that was told.
     pub(super) newest: u32,
     /// What is added to the detectors' own versions, so that none is used twice.
@@ -78,7 +79,7 @@ impl Key {
     }
 }
 
-impl Told {
+impl EmittedEarly {
     /// Nothing was told ahead yet.
     pub(super) fn before(first: &Finding) -> Self {
         Self {
@@ -88,6 +89,11 @@ impl Told {
             is_withdrawn: false,
             facts: Facts::of(first),
         }
+    }
+
+    /// Told ahead from its first version on, and none of it borne out.
+    pub(super) fn is_unopened(&self) -> bool {
+        self.ahead.front().is_some_and(|ahead| ahead.version == 1)
     }
 
     /// What takes a finding's own version above all that were told.
@@ -109,12 +115,7 @@ impl Told {
             limits,
             offsets,
         } = self.facts;
-        let what = match key.kind {
-            Kind::ErrorBurst => "error burst",
-            Kind::ErrorRateSpike => "raised share of errors",
-            Kind::RateSpike => "spike of the log rate",
-            Kind::RateDrop => "drop of the log rate",
-        };
+        let what = key.kind.words();
         Finding {
             kind: key.kind,
             service: service.to_owned(),

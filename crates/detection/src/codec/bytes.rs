@@ -3,124 +3,39 @@
 //! Invariant: reading answers with an error or a value within the ranges that the detectors reckon
 //! with, whatever the bytes; it takes no more steps and no more memory than the bytes account for.
 //!
-//! Layout: magic (8 bytes), format version (u16), behaviour (u32), compatibility (u64), length of
-//! the body (u64), checksum of the body (u64), body; all little-endian. In the body integers are
-//! LEB128, signed ones zigzag.
+//! Integers are LEB128, signed ones zigzag. A body is sections: id (byte), version, length, bytes.
 
-use std::{error::Error, fmt};
+use crate::record::time::{EventTime, MOST_MS};
 
-use crate::time::{EventTime, MOST_MS};
-
-const MAGIC: [u8; 8] = *b"BAROSNAP";
-/// Layout of the bytes. A change of what the detectors answer raises `BEHAVIOUR` instead.
-pub const FORMAT: u16 = 1;
-const HEADER_BYTES: usize = 38;
 /// Counts beyond this are no counts, and sums of them stay far from overflow.
 const MOST_COUNT: u64 = 1 << 48;
 /// Squares of counts fit, and quotients of them stay finite.
 const MOST_AMOUNT: f64 = 1e33;
 
-/// Why bytes are no snapshot that these detectors can go on from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SnapshotError {
-    /// Not a snapshot, or a damaged one.
-    Unreadable { why: &'static str },
-    /// Written by a later program in a format that this one doesn't know.
-    Newer { found: u16, known: u16 },
-    /// Written by detectors that answer differently: going on from it would change findings.
-    OtherBehaviour { found: u32, own: u32 },
-    /// Written under another [`Config`](crate::Config); the hashes of both.
-    OtherConfig { found: u64, own: u64 },
-}
-
-impl fmt::Display for SnapshotError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable { why } => write!(f, "not a readable snapshot: {why}"),
-            Self::Newer { found, known } => write!(
-                f,
-                "snapshot format {found} is newer than the newest known one, {known}"
-            ),
-            Self::OtherBehaviour { found, own } => write!(
-                f,
-                "snapshot of detectors with behaviour {found}, these have {own}"
-            ),
-            Self::OtherConfig { found, own } => write!(
-                f,
-                "snapshot under another configuration: {found:016x}, this one is {own:016x}"
-            ),
-        }
-    }
-}
-
-impl Error for SnapshotError {}
-
-impl From<&'static str> for SnapshotError {
-    fn from(why: &'static str) -> Self {
-        Self::Unreadable { why }
-    }
-}
-
 /// What a piece of state is read as; the error says what is impossible about it.
 pub(crate) type Loaded<T> = Result<T, &'static str>;
 
-/// Puts the header before a body.
-pub(crate) fn seal(behaviour: u32, compatibility: u64, body: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
-    bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&FORMAT.to_le_bytes());
-    bytes.extend_from_slice(&behaviour.to_le_bytes());
-    bytes.extend_from_slice(&compatibility.to_le_bytes());
-    bytes.extend_from_slice(&(body.len() as u64).to_le_bytes());
-    bytes.extend_from_slice(&hash(body).to_le_bytes());
-    bytes.extend_from_slice(body);
-    bytes
+/// A part of the body that can be understood, or left alone, by itself.
+pub(crate) struct Section<'a> {
+    pub(crate) id: u8,
+    pub(crate) version: u32,
+    pub(crate) body: &'a [u8],
 }
 
-/// Checks the header; the answer is the body.
-pub(crate) fn open(
-    bytes: &[u8],
-    behaviour: u32,
-    compatibility: u64,
-) -> Result<&[u8], SnapshotError> {
-    let mut header = Reader::new(bytes);
-    if header.fixed::<8>()? != MAGIC {
-        return Err("it does not begin like one".into());
+/// The sections of a body.
+pub(crate) fn sections(body: &[u8]) -> Loaded<Vec<Section<'_>>> {
+    let mut from = Reader::new(body);
+    let mut sections: Vec<Section<'_>> = Vec::new();
+    while !from.rest.is_empty() {
+        let (id, version) = (from.byte()?, from.u32()?);
+        let length = usize::try_from(from.u64()?).map_err(|_| "it ends too early")?;
+        let body = from.take(length)?;
+        if sections.iter().any(|section| section.id == id) {
+            return Err("a section that is there twice");
+        }
+        sections.push(Section { id, version, body });
     }
-    let format = u16::from_le_bytes(header.fixed()?);
-    if format > FORMAT {
-        return Err(SnapshotError::Newer {
-            found: format,
-            known: FORMAT,
-        });
-    }
-    if format != FORMAT {
-        return Err("there never was such a format version".into());
-    }
-    let found = u32::from_le_bytes(header.fixed()?);
-    let found_compatibility = u64::from_le_bytes(header.fixed()?);
-    let length = u64::from_le_bytes(header.fixed()?);
-    let checksum = u64::from_le_bytes(header.fixed()?);
-    let body = header.rest;
-    if body.len() as u64 != length {
-        return Err("its length is not the one it names".into());
-    }
-    if hash(body) != checksum {
-        return Err("its checksum does not match".into());
-    }
-    if found != behaviour {
-        return Err(SnapshotError::OtherBehaviour {
-            found,
-            own: behaviour,
-        });
-    }
-    if found_compatibility != compatibility {
-        return Err(SnapshotError::OtherConfig {
-            found: found_compatibility,
-            own: compatibility,
-        });
-    }
-    Ok(body)
+    Ok(sections)
 }
 
 /// The same number on every machine and in every release: eight bytes at a time through the
@@ -154,6 +69,15 @@ impl Writer {
 
     pub(crate) fn byte(&mut self, value: u8) {
         self.bytes.push(value);
+    }
+
+    pub(crate) fn section(&mut self, id: u8, version: u32, save: impl FnOnce(&mut Self)) {
+        let mut body = Self::default();
+        save(&mut body);
+        self.byte(id);
+        self.u32(version);
+        self.u64(body.bytes.len() as u64);
+        self.bytes.extend_from_slice(&body.bytes);
     }
 
     pub(crate) fn flag(&mut self, value: bool) {
@@ -204,7 +128,7 @@ impl Writer {
 
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
-    rest: &'a [u8],
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
@@ -230,7 +154,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn fixed<const N: usize>(&mut self) -> Loaded<[u8; N]> {
+    pub(super) fn fixed<const N: usize>(&mut self) -> Loaded<[u8; N]> {
         self.take(N)?.try_into().map_err(|_| "it ends too early")
     }
 

@@ -1,4 +1,4 @@
-//! What an idle partition is told ahead of its records.
+//! Early firings: what is told of an idle partition ahead of its records.
 //!
 //! When no records come, the wall clock closes the windows of copies of the silent services, and
 //! what that finds is told at once. The services themselves move on by records only: what they say
@@ -12,33 +12,34 @@
 //! - copies are bounded by `Config::max_provisional`, those silent longest going first, and so is
 //!   what is remembered as told, up to what one copy says.
 
-mod told;
+mod emitted;
 
 use std::collections::BTreeMap;
 
-use told::{Ahead, Facts, Key, Told};
+use emitted::{Ahead, EmittedEarly, Facts, Key};
 
 use crate::{
-    Config,
+    codec::{Loaded, Reader, Writer},
+    config::Config,
+    family::Family,
     finding::{Finding, Phase},
-    rate::LONGEST_SPAN,
+    record::time::EventTime,
     service::Service,
-    state::{Loaded, Reader, Writer},
-    time::EventTime,
+    stat::LONGEST_SPAN,
 };
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Provisional {
+pub(crate) struct EarlyFirings {
     /// How far the wall clock went in this idle spell, ms of the pace; `None` when records came.
     until: Option<i64>,
     copies: BTreeMap<u32, Service>,
-    told: BTreeMap<Key, Told>,
+    told: BTreeMap<Key, EmittedEarly>,
     /// Withdrawn of services that were forgotten, oldest first: they may come again, and with them episodes
     /// of the same names. At most `Config::max_provisional`.
-    orphans: Vec<(Box<str>, Key, Told)>,
+    orphans: Vec<(Box<str>, Key, EmittedEarly)>,
 }
 
-impl Provisional {
+impl EarlyFirings {
     /// Records came: they decide. Cheap when there is nothing to drop.
     pub(crate) fn records_came(&mut self) {
         if self.until.is_some() {
@@ -151,10 +152,8 @@ impl Provisional {
                 // An episode of the same name may begin until here.
                 return !service.has_passed(key.start + same_start_until, config);
             }
-            let unopened = told.ahead.front().is_some_and(|ahead| {
-                ahead.version == 1 && service.has_passed(ahead.detected_at, config)
-            });
-            if unopened {
+            let has_passed = |ahead: &Ahead| service.has_passed(ahead.detected_at, config);
+            if told.is_unopened() && told.ahead.front().is_some_and(has_passed) {
                 findings.push(told.withdraw(*key, name, service.stream_time()));
             }
             true
@@ -172,7 +171,7 @@ impl Provisional {
     ) {
         let of_service = self.told.extract_if(.., |key, _| key.slot == slot);
         for (key, mut told) in of_service {
-            if told.ahead.front().is_some_and(|ahead| ahead.version == 1) {
+            if told.is_unopened() {
                 findings.push(told.withdraw(key, name, stream_time));
             }
             if told.is_withdrawn {
@@ -189,6 +188,14 @@ impl Provisional {
         let of_service = self.orphans.extract_if(.., |(of, ..)| **of == *name);
         let of_service = of_service.map(|(_, key, told)| (Key { slot, ..key }, told));
         self.told.extend(of_service);
+    }
+
+    /// A family knows nothing of before: what it opened it will not close. What it told ahead is
+    /// withdrawn when the records have passed it.
+    pub(crate) fn family_begins_anew(&mut self, family: Family) {
+        self.told.retain(|key, told| {
+            Family::of(key.kind) != family || told.is_withdrawn || told.is_unopened()
+        });
     }
 
     pub(crate) fn is_untold(&self) -> bool {
@@ -211,7 +218,7 @@ impl Provisional {
     }
 
     pub(crate) fn load(from: &mut Reader<'_>, services: usize) -> Loaded<Self> {
-        let mut provisional = Self {
+        let mut early = Self {
             until: from.maybe(Reader::millis)?,
             ..Self::default()
         };
@@ -220,19 +227,23 @@ impl Provisional {
             if key.slot as usize >= services {
                 return Err("told of a service that there is not");
             }
-            provisional.told.insert(key, Told::load(from)?);
+            early.told.insert(key, EmittedEarly::load(from)?);
         }
         for _ in 0..from.length(usize::MAX, 50)? {
             let name = from.text(usize::MAX)?.into();
-            let orphan = (name, Key::load(from)?, Told::load(from)?);
-            provisional.orphans.push(orphan);
+            let orphan = (name, Key::load(from)?, EmittedEarly::load(from)?);
+            early.orphans.push(orphan);
         }
-        Ok(provisional)
+        Ok(early)
     }
 }
 
 /// A copy came to a finding: told under the version that is free, unless it was told before.
-fn tell_ahead(told: &mut BTreeMap<Key, Told>, slot: u32, mut finding: Finding) -> Option<Finding> {
+fn tell_ahead(
+    told: &mut BTreeMap<Key, EmittedEarly>,
+    slot: u32,
+    mut finding: Finding,
+) -> Option<Finding> {
     let ahead = Ahead {
         version: finding.version,
         fingerprint: finding.fingerprint(),
@@ -240,7 +251,7 @@ fn tell_ahead(told: &mut BTreeMap<Key, Told>, slot: u32, mut finding: Finding) -
     };
     let told = told
         .entry(Key::of(slot, &finding))
-        .or_insert_with(|| Told::before(&finding));
+        .or_insert_with(|| EmittedEarly::before(&finding));
     let same_version = told
         .ahead
         .iter()

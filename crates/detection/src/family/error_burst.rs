@@ -3,21 +3,27 @@
 //! Invariant: it looks at the share of errors among the lines of the last span, so that more
 //! traffic with the usual share of errors is no burst, whatever the number of errors.
 
+use super::closing::Closing;
 use crate::{
-    Config,
-    episode::{Episode, Episodes, Step},
-    finding::{Finding, Kind, Part, Phase, SampleLine},
-    partition::Observation,
-    ratio::RatioBaseline,
-    state::{Loaded, Reader, Writer},
-    time::{EventTime, Score},
+    budget::Score,
+    codec::{Loaded, Reader, Writer},
+    config::Config,
+    episode::{Account, Anomalous, Asked, Ended, Episode, Episodes, Judged, Manner, Telling},
+    finding::{Kind, Part, SampleLine, rounded},
+    record::{Observation, time::EventTime},
+    stat::RatioBaseline,
     window::Window,
 };
 
 /// Fewer errors than this are never a burst.
 const LEAST_ERRORS: u64 = 5;
-/// Said of what is adopted.
-pub(crate) const NEW_NORMAL: &str = " It has lasted so long that it is taken for the new normal.";
+const MANNER: Manner = Manner {
+    asked: Asked::OnLines,
+    // That two window lengths have gone by since the last line that was too many is calm enough.
+    calm_windows: 1,
+    empty_windows_count: true,
+    calm_comes_first: true,
+};
 
 #[derive(Debug, Clone)]
 pub(crate) struct ErrorBurst {
@@ -27,10 +33,7 @@ pub(crate) struct ErrorBurst {
     lines: Vec<SampleLine>,
     /// Errors, and lines, since the episode opened.
     during: (u64, u64),
-    /// The same, up to the last line that was too many.
-    worst: (u64, u64),
-    /// Windows closed since, and what they teach if it lasts.
-    lasted: u32,
+    /// What the windows closed since then teach if it lasts.
     lasting: RatioBaseline,
     usual_lines: f64,
 }
@@ -41,14 +44,15 @@ fn alpha(config: &Config) -> f64 {
 }
 
 impl ErrorBurst {
+    /// See [`super::Family::version`].
+    pub(super) const VERSION: u32 = 1;
+
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             baseline: RatioBaseline::new(alpha(config)),
-            episodes: Episodes::default(),
+            episodes: Episodes::new(Kind::ErrorBurst, MANNER),
             lines: Vec::new(),
             during: (0, 0),
-            worst: (0, 0),
-            lasted: 0,
             lasting: RatioBaseline::new(alpha(config)),
             usual_lines: 0.0,
         }
@@ -85,9 +89,7 @@ impl ErrorBurst {
         &mut self,
         seen: &Observation<'_>,
         recent: ((u64, u64), Option<i64>),
-        now: EventTime,
-        config: &Config,
-        findings: &mut Vec<Finding>,
+        telling: &mut Telling<'_>,
     ) {
         if self.episodes.is_open() {
             self.during.0 += u64::from(seen.is_error);
@@ -96,6 +98,7 @@ impl ErrorBurst {
         if !seen.is_error {
             return;
         }
+        let config = telling.config;
         SampleLine::keep_newest(seen, &mut self.lines, config.samples);
         let ((records, errors), first_error) = recent;
         if errors < LEAST_ERRORS || !self.baseline.is_rare(records, errors) {
@@ -104,41 +107,42 @@ impl ErrorBurst {
         if !self.episodes.is_open() {
             self.during = (errors, records);
         }
-        self.worst = self.during;
-        let first = first_error.unwrap_or(seen.offset);
-        let errors_during = self.during.0 as f64;
-        // The score costs a sum over the tail: worked out when something is told.
-        let step = self.episodes.anomalous(
-            named_by(seen.time, now, config),
+        let now = telling.now;
+        let start = named_by(seen.time, now, config);
+        let (errors_during, records_during) = self.during;
+        let anomalous = Anomalous {
+            start,
             now,
-            Score::NONE,
-            errors_during,
-            (first, seen.offset),
-            1000,
-        );
-        let phase = match step {
-            Step::Open => Phase::Opened,
-            Step::Update => Phase::Updated,
-            Step::Quiet => return,
+            // It costs a sum over the tail: worked out when something is told.
+            score: Score::NONE,
+            size: errors_during as f64,
+            offsets: (first_error.unwrap_or(seen.offset), seen.offset),
+            judged: Judged {
+                from: start,
+                to: now,
+                records: records_during,
+                errors: errors_during,
+                observed: errors_during as f64,
+                // All of it, up to the last line that was too many.
+                level: 0.0,
+            },
         };
-        let score = self.baseline.score(records, errors);
-        self.episodes.raise(score);
-        if let Some(episode) = self.episodes.current().cloned() {
-            let counts = (records, errors);
-            findings.push(self.tell(seen.service, phase, &episode, now, score, counts, config));
+        let Some(phase) = self.episodes.anomalous(anomalous, config) else {
+            return;
+        };
+        let p = self.baseline.upper_tail(records, errors);
+        self.episodes.raise(Score::of(p, self.baseline.alpha()));
+        if let Some(episode) = self.episodes.current() {
+            let seconds = config.window_ms / 1000;
+            let account = self.account(episode, (records, errors), seconds, telling.service);
+            telling.tell(episode, phase, account);
         }
     }
 
-    /// A window of the service closed; `now` is when it does. `true`: the share of errors has lasted so
-    /// long that it is taken for the new normal.
-    pub(crate) fn window_closed(
-        &mut self,
-        service: &str,
-        window: &Window,
-        now: EventTime,
-        config: &Config,
-        findings: &mut Vec<Finding>,
-    ) -> bool {
+    /// A window of the service closed. `true`: the share of errors has lasted so long that it is taken for
+    /// the new normal.
+    pub(crate) fn window_closed(&mut self, closing: &mut Closing<'_>) -> bool {
+        let (window, now, config) = (closing.window, closing.telling.now, closing.telling.config);
         let Some(episode) = self.episodes.current() else {
             self.baseline.learn(window.records, window.errors);
             self.usual_lines += (window.records as f64 - self.usual_lines) * 0.05;
@@ -146,44 +150,37 @@ impl ErrorBurst {
         };
         // A long grace keeps windows open: what they hold of the burst is not learned, nor told again.
         let holds_more = window.start + config.window_ms <= episode.last_anomalous;
-        let is_over = !holds_more && now - episode.last_anomalous >= 2 * config.window_ms;
-        if window.start >= episode.began {
-            self.lasted += 1;
-        }
-        let is_adopted = !is_over && self.lasted >= config.adopt_after_windows;
-        if !is_over {
+        let is_calm = !holds_more && now - episode.last_anomalous >= 2 * config.window_ms;
+        if !is_calm {
             self.lasting.learn(window.records, window.errors);
         }
-        if !is_over && !is_adopted {
+        let Some(ended) = self.episodes.window_closed(window, is_calm, config) else {
             return false;
-        }
-        self.lasted = 0;
+        };
+        self.tell_end(&ended, &mut closing.telling);
         let lasting = std::mem::replace(&mut self.lasting, RatioBaseline::new(alpha(config)));
-        let told = findings.len();
-        self.give_up(service, now, config, findings);
-        if is_adopted {
-            if let Some(finding) = findings.get_mut(told) {
-                finding.summary.push_str(NEW_NORMAL);
-            }
+        if ended.is_adopted {
             self.baseline = lasting;
         }
-        is_adopted
+        ended.is_adopted
     }
 
     /// What is open ends here.
-    pub(crate) fn give_up(
-        &mut self,
-        service: &str,
-        now: EventTime,
-        config: &Config,
-        findings: &mut Vec<Finding>,
-    ) {
-        if let Some(episode) = self.episodes.close() {
-            let peak = episode.peak;
-            let (errors, records) = self.worst;
-            let counts = (records, errors);
-            findings.push(self.tell(service, Phase::Closed, &episode, now, peak, counts, config));
+    pub(crate) fn give_up(&mut self, telling: &mut Telling<'_>) {
+        if let Some(ended) = self.episodes.give_up() {
+            self.tell_end(&ended, telling);
         }
+    }
+
+    fn tell_end(&self, ended: &Ended, telling: &mut Telling<'_>) {
+        let episode = &ended.episode;
+        let Judged {
+            records, errors, ..
+        } = episode.worst;
+        let seconds = ((last_of(episode) - episode.start) / 1000).max(1);
+        let mut account = self.account(episode, (records, errors), seconds, telling.service);
+        account.title.push_str(", over now");
+        telling.tell_end(ended, account);
     }
 
     pub(crate) fn save(&self, to: &mut Writer) {
@@ -192,9 +189,6 @@ impl ErrorBurst {
         SampleLine::save_all(&self.lines, to);
         to.u64(self.during.0);
         to.u64(self.during.1);
-        to.u64(self.worst.0);
-        to.u64(self.worst.1);
-        to.u32(self.lasted);
         self.lasting.save(to);
         to.f64(self.usual_lines);
     }
@@ -202,65 +196,30 @@ impl ErrorBurst {
     pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
         Ok(Self {
             baseline: RatioBaseline::load(from, alpha(config))?,
-            episodes: Episodes::load(from)?,
+            episodes: Episodes::load(Kind::ErrorBurst, MANNER, from)?,
             lines: SampleLine::load_all(from, config.samples)?,
             during: (from.count()?, from.count()?),
-            worst: (from.count()?, from.count()?),
-            lasted: from.u32()?,
             lasting: RatioBaseline::load(from, alpha(config))?,
             usual_lines: from.amount()?,
         })
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "gathers what its two callers know; a struct would only move the names"
-    )]
-    fn tell(
+    fn account(
         &self,
-        service: &str,
-        phase: Phase,
         episode: &Episode,
-        now: EventTime,
-        score: Score,
         (records, errors): (u64, u64),
-        config: &Config,
-    ) -> Finding {
+        seconds: i64,
+        service: &str,
+    ) -> Account {
         let share = self.baseline.share();
         let expected = share * records as f64;
-        let (a, upper) = (0.0, self.baseline.critical(records) as f64);
-        let last = episode.last_anomalous.max(episode.start);
-        let seconds = if phase == Phase::Closed {
-            ((last - episode.start) / 1000).max(1)
-        } else {
-            config.window_ms / 1000
-        };
-        let over = if phase == Phase::Closed {
-            ", over now"
-        } else {
-            ""
-        };
-        Finding {
-            kind: Kind::ErrorBurst,
-            service: service.to_owned(),
-            episode_start: episode.start,
-            ordinal: episode.ordinal,
-            version: episode.version,
-            phase,
-            window_start: episode.start,
-            window_end: last,
-            detected_at: now,
-            score: if score > episode.peak {
-                score
-            } else {
-                episode.peak
-            },
+        Account {
+            window: (episode.start, last_of(episode)),
             observed: errors as f64,
             expected,
-            lower: a,
-            upper,
+            limits: (0.0, self.baseline.critical(records) as f64),
             title: format!(
-                "{service}: {errors} errors in {seconds} s, {} expected{over}",
+                "{service}: {errors} errors in {seconds} s, {} expected",
                 rounded(expected)
             ),
             summary: format!(
@@ -271,7 +230,6 @@ impl ErrorBurst {
             baseline: self.describe_baseline(),
             parts: self.parts(records, errors),
             samples: self.lines.clone(),
-            offsets: (episode.first_offset, episode.last_offset),
         }
     }
 
@@ -325,11 +283,7 @@ fn named_by(line: EventTime, now: EventTime, config: &Config) -> EventTime {
     line.clamp(earliest, now).start_of_window(config.window_ms)
 }
 
-/// A number as a person writes it: no decimals from ten up.
-pub(crate) fn rounded(value: f64) -> String {
-    if value >= 9.95 || value == value.trunc() {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.1}")
-    }
+/// When it was last anomalous.
+fn last_of(episode: &Episode) -> EventTime {
+    episode.last_anomalous.max(episode.start)
 }

@@ -1,10 +1,7 @@
 //! The share of errors that is normal for a service.
 
-use crate::{
-    state::{Loaded, Reader, Writer},
-    tail::{beta_binomial_critical, beta_binomial_term, beta_binomial_upper},
-    time::Score,
-};
+use super::tail::{beta_binomial_critical, beta_binomial_term, beta_binomial_upper};
+use crate::codec::{Loaded, Reader, Writer};
 
 /// Learned from closed windows; forgets with a half-life of 69 windows.
 ///
@@ -16,7 +13,7 @@ use crate::{
 pub(crate) struct RatioBaseline {
     errors: f64,
     records: f64,
-    /// Part of the false-alert budget that one judgement may use.
+    /// How improbable a share has to be.
     alpha: f64,
     /// What is known already since the last learning: so many lines or more with so many errors or
     /// fewer are no anomaly, so many lines or fewer with so many errors or more are one.
@@ -74,9 +71,15 @@ impl RatioBaseline {
         (share * certainty, (1.0 - share) * certainty)
     }
 
-    pub(crate) fn score(&self, records: u64, errors: u64) -> Score {
+    /// Probability of so many errors or more among `records` lines. It costs a sum over the tail.
+    pub(crate) fn upper_tail(&self, records: u64, errors: u64) -> f64 {
         let (a, b) = self.parameters();
-        Score::of(beta_binomial_upper(errors, records, a, b), self.alpha)
+        beta_binomial_upper(errors, records, a, b)
+    }
+
+    /// How improbable a share has to be.
+    pub(crate) fn alpha(&self) -> f64 {
+        self.alpha
     }
 
     /// How many errors among `records` lines are too many.
@@ -178,7 +181,7 @@ mod tests {
             }
             for (records, share) in asked {
                 let errors = (records as f64 * share) as u64;
-                let score = baseline.score(records, errors).value();
+                let score = baseline.upper_tail(records, errors).ln() / 4e-7_f64.ln();
                 // Sums of the tail are exact to some 1e-10.
                 if errors > 0 && (score - 1.0).abs() > 1e-6 {
                     prop_assert_eq!(baseline.is_rare(records, errors), score > 1.0, "{} {}", records, errors);

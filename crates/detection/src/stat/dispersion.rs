@@ -4,7 +4,7 @@
 //! and less than windows that all go the same way: how much is learned for each span by itself, from what
 //! the span's sums were off the expectation by.
 
-use crate::state::{Loaded, Reader, Writer};
+use crate::codec::{Loaded, Reader, Writer};
 
 /// Spans, end to end, that are remembered.
 const REMEMBERED: f64 = 20.0;
@@ -12,14 +12,14 @@ const REMEMBERED: f64 = 20.0;
 const LEAST_KNOWN: f64 = 3.0;
 
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Scale {
+pub(super) struct SpanDispersion {
     /// Sums learned; those that overlap count each.
     sums: u32,
     /// Mean of squared deviations from what was expected.
     deviation2: f64,
 }
 
-impl Scale {
+impl SpanDispersion {
     /// `off`: by how much the sum over `span` windows differs from `span` × the mean known before.
     pub(super) fn learn(&mut self, off: f64, span: usize, mean: f64) {
         self.sums = self.sums.saturating_add(1);

@@ -8,12 +8,11 @@
 //! Invariant: a jump that nobody but the service's own lines bears out is no time that passed: windows
 //! in between were seen by nobody.
 
+use super::pace::{Pace, Vote};
 use crate::{
-    Config,
-    pace::{Pace, Vote},
-    partition::Observation,
-    state::{Loaded, Reader, Writer},
-    time::EventTime,
+    codec::{Loaded, Reader, Writer},
+    config::Config,
+    record::{Observation, time::EventTime},
 };
 
 /// Lines after which a service has a time of its own that a single line does not move.

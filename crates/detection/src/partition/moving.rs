@@ -6,7 +6,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::state::{Loaded, Reader, Writer};
+use crate::codec::{Loaded, Reader, Writer};
 
 /// For how long lines may come here of producers that have not heard of the new partitions, ms. Java's
 /// clients ask every five minutes (`metadata.max.age.ms`), librdkafka's too.

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::service::Service;
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Order {
+pub(crate) struct Eviction {
     /// By the offset of the newest record when it was entered, and slot.
     calm: BTreeSet<(i64, u32)>,
     /// Those that came up while they had an anomaly open.
@@ -19,7 +19,7 @@ pub(crate) struct Order {
     in_trouble_since: Vec<Option<i64>>,
 }
 
-impl Order {
+impl Eviction {
     pub(crate) fn of(services: &[Service]) -> Self {
         let entries = services.iter().zip(0..);
         Self {

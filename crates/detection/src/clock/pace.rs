@@ -13,9 +13,9 @@
 //! lies between the clock and the pace is kept as the service's offset.
 
 use crate::{
-    Config,
-    state::{Loaded, Reader, Writer},
-    time::MOST_MS,
+    codec::{Loaded, Reader, Writer},
+    config::Config,
+    record::time::MOST_MS,
 };
 
 /// Records of a round at the least.

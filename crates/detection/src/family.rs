@@ -1,0 +1,172 @@
+//! The families of detectors: each asks a service's lines one question.
+//!
+//! Invariant: what a family keeps stands in a section of its own in a snapshot, with a version of its
+//! own, so that a change to one starts that one anew and no other.
+
+mod closing;
+mod error_burst;
+mod error_rate;
+mod rate;
+
+use closing::Closing;
+use error_burst::ErrorBurst;
+use error_rate::ErrorRate;
+use rate::Rate;
+
+use crate::{
+    codec::{Loaded, Reader, Writer},
+    config::Config,
+    episode::Telling,
+    finding::{Kind, SampleLine},
+    record::{Observation, time::EventTime},
+    window::Window,
+};
+
+/// Which family. Its number names its section in a snapshot: it is never another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    ErrorBurst = 1,
+    ErrorRate = 2,
+    Rate = 3,
+}
+
+impl Family {
+    pub(crate) const ALL: [Self; 3] = [Self::ErrorBurst, Self::ErrorRate, Self::Rate];
+
+    /// The one that finds a kind.
+    pub(crate) const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::ErrorBurst => Self::ErrorBurst,
+            Kind::ErrorRateSpike => Self::ErrorRate,
+            Kind::RateSpike | Kind::RateDrop => Self::Rate,
+        }
+    }
+
+    /// Of what it keeps and answers: raised with every change that lets it answer otherwise to the same
+    /// lines, or keep something else.
+    pub(crate) const fn version(self) -> u32 {
+        match self {
+            Self::ErrorBurst => ErrorBurst::VERSION,
+            Self::ErrorRate => ErrorRate::VERSION,
+            Self::Rate => Rate::VERSION,
+        }
+    }
+}
+
+/// All families of one service.
+#[derive(Debug, Clone)]
+pub(crate) struct Families {
+    burst: ErrorBurst,
+    error_rate: ErrorRate,
+    rate: Rate,
+}
+
+impl Families {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            burst: ErrorBurst::new(config),
+            error_rate: ErrorRate::new(config),
+            rate: Rate::new(config),
+        }
+    }
+
+    /// See [`ErrorBurst::observe`].
+    pub(crate) fn observe_burst(
+        &mut self,
+        seen: &Observation<'_>,
+        recent: ((u64, u64), Option<i64>),
+        telling: &mut Telling<'_>,
+    ) {
+        self.burst.observe(seen, recent, telling);
+    }
+
+    /// A record was counted in `window`, which is still open and has lines enough to ask.
+    pub(crate) fn observe_rate(
+        &mut self,
+        seen: &Observation<'_>,
+        window: &Window,
+        telling: &mut Telling<'_>,
+    ) {
+        let unexplained = self.burst.unexplained(window);
+        self.rate.observe(seen, window, unexplained, telling);
+    }
+
+    /// Whenever it is noticed that the window is closed, it is judged at the moment it closes.
+    /// `last_line`: one that the service wrote lately, and the offset of the last in a closed window.
+    pub(crate) fn window_closed(
+        &mut self,
+        window: &Window,
+        last_line: (Option<&SampleLine>, i64),
+        telling: Telling<'_>,
+    ) {
+        // Before the burst may end with this window.
+        let mut closing = Closing {
+            window,
+            was_bursting: self.burst.is_open(),
+            unexplained: self.burst.unexplained(window),
+            last_line,
+            telling,
+        };
+        if self.burst.window_closed(&mut closing) {
+            self.error_rate.forget();
+        }
+        self.error_rate
+            .window_closed(&mut closing, self.burst.lines());
+        self.rate.window_closed(&mut closing);
+    }
+
+    /// What is open ends here.
+    pub(crate) fn give_up(&mut self, telling: &mut Telling<'_>) {
+        self.burst.give_up(telling);
+        self.error_rate.give_up(telling);
+        self.rate.give_up(telling);
+    }
+
+    /// See [`crate::episode::Episodes::clock_set`].
+    pub(crate) fn clock_set(&mut self, to: EventTime) {
+        self.burst.clock_set(to);
+        self.error_rate.clock_set(to);
+        self.rate.clock_set(to);
+    }
+
+    pub(crate) fn is_bursting(&self) -> bool {
+        self.burst.is_open()
+    }
+
+    pub(crate) fn is_anomalous(&self) -> bool {
+        self.burst.is_open() || self.error_rate.is_open() || self.rate.is_open()
+    }
+
+    /// A window with fewer lines than this is no spike.
+    pub(crate) fn spike_at(&self) -> u64 {
+        self.rate.spike_at()
+    }
+
+    /// Between two lines, ms; 0 while it is not known.
+    pub(crate) fn usual_gap(&self, config: &Config) -> i64 {
+        self.rate.usual_gap(config)
+    }
+
+    pub(crate) fn save(&self, family: Family, to: &mut Writer) {
+        match family {
+            Family::ErrorBurst => self.burst.save(to),
+            Family::ErrorRate => self.error_rate.save(to),
+            Family::Rate => self.rate.save(to),
+        }
+    }
+
+    /// Puts what was kept of one family in its place.
+    pub(crate) fn load(
+        &mut self,
+        family: Family,
+        from: &mut Reader<'_>,
+        config: &Config,
+    ) -> Loaded<()> {
+        match family {
+            Family::ErrorBurst => self.burst = ErrorBurst::load(from, config)?,
+            Family::ErrorRate => self.error_rate = ErrorRate::load(from, config)?,
+            Family::Rate => self.rate = Rate::load(from, config)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,115 @@
+//! A spike or a drop in words.
+
+use super::Rate;
+use crate::{
+    episode::{Account, Ended, Episode, Judged, Telling},
+    finding::{Kind, Part, rounded},
+};
+
+impl Rate {
+    pub(super) fn tell_end(&self, ended: &Ended, telling: &mut Telling<'_>) {
+        let episode = &ended.episode;
+        let mut account = self.account(episode, &episode.worst, telling);
+        let lasted = ((episode.last_anomalous - episode.start) / 1000).max(1);
+        account.title = format!(
+            "{}: {} over after {lasted} s, {} lines in {} s at its worst, {} expected",
+            telling.service,
+            episode.kind.words(),
+            rounded(account.observed),
+            seconds(&episode.worst, telling),
+            rounded(account.expected)
+        );
+        telling.tell_end(ended, account);
+    }
+
+    pub(super) fn account(
+        &self,
+        episode: &Episode,
+        judged: &Judged,
+        telling: &Telling<'_>,
+    ) -> Account {
+        let (service, config, kind) = (telling.service, telling.config, episode.kind);
+        let span = span(judged, telling);
+        let observed = judged.observed;
+        let expected = self.baseline.mean() * span as f64;
+        let told_by_burst = match kind {
+            Kind::RateSpike => judged.records as f64 - observed,
+            _ => 0.0,
+        };
+        let seconds = seconds(judged, telling);
+        let spread = 3.0 * self.baseline.variance_over(span).sqrt();
+        let title = if observed == 0.0 {
+            format!(
+                "{service}: silent for {seconds} s, {} lines expected",
+                rounded(expected)
+            )
+        } else {
+            format!(
+                "{service}: {} lines in {seconds} s, {} expected",
+                rounded(observed),
+                rounded(expected)
+            )
+        };
+        let upper = if kind == Kind::RateSpike {
+            self.critical(config) as f64
+        } else {
+            expected + spread
+        };
+        Account {
+            window: (judged.from, judged.to),
+            observed,
+            expected,
+            limits: ((expected - spread).max(0.0), upper),
+            title,
+            summary: summary(service, kind, observed, expected, told_by_burst),
+            baseline: format!(
+                "Moving average of {} lines per {} s and deviation {} over the last windows (half-life 20 windows, {} learned); anomalous windows are not learned.",
+                rounded(self.baseline.mean()),
+                config.window_ms / 1000,
+                rounded(self.baseline.variance().sqrt()),
+                self.baseline.learned()
+            ),
+            parts: vec![Part {
+                name: "volume",
+                text: difference(observed, expected),
+                share: 1.0,
+            }],
+            samples: self.lines.clone(),
+        }
+    }
+}
+
+/// Windows that were judged together.
+fn span(judged: &Judged, telling: &Telling<'_>) -> usize {
+    ((judged.to - judged.from) / telling.config.window_ms) as usize
+}
+
+fn seconds(judged: &Judged, telling: &Telling<'_>) -> i64 {
+    telling.config.window_ms / 1000 * span(judged, telling) as i64
+}
+
+fn summary(service: &str, kind: Kind, observed: f64, expected: f64, told_by_burst: f64) -> String {
+    if expected <= 0.0 {
+        return format!("{service} usually writes nothing.");
+    }
+    let factor = observed / expected;
+    match kind {
+        Kind::RateSpike if told_by_burst > 0.0 => format!(
+            "{service} writes {factor:.1} times as many lines as expected; {} errors beyond the usual share, told as a burst, are not counted here.",
+            rounded(told_by_burst)
+        ),
+        Kind::RateSpike => format!("{service} writes {factor:.1} times as many lines as expected."),
+        _ => format!(
+            "{service} writes {:.0}% of the lines expected.",
+            100.0 * factor
+        ),
+    }
+}
+
+fn difference(observed: f64, expected: f64) -> String {
+    if observed >= expected {
+        format!("{} lines more than expected", rounded(observed - expected))
+    } else {
+        format!("{} lines fewer than expected", rounded(expected - observed))
+    }
+}

@@ -1,0 +1,148 @@
+//! What can be found, and all that is settled about it beforehand.
+
+use crate::{
+    budget::Score,
+    codec::{Loaded, Reader, Writer},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Far more errors among the lines of a few seconds than this service has.
+    ErrorBurst,
+    /// A share of errors that is too high for longer, without a burst.
+    ErrorRateSpike,
+    /// Far more lines than expected.
+    RateSpike,
+    /// Far fewer lines than expected, down to none.
+    RateDrop,
+}
+
+/// How bad something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// A row of the table of kinds.
+struct Row {
+    name: &'static str,
+    /// The detector that finds it.
+    detector: &'static str,
+    /// What is measured.
+    unit: &'static str,
+    /// Whether there is too much of it, or too little.
+    is_up: bool,
+    /// The most it can mean, and what it can mean where hardly anything is left.
+    worst: Severity,
+    worst_silent: Severity,
+    /// What it is called in a sentence.
+    words: &'static str,
+}
+
+impl Severity {
+    /// By how improbable it is.
+    pub(super) fn of(score: Score) -> Self {
+        match score.value() {
+            score if score < 2.0 => Self::Low,
+            score if score < 4.0 => Self::Medium,
+            score if score < 10.0 => Self::High,
+            _ => Self::Critical,
+        }
+    }
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] = [
+        Self::ErrorBurst,
+        Self::ErrorRateSpike,
+        Self::RateSpike,
+        Self::RateDrop,
+    ];
+
+    const fn row(self) -> Row {
+        match self {
+            Self::ErrorBurst => Row {
+                name: "error_burst",
+                detector: "error_burst",
+                unit: "errors",
+                is_up: true,
+                worst: Severity::Critical,
+                worst_silent: Severity::Critical,
+                words: "error burst",
+            },
+            Self::ErrorRateSpike => Row {
+                name: "error_rate_spike",
+                detector: "error_rate",
+                unit: "errors",
+                is_up: true,
+                worst: Severity::High,
+                worst_silent: Severity::High,
+                words: "raised share of errors",
+            },
+            Self::RateSpike => Row {
+                name: "rate_spike",
+                detector: "rate",
+                unit: "records",
+                is_up: true,
+                worst: Severity::High,
+                worst_silent: Severity::High,
+                words: "spike of the log rate",
+            },
+            Self::RateDrop => Row {
+                name: "rate_drop",
+                detector: "rate",
+                unit: "records",
+                is_up: false,
+                // More traffic than ever is worth a look; nothing at all is an outage.
+                worst: Severity::High,
+                worst_silent: Severity::Critical,
+                words: "drop of the log rate",
+            },
+        }
+    }
+
+    pub const fn as_str(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The detector that finds this kind.
+    pub const fn detector(self) -> &'static str {
+        self.row().detector
+    }
+
+    /// What is measured.
+    pub const fn metric(self) -> &'static str {
+        self.row().unit
+    }
+
+    pub const fn is_up(self) -> bool {
+        self.row().is_up
+    }
+
+    /// What it is called in a sentence.
+    pub(crate) const fn words(self) -> &'static str {
+        self.row().words
+    }
+
+    /// The most it can mean; `is_silence`: hardly anything is left of what is expected.
+    pub(super) const fn worst(self, is_silence: bool) -> Severity {
+        if is_silence {
+            self.row().worst_silent
+        } else {
+            self.row().worst
+        }
+    }
+
+    pub(crate) fn save(self, to: &mut Writer) {
+        to.byte(self as u8);
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        let number = from.byte()?;
+        let kind = Self::ALL.into_iter().find(|kind| *kind as u8 == number);
+        kind.ok_or("a kind that there is not")
+    }
+}

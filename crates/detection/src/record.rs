@@ -1,0 +1,30 @@
+//! A record, as the detectors see it.
+
+pub mod time;
+
+use time::EventTime;
+
+/// One record, as the detectors see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation<'a> {
+    pub service: &'a str,
+    pub time: EventTime,
+    /// The Kafka record's own time, ms. It may hold the partition's pace back, and moves nothing.
+    pub kafka_time: i64,
+    pub offset: i64,
+    pub is_error: bool,
+    /// The level's number on the wire, for samples.
+    pub level: u8,
+    pub message: &'a str,
+    pub trace_id: &'a str,
+}
+
+/// Whether a record came in time to be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    InTime,
+    /// Its window is closed: it counts for bursts alone.
+    Late,
+    /// So far ahead of the service's other lines that it is in no window: likewise.
+    Ahead,
+}

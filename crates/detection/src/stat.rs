@@ -1,0 +1,9 @@
+//! Mathematics alone: how improbable counts and shares are, and what is usual of them.
+
+mod count;
+mod dispersion;
+mod ratio;
+mod tail;
+
+pub(crate) use count::{CountBaseline, LONGER_SPANS, LONGEST_SPAN};
+pub(crate) use ratio::RatioBaseline;
