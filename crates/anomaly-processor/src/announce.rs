@@ -197,21 +197,13 @@ pub fn id_of(finding: &Finding, incarnation: Incarnation, partition: Partition) 
     Uuid::new_v5(&NAMESPACE, name.as_bytes())
 }
 
-/// How bad: by how improbable it is, within what the kind can mean.
-fn severity_of(finding: &Finding) -> Severity {
-    let by_score = match finding.score.value() {
-        score if score < 2.0 => Severity::Low,
-        score if score < 4.0 => Severity::Medium,
-        score if score < 10.0 => Severity::High,
-        _ => Severity::Critical,
-    };
-    let most = match finding.kind {
-        Kind::ErrorBurst => Severity::Critical,
-        // More traffic than ever is worth a look; nothing at all is an outage.
-        Kind::RateDrop if finding.observed < 0.05 * finding.expected => Severity::Critical,
-        Kind::ErrorRateSpike | Kind::RateSpike | Kind::RateDrop => Severity::High,
-    };
-    by_score.min(most)
+const fn severity_of(severity: detection::Severity) -> Severity {
+    match severity {
+        detection::Severity::Low => Severity::Low,
+        detection::Severity::Medium => Severity::Medium,
+        detection::Severity::High => Severity::High,
+        detection::Severity::Critical => Severity::Critical,
+    }
 }
 
 fn anomaly_of(
@@ -239,7 +231,7 @@ fn anomaly_of(
         window_end: time(finding.window_end),
         detected_at: time(finding.detected_at),
         published_at,
-        severity: severity_of(&finding),
+        severity: severity_of(finding.severity()),
         score: finding.score.value(),
         direction: if finding.kind.is_up() {
             Direction::Up

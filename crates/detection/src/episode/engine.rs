@@ -77,6 +77,7 @@ pub(crate) struct Episode {
 }
 
 /// Something anomalous.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Anomalous {
     /// Names the episode if it opens now.
     pub(crate) start: EventTime,

@@ -310,10 +310,9 @@ impl Rate {
 
     /// What is open ends here.
     pub(crate) fn give_up(&mut self, telling: &mut Telling<'_>) {
-        for ended in [self.spike.give_up(), self.drop.give_up()] {
-            if let Some(ended) = ended {
-                self.tell_end(&ended, telling);
-            }
+        let ended = [self.spike.give_up(), self.drop.give_up()];
+        for ended in ended.into_iter().flatten() {
+            self.tell_end(&ended, telling);
         }
     }
 

@@ -33,7 +33,7 @@ pub(crate) struct EarlyFirings {
     /// How far the wall clock went in this idle spell, ms of the pace; `None` when records came.
     until: Option<i64>,
     copies: BTreeMap<u32, Service>,
-    told: BTreeMap<Key, EmittedEarly>,
+    emitted: BTreeMap<Key, EmittedEarly>,
     /// Withdrawn of services that were forgotten, oldest first: they may come again, and with them episodes
     /// of the same names. At most `Config::max_provisional`.
     orphans: Vec<(Box<str>, Key, EmittedEarly)>,
@@ -63,7 +63,7 @@ impl EarlyFirings {
         self.copy_silent(now, services, config);
         let mut found = Vec::new();
         for (slot, copy) in &mut self.copies {
-            if self.told.len() >= config.max_provisional {
+            if self.emitted.len() >= config.max_provisional {
                 return;
             }
             let Some(name) = names.get(*slot as usize) else {
@@ -71,7 +71,7 @@ impl EarlyFirings {
             };
             copy.advance(name, to, config, &mut found);
             for finding in found.drain(..) {
-                findings.extend(tell_ahead(&mut self.told, *slot, finding));
+                findings.extend(tell_ahead(&mut self.emitted, *slot, finding));
             }
         }
     }
@@ -103,33 +103,33 @@ impl EarlyFirings {
     /// The detectors of a slot came to findings by records: those from `first` on are told, unless
     /// they were.
     pub(crate) fn settle(&mut self, slot: u32, first: usize, findings: &mut Vec<Finding>) {
-        if self.told.is_empty() || findings.len() <= first {
+        if self.emitted.is_empty() || findings.len() <= first {
             return;
         }
         for mut finding in findings.split_off(first) {
             let key = Key::of(slot, &finding);
-            let Some(told) = self.told.get_mut(&key) else {
+            let Some(emitted) = self.emitted.get_mut(&key) else {
                 findings.push(finding);
                 continue;
             };
             let is_over = finding.phase == Phase::Closed;
-            let was_told = told.ahead.front().is_some_and(|ahead| {
+            let was_told = emitted.ahead.front().is_some_and(|ahead| {
                 ahead.version == finding.version && ahead.fingerprint == finding.fingerprint()
             });
             if was_told {
-                told.ahead.pop_front();
+                emitted.ahead.pop_front();
             } else {
-                if !told.ahead.is_empty() || told.is_withdrawn {
-                    told.ahead.clear();
-                    told.is_withdrawn = false;
-                    told.shift = told.shift_for(&finding);
+                if !emitted.ahead.is_empty() || emitted.is_withdrawn {
+                    emitted.ahead.clear();
+                    emitted.is_withdrawn = false;
+                    emitted.shift = emitted.shift_for(&finding);
                 }
-                finding.version = finding.version.saturating_add(told.shift);
-                told.newest = finding.version;
+                finding.version = finding.version.saturating_add(emitted.shift);
+                emitted.newest = finding.version;
                 findings.push(finding);
             }
-            if is_over || (told.ahead.is_empty() && told.shift == 0) {
-                self.told.remove(&key);
+            if is_over || (emitted.ahead.is_empty() && emitted.shift == 0) {
+                self.emitted.remove(&key);
             }
         }
     }
@@ -143,18 +143,18 @@ impl EarlyFirings {
         findings: &mut Vec<Finding>,
     ) {
         let same_start_until = config.window_ms * LONGEST_SPAN as i64 + config.grace_ms;
-        self.told.retain(|key, told| {
+        self.emitted.retain(|key, emitted| {
             let at = key.slot as usize;
             let (Some(name), Some(service)) = (names.get(at), services.get(at)) else {
                 return false;
             };
-            if told.is_withdrawn {
+            if emitted.is_withdrawn {
                 // An episode of the same name may begin until here.
                 return !service.has_passed(key.start + same_start_until, config);
             }
             let has_passed = |ahead: &Ahead| service.has_passed(ahead.detected_at, config);
-            if told.is_unopened() && told.ahead.front().is_some_and(has_passed) {
-                findings.push(told.withdraw(*key, name, service.stream_time()));
+            if emitted.is_unopened() && emitted.ahead.front().is_some_and(has_passed) {
+                findings.push(emitted.withdraw(*key, name, service.stream_time()));
             }
             true
         });
@@ -169,13 +169,13 @@ impl EarlyFirings {
         config: &Config,
         findings: &mut Vec<Finding>,
     ) {
-        let of_service = self.told.extract_if(.., |key, _| key.slot == slot);
-        for (key, mut told) in of_service {
-            if told.is_unopened() {
-                findings.push(told.withdraw(key, name, stream_time));
+        let of_service = self.emitted.extract_if(.., |key, _| key.slot == slot);
+        for (key, mut emitted) in of_service {
+            if emitted.is_unopened() {
+                findings.push(emitted.withdraw(key, name, stream_time));
             }
-            if told.is_withdrawn {
-                self.orphans.push((name.into(), key, told));
+            if emitted.is_withdrawn {
+                self.orphans.push((name.into(), key, emitted));
             }
         }
         let most = config.max_provisional;
@@ -186,34 +186,34 @@ impl EarlyFirings {
     /// A service that was never seen, or was forgotten, comes to a slot.
     pub(crate) fn enter(&mut self, slot: u32, name: &str) {
         let of_service = self.orphans.extract_if(.., |(of, ..)| **of == *name);
-        let of_service = of_service.map(|(_, key, told)| (Key { slot, ..key }, told));
-        self.told.extend(of_service);
+        let of_service = of_service.map(|(_, key, emitted)| (Key { slot, ..key }, emitted));
+        self.emitted.extend(of_service);
     }
 
     /// A family knows nothing of before: what it opened it will not close. What it told ahead is
     /// withdrawn when the records have passed it.
     pub(crate) fn family_begins_anew(&mut self, family: Family) {
-        self.told.retain(|key, told| {
-            Family::of(key.kind) != family || told.is_withdrawn || told.is_unopened()
+        self.emitted.retain(|key, emitted| {
+            Family::of(key.kind) != family || emitted.is_withdrawn || emitted.is_unopened()
         });
     }
 
     pub(crate) fn is_untold(&self) -> bool {
-        self.told.is_empty()
+        self.emitted.is_empty()
     }
 
     pub(crate) fn save(&self, to: &mut Writer) {
         to.maybe(self.until, |until, to| to.i64(until));
-        to.u64(self.told.len() as u64);
-        for (key, told) in &self.told {
+        to.u64(self.emitted.len() as u64);
+        for (key, emitted) in &self.emitted {
             key.save(to);
-            told.save(to);
+            emitted.save(to);
         }
         to.u64(self.orphans.len() as u64);
-        for (name, key, told) in &self.orphans {
+        for (name, key, emitted) in &self.orphans {
             to.text(name);
             key.save(to);
-            told.save(to);
+            emitted.save(to);
         }
     }
 
@@ -227,7 +227,7 @@ impl EarlyFirings {
             if key.slot as usize >= services {
                 return Err("told of a service that there is not");
             }
-            early.told.insert(key, EmittedEarly::load(from)?);
+            early.emitted.insert(key, EmittedEarly::load(from)?);
         }
         for _ in 0..from.length(usize::MAX, 50)? {
             let name = from.text(usize::MAX)?.into();
@@ -240,7 +240,7 @@ impl EarlyFirings {
 
 /// A copy came to a finding: told under the version that is free, unless it was told before.
 fn tell_ahead(
-    told: &mut BTreeMap<Key, EmittedEarly>,
+    emitted: &mut BTreeMap<Key, EmittedEarly>,
     slot: u32,
     mut finding: Finding,
 ) -> Option<Finding> {
@@ -249,26 +249,26 @@ fn tell_ahead(
         fingerprint: finding.fingerprint(),
         detected_at: finding.detected_at,
     };
-    let told = told
+    let emitted = emitted
         .entry(Key::of(slot, &finding))
         .or_insert_with(|| EmittedEarly::before(&finding));
-    let same_version = told
+    let same_version = emitted
         .ahead
         .iter()
         .position(|before| before.version == finding.version);
     if let Some(at) = same_version {
-        if told.ahead.get(at).map(|before| before.fingerprint) == Some(ahead.fingerprint) {
+        if emitted.ahead.get(at).map(|before| before.fingerprint) == Some(ahead.fingerprint) {
             return None;
         }
-        told.ahead.truncate(at);
+        emitted.ahead.truncate(at);
     }
-    if same_version.is_some() || told.is_withdrawn {
-        told.is_withdrawn = false;
-        told.shift = told.shift_for(&finding);
+    if same_version.is_some() || emitted.is_withdrawn {
+        emitted.is_withdrawn = false;
+        emitted.shift = emitted.shift_for(&finding);
     }
-    finding.version = finding.version.saturating_add(told.shift);
-    told.newest = finding.version;
-    told.facts = Facts::of(&finding);
-    told.ahead.push_back(ahead);
+    finding.version = finding.version.saturating_add(emitted.shift);
+    emitted.newest = finding.version;
+    emitted.facts = Facts::of(&finding);
+    emitted.ahead.push_back(ahead);
     Some(finding)
 }

@@ -180,7 +180,9 @@ mod tests {
         let mut to = Writer::default();
         for (id, version, body) in sections {
             to.section(*id, *version, |to| {
-                body.iter().for_each(|byte| to.byte(*byte))
+                for byte in body {
+                    to.byte(*byte);
+                }
             });
         }
         codec::seal(&config(), to.bytes())
