@@ -12,8 +12,9 @@ impl NameTag {
         let (length, beginning) = tag.split_at_mut(1);
         let kept = name.len().min(Self::BYTES);
         length.fill(name.len().min(Self::BYTES + 1) as u8);
-        for (into, byte) in beginning.iter_mut().zip(name.as_bytes()).take(kept) {
-            *into = *byte;
+        let bytes = name.as_bytes().get(..kept);
+        if let Some((into, from)) = beginning.get_mut(..kept).zip(bytes) {
+            into.copy_from_slice(from);
         }
         Self(tag)
     }
