@@ -402,6 +402,11 @@ impl Service {
             .has_passed(moment, &self.history.others, config)
     }
 
+    /// The window in which its time began: another one after its clock was set.
+    pub(crate) fn time_began(&self) -> EventTime {
+        self.history.first_window
+    }
+
     pub(crate) fn stream_time(&self) -> EventTime {
         self.windows.stream_time()
     }

@@ -264,6 +264,9 @@ proptest! {
         let mut play = Play::new(may_run_ahead);
         let mut findings = play.play(&steps);
         findings.extend(play.play(&ending()));
+        // A service that was forgotten and lives through the same time again has episodes of the same names.
+        let sets_clocks = steps.iter().any(|step| matches!(step, Step::Clock { .. }));
+        prop_assume!(!sets_clocks || play.detectors.evicted() == 0);
         versions_count_up(&findings)?;
     }
 
@@ -272,8 +275,7 @@ proptest! {
         steps in story(),
         may_run_ahead in any::<bool>(),
     ) {
-        let mut steps = [steps, ending()].concat();
-        steps.retain(|step| !matches!(step, Step::Clock { .. }));
+        let steps = [steps, ending()].concat();
         let ticked = Play::new(may_run_ahead).play(&steps);
         let mut by_records = Play::new(true);
         let quiet = by_records.play(&without_ticks(&steps, !may_run_ahead));
@@ -289,7 +291,9 @@ proptest! {
         for each in found.iter().filter(|_| all_ended) {
             let of = |findings: &[Finding]| findings.iter().rfind(|finding| id(finding) == *each).cloned().unwrap();
             let (told, found) = (of(&ticked), of(&quiet));
-            prop_assert_eq!(Finding { version: found.version, ..told }, found);
+            // What was told ahead of one that goes on may be more than the records bear out so far.
+            let goes_on = told.phase != Phase::Closed && found.phase != Phase::Closed;
+            prop_assert!(goes_on || Finding { version: found.version, ..told.clone() } == found, "{:?} is {:?}", told, found);
         }
     }
 

@@ -8,7 +8,8 @@
 //! - a finding that the records lead to after all is told once, whoever came to it first;
 //! - where the records lead elsewhere, versions go on above those that were told: no version of an
 //!   episode is told with two contents;
-//! - an episode that was told and that the records do not bear out is withdrawn;
+//! - an episode that was told and that the records do not bear out is withdrawn, and one that was told to be over and
+//!   is not goes on;
 //! - copies are bounded by `Config::max_provisional`, those silent longest going first, and so is
 //!   what is remembered as told, up to what one copy says.
 
@@ -16,7 +17,7 @@ mod emitted;
 
 use std::collections::BTreeMap;
 
-use emitted::{Ahead, EmittedEarly, Facts, Key};
+use emitted::{Ahead, EmittedEarly, Facts, Key, MOST_AHEAD};
 
 use crate::{
     codec::{Loaded, Reader, Writer},
@@ -70,8 +71,9 @@ impl EarlyFirings {
                 continue;
             };
             copy.advance(name, to, config, &mut found);
+            let began = copy.time_began();
             for finding in found.drain(..) {
-                findings.extend(tell_ahead(&mut self.emitted, *slot, finding));
+                findings.extend(tell_ahead(&mut self.emitted, *slot, began, finding));
             }
         }
     }
@@ -143,6 +145,8 @@ impl EarlyFirings {
         findings: &mut Vec<Finding>,
     ) {
         let same_start_until = config.window_ms * LONGEST_SPAN as i64 + config.grace_ms;
+        // A clock that was set back may come to the start of the same silence again.
+        let same_silence_until = config.window_ms * MOST_AHEAD as i64 + config.grace_ms;
         self.emitted.retain(|key, emitted| {
             let at = key.slot as usize;
             let (Some(name), Some(service)) = (names.get(at), services.get(at)) else {
@@ -150,11 +154,20 @@ impl EarlyFirings {
             };
             if emitted.is_withdrawn {
                 // An episode of the same name may begin until here.
-                return !service.has_passed(key.start + same_start_until, config);
+                let until = if service.time_began() == emitted.time_began {
+                    same_start_until
+                } else {
+                    same_silence_until
+                };
+                return !service.has_passed(key.start + until, config);
             }
-            let has_passed = |ahead: &Ahead| service.has_passed(ahead.detected_at, config);
-            if emitted.is_unopened() && emitted.ahead.front().is_some_and(has_passed) {
-                findings.push(emitted.withdraw(*key, name, service.stream_time()));
+            // The new time of a service whose clock was set may never come there.
+            let has_passed = |ahead: &Ahead| {
+                service.has_passed(ahead.detected_at, config)
+                    || service.time_began() != emitted.time_began
+            };
+            if emitted.ahead.front().is_some_and(has_passed) {
+                findings.extend(emitted.take_back(*key, name, service.stream_time()));
             }
             true
         });
@@ -172,7 +185,7 @@ impl EarlyFirings {
         let of_service = self.emitted.extract_if(.., |key, _| key.slot == slot);
         for (key, mut emitted) in of_service {
             if emitted.is_unopened() {
-                findings.push(emitted.withdraw(key, name, stream_time));
+                findings.extend(emitted.take_back(key, name, stream_time));
             }
             if emitted.is_withdrawn {
                 self.orphans.push((name.into(), key, emitted));
@@ -242,16 +255,18 @@ impl EarlyFirings {
 fn tell_ahead(
     emitted: &mut BTreeMap<Key, EmittedEarly>,
     slot: u32,
+    time_began: EventTime,
     mut finding: Finding,
 ) -> Option<Finding> {
     let ahead = Ahead {
         version: finding.version,
         fingerprint: finding.fingerprint(),
         detected_at: finding.detected_at,
+        is_over: finding.phase == Phase::Closed,
     };
     let emitted = emitted
         .entry(Key::of(slot, &finding))
-        .or_insert_with(|| EmittedEarly::before(&finding));
+        .or_insert_with(|| EmittedEarly::before(&finding, time_began));
     let same_version = emitted
         .ahead
         .iter()
@@ -268,6 +283,7 @@ fn tell_ahead(
     }
     finding.version = finding.version.saturating_add(emitted.shift);
     emitted.newest = finding.version;
+    emitted.time_began = time_began;
     emitted.facts = Facts::of(&finding);
     emitted.ahead.push_back(ahead);
     Some(finding)

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Versions of one episode told ahead: more than a silence of the greatest length that is judged has.
-const MOST_AHEAD: usize = 1024;
+pub(super) const MOST_AHEAD: usize = 1024;
 
 /// An episode of a service, by its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +30,8 @@ pub(super) struct EmittedEarly {
     /// Told ahead and not yet borne out, oldest first.
     pub(super) ahead: VecDeque<Ahead>,
     pub(super) is_withdrawn: bool,
+    /// Since when the service's clock had not been set when the newest was told.
+    pub(super) time_began: EventTime,
     pub(super) facts: Facts,
 }
 
@@ -39,6 +41,8 @@ pub(super) struct Ahead {
     pub(super) version: u32,
     pub(super) fingerprint: u64,
     pub(super) detected_at: EventTime,
+    /// The episode's last.
+    pub(super) is_over: bool,
 }
 
 /// What a withdrawal repeats of the newest version told.
@@ -81,12 +85,13 @@ impl Key {
 
 impl EmittedEarly {
     /// Nothing was told ahead yet.
-    pub(super) fn before(first: &Finding) -> Self {
+    pub(super) fn before(first: &Finding, time_began: EventTime) -> Self {
         Self {
             newest: first.version.saturating_sub(1),
             shift: 0,
             ahead: VecDeque::new(),
             is_withdrawn: false,
+            time_began,
             facts: Facts::of(first),
         }
     }
@@ -103,10 +108,36 @@ impl EmittedEarly {
             .saturating_sub(finding.version)
     }
 
-    pub(super) fn withdraw(&mut self, key: Key, service: &str, now: EventTime) -> Finding {
+    /// The records came past what was told ahead and do not bear it out. An episode that they did not open
+    /// is withdrawn; one that they did goes on, which is said where it was told to be over.
+    pub(super) fn take_back(&mut self, key: Key, service: &str, now: EventTime) -> Option<Finding> {
+        let own = self.ahead.front()?.version.saturating_sub(1);
+        let was_over = self.ahead.back().is_some_and(|ahead| ahead.is_over);
         self.ahead.clear();
-        self.is_withdrawn = true;
-        self.newest = self.newest.saturating_add(1);
+        let what = key.kind.words();
+        let told = if own == 0 {
+            self.is_withdrawn = true;
+            Some((
+                Phase::Closed,
+                format!("{service}: {what} withdrawn, the lines came late"),
+                format!(
+                    "Told while no lines of {service} came. They came late, and with them nothing is out of the ordinary: withdrawn."
+                ),
+            ))
+        } else if was_over {
+            Some((
+                Phase::Updated,
+                format!("{service}: {what} goes on, it was told to be over too early"),
+                format!(
+                    "Told to be over while no lines of {service} came. By the lines that came it is not."
+                ),
+            ))
+        } else {
+            None
+        };
+        self.newest = self.newest.saturating_add(u32::from(told.is_some()));
+        self.shift = self.newest.saturating_sub(own);
+        let (phase, title, summary) = told?;
         let Facts {
             window,
             score,
@@ -115,14 +146,13 @@ impl EmittedEarly {
             limits,
             offsets,
         } = self.facts;
-        let what = key.kind.words();
-        Finding {
+        Some(Finding {
             kind: key.kind,
             service: service.to_owned(),
             episode_start: key.start,
             ordinal: key.ordinal,
             version: self.newest,
-            phase: Phase::Closed,
+            phase,
             window_start: window.0,
             window_end: window.1,
             detected_at: now,
@@ -131,27 +161,27 @@ impl EmittedEarly {
             expected,
             lower: limits.0,
             upper: limits.1,
-            title: format!("{service}: {what} withdrawn, the lines came late"),
-            summary: format!(
-                "Told while no lines of {service} came. They came late, and with them nothing is out of the ordinary: withdrawn."
-            ),
+            title,
+            summary,
             baseline: "The baseline is that of the versions before.".to_owned(),
             parts: Vec::new(),
             samples: Vec::new(),
             offsets,
-        }
+        })
     }
 
     pub(super) fn save(&self, to: &mut Writer) {
         to.u32(self.newest);
         to.u32(self.shift);
         to.flag(self.is_withdrawn);
+        to.moment(self.time_began);
         self.facts.save(to);
         to.u64(self.ahead.len() as u64);
         for ahead in &self.ahead {
             to.u32(ahead.version);
             to.u64(ahead.fingerprint);
             to.moment(ahead.detected_at);
+            to.flag(ahead.is_over);
         }
     }
 
@@ -159,6 +189,7 @@ impl EmittedEarly {
         let newest = from.u32()?;
         let shift = from.u32()?;
         let is_withdrawn = from.flag()?;
+        let time_began = from.moment()?;
         let facts = Facts::load(from)?;
         let count = from.length(MOST_AHEAD, 3)?;
         let ahead = (0..count).map(|_| {
@@ -166,12 +197,14 @@ impl EmittedEarly {
                 version: from.u32()?,
                 fingerprint: from.u64()?,
                 detected_at: from.moment()?,
+                is_over: from.flag()?,
             })
         });
         Ok(Self {
             newest,
             shift,
             is_withdrawn,
+            time_began,
             facts,
             ahead: ahead.collect::<Loaded<_>>()?,
         })
