@@ -6,10 +6,12 @@
 use memchr::{memchr, memrchr};
 
 use crate::{
+    address::is_host_with_address,
     bytes::{
         AT, COLON, DASH, DIGIT, DOT, LETTER, LOWER, NOT_HEX, PUNCTUATION, SLASH, UNDERSCORE, UPPER,
         WIDE, classes_of, is_letter,
     },
+    encoded::{change_of_script, is_encoded, word_behind_digits},
     token::Kind,
     vocabulary::{ends_fault, is_domain, is_package_root, is_source, is_unit},
 };
@@ -18,8 +20,6 @@ use crate::{
 const HEX_BYTES: usize = 6;
 /// Digits that end a word, as in `ssh2`: so few may be part of its name.
 const NAME_DIGITS: usize = 2;
-/// Letters that name what the digits behind them number.
-const STEM_LETTERS: usize = 3;
 const PORT_DIGITS: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +29,7 @@ pub(crate) enum Atom {
     Parameter(Kind),
     /// A parameter that is shown as it is as long as it is always the same.
     Value(Kind),
-    /// The first so many bytes name it; the digits behind them vary. `plain`: few digits, shown as
-    /// long as they are the same.
-    Stem {
-        letters: usize,
-        plain: bool,
-    },
-    /// Two tokens with marks between them, from `before` to `after`.
+    /// Two tokens, with marks between them from `before` to `after`, or none.
     Split {
         before: usize,
         after: usize,
@@ -50,6 +44,11 @@ pub(crate) fn classify(token: &[u8], classes: u16) -> Atom {
         && let Some(kind) = place(token)
     {
         return Atom::Parameter(kind);
+    }
+    if classes & WIDE != 0
+        && let Some(at) = change_of_script(token)
+    {
+        return cut(at);
     }
     if classes & DIGIT == 0 {
         without_digits(token, classes)
@@ -79,6 +78,9 @@ fn place(token: &[u8]) -> Option<Kind> {
         } else {
             Kind::Path
         });
+    }
+    if is_host_with_address(token) {
+        return Some(Kind::Address);
     }
     // C:\Windows
     if is_letter(token[0]) && token[1..].starts_with(b":\\") {
@@ -135,7 +137,12 @@ fn with_digits(token: &[u8], classes: u16) -> Atom {
         return split(token, b'#');
     }
     if token[0].is_ascii_digit() {
-        return Atom::Parameter(number(token, classes));
+        let word = if classes & DOT == 0 && !is_hex(token, classes) {
+            behind_digits(token)
+        } else {
+            None
+        };
+        return word.unwrap_or_else(|| Atom::Parameter(number(token, classes)));
     }
     if matches!(token, [b'-' | b'+', b'0'..=b'9', ..]) {
         return Atom::Parameter(Kind::Number);
@@ -153,7 +160,7 @@ fn with_digits(token: &[u8], classes: u16) -> Atom {
     if classes & DOT != 0 {
         return dotted_with_digits(token, classes);
     }
-    stem(token, classes)
+    letters_and_digits(token, classes)
 }
 
 /// Begins with a digit.
@@ -246,6 +253,9 @@ fn dotted_with_digits(token: &[u8], classes: u16) -> Atom {
     if is_package_root(first) {
         return Atom::Value(Kind::Name);
     }
+    if let Some(word) = behind_digits(token) {
+        return word;
+    }
     let is_host = classes & UPPER == 0 && (is_domain(last) || last.len() == 2);
     Atom::Parameter(if is_host {
         Kind::Address
@@ -255,9 +265,12 @@ fn dotted_with_digits(token: &[u8], classes: u16) -> Atom {
 }
 
 /// Letters with digits among them, at most joined by `_` and `-`; begins with a letter or a mark.
-fn stem(token: &[u8], classes: u16) -> Atom {
+fn letters_and_digits(token: &[u8], classes: u16) -> Atom {
     if is_hex(token, classes) {
         return Atom::Parameter(Kind::Hex);
+    }
+    if let Some(word) = behind_digits(token) {
+        return word;
     }
     let before = token.iter().take_while(|b| !b.is_ascii_digit()).count();
     let digits = token[before..]
@@ -265,24 +278,24 @@ fn stem(token: &[u8], classes: u16) -> Atom {
         .take_while(|b| b.is_ascii_digit())
         .count();
     let rest = &token[before + digits..];
-    // A sign belongs to the number: `blk_-1608`.
-    let letters = before - usize::from(before > 1 && token[before - 1] == b'-');
-    if rest.is_empty() {
-        return Atom::Stem {
-            letters,
-            plain: digits <= NAME_DIGITS,
-        };
+    if digits > NAME_DIGITS {
+        return Atom::Parameter(Kind::Identifier);
     }
-    if digits <= NAME_DIGITS && classes_of(rest) & DIGIT == 0 && is_letter(token[0]) {
+    if rest.is_empty() {
+        return Atom::Value(Kind::Identifier);
+    }
+    if classes_of(rest) & DIGIT == 0 && is_letter(token[0]) {
         return Atom::Word;
     }
-    if token[..letters].iter().filter(|b| is_letter(**b)).count() >= STEM_LETTERS {
-        return Atom::Stem {
-            letters,
-            plain: false,
-        };
-    }
     Atom::Parameter(Kind::Identifier)
+}
+
+/// What is behind the digits tells what happened to what they number.
+fn behind_digits(token: &[u8]) -> Option<Atom> {
+    if is_encoded(token) {
+        return None;
+    }
+    word_behind_digits(token).map(cut)
 }
 
 /// Digits and letters up to `f`; longer ones also with dashes between.
@@ -322,6 +335,14 @@ fn count(token: &[u8], byte: u8) -> usize {
 fn doubled(token: &[u8], byte: u8) -> Option<usize> {
     let mut pairs = token.array_windows();
     pairs.position(|pair| *pair == [byte, byte])
+}
+
+/// Two tokens with nothing between.
+fn cut(at: usize) -> Atom {
+    Atom::Split {
+        before: at,
+        after: at,
+    }
 }
 
 /// Splits at this mark where it stands first, and at what follows of it.

@@ -5,9 +5,11 @@
 use memchr::{memchr, memchr2};
 
 use crate::{
+    address,
     bytes::{DIGIT, DOT, PLAIN, SLASH, SPACE, class, classes_of, is_alphanumeric, is_letter},
     hash,
     scan::{Scanner, Span},
+    template::SHOWN,
     token::{Kind, What},
     vocabulary::is_text_key,
 };
@@ -35,6 +37,18 @@ impl Scanner {
                     self.parameter(line, whole(end), Kind::Number, true);
                     return end;
                 }
+            }
+            b'[' if next == b':' || next.is_ascii_hexdigit() => {
+                if let Some(end) = address::bracketed(line, at) {
+                    self.parameter(line, whole(end), Kind::Address, true);
+                    return end;
+                }
+            }
+            // As templates are written.
+            b'<' if line[at..].starts_with(SHOWN.as_bytes()) => {
+                let end = at + SHOWN.len();
+                self.parameter(line, whole(end), Kind::Literal, true);
+                return end;
             }
             b'<' if is_letter(next) => {
                 if let Some(end) = placeholder(line, at) {

@@ -53,11 +53,8 @@ impl Scanner {
                 return None;
             };
             let gap = hash::mix(between, u64::from(last.spaced));
-            let what = match list.what {
-                What::Stem(_) => What::Stem(Kind::List),
-                _ => What::Parameter(Kind::List),
-            };
-            Some((what, hash::mix(hash::mix(list.masked, last.masked), gap)))
+            let masked = hash::mix(hash::mix(list.masked, last.masked), gap);
+            Some((What::Parameter(Kind::List), masked))
         });
     }
 
@@ -115,7 +112,6 @@ impl Scanner {
 fn alike(a: &Token, b: &Token) -> bool {
     match (a.what, b.what) {
         (What::Parameter(a), What::Parameter(b)) => can_be_listed(a) && can_be_listed(b),
-        (What::Stem(_), What::Stem(_)) => a.hash == b.hash,
         _ => false,
     }
 }

@@ -12,10 +12,13 @@
 //! and parameters; [`miner`] looks the form up; [`merging`] finds out that a word is a parameter too,
 //! because too many different ones stand in its place.
 
+mod address;
 mod atom;
 mod bytes;
 mod clock;
+mod colour;
 mod enclosed;
+mod encoded;
 mod fold;
 mod hash;
 mod ids;

@@ -9,6 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 
 use crate::{
+    colour::Uncoloured,
     merging::{Evidence, Form, Shapes},
     scan::Scanner,
     template::{Tally, Template},
@@ -122,6 +123,7 @@ pub(crate) type ByKey<V> = HashMap<u64, V, BuildHasherDefault<Keyed>>;
 pub struct Miner {
     pub(crate) limits: Limits,
     pub(crate) scanner: Scanner,
+    uncoloured: Uncoloured,
     pub(crate) index: ByKey<u32>,
     pub(crate) slots: Vec<Option<Template>>,
     /// Of the template in the same slot.
@@ -146,6 +148,7 @@ impl Miner {
         Self {
             limits,
             scanner: Scanner::new(limits.bytes, limits.tokens),
+            uncoloured: Uncoloured::default(),
             index: ByKey::default(),
             slots: Vec::new(),
             tallies: Vec::new(),
@@ -163,6 +166,16 @@ impl Miner {
     /// The template of a line, as far as is known now: a later [`Merge`] may give it another id.
     /// Any bytes are a line; it may have line breaks in it.
     pub fn observe(&mut self, line: &[u8]) -> TemplateId {
+        if !self.uncoloured.read(line, self.limits.bytes) {
+            return self.observe_plain(line);
+        }
+        let text = std::mem::take(&mut self.uncoloured.text);
+        let id = self.observe_plain(&text);
+        self.uncoloured.text = text;
+        id
+    }
+
+    fn observe_plain(&mut self, line: &[u8]) -> TemplateId {
         self.lines += 1;
         let key = self.scanner.scan(line);
         let slot = match self.index.get(&key) {
@@ -209,7 +222,9 @@ impl Miner {
     pub fn parameters(&self) -> impl Iterator<Item = Parameter> {
         self.scanner.tokens.iter().filter_map(|token| {
             Some(Parameter {
-                bytes: token.start as usize..token.end as usize,
+                bytes: self
+                    .uncoloured
+                    .range(token.start as usize..token.end as usize),
                 kind: token.kind()?,
             })
         })

@@ -4,20 +4,21 @@
 //! looked at; once the vectors have grown, nothing is allocated unless texts are asked for.
 
 use crate::{
+    address,
     atom::{self, Atom, is_symbol},
     bytes::{
         COLON, DASH, DELIMITER, DIGIT, DOT, END, LOWER, NOT_HEX, PLAIN, PUNCTUATION, SPACE,
-        UNDERSCORE, UPPER, class, classes_of, is_alphanumeric, is_letter,
+        UNDERSCORE, UPPER, WIDE, class, classes_of, is_letter,
     },
-    clock, hash, swar,
+    clock,
+    encoded::is_encoded,
+    hash, swar,
     template::{PLACES, SHOWN},
     token::{Kind, PARAMETER, Token, What},
     trace,
     vocabulary::{is_literal, is_unit},
 };
 
-/// Sets the letters of a word with digits apart from the same letters as a word.
-const STEM: u64 = 0xc2b2_ae3d_27d4_eb4f;
 /// The key of a line without tokens. Not 0, which is no template's id.
 const EMPTY: u64 = 0x9e37_79b9_7f4a_7c15;
 /// So many asterisks stand for a value.
@@ -106,6 +107,10 @@ impl Scanner {
             };
             self.parameter(line, rest, Kind::Rest, true);
         }
+        // What stands before a line is none of it.
+        if let Some(first) = self.tokens.first_mut() {
+            first.spaced = false;
+        }
         let mut key = EMPTY;
         self.values = 0;
         for (place, token) in self.tokens.iter().enumerate() {
@@ -152,14 +157,14 @@ impl Scanner {
         }
         let span = Span { start, end, spaced };
         let classes = before | last;
-        if classes & !PLAIN == 0 {
+        if classes & !PLAIN == 0 && !mixes_scripts(classes) {
             return self.word(line, span, classes, hash::of(&line[start..end]));
         }
         if classes == DIGIT {
             return self.number(line, span);
         }
         let end = if line.get(end) == Some(&b'=') {
-            query(line, start, end)
+            behind_equals(line, start, end)
         } else {
             end
         };
@@ -258,12 +263,35 @@ impl Scanner {
             && line
                 .get(end + 1..end + 4)
                 .is_some_and(|group| classes_of(group) == DIGIT)
-            && !line.get(end + 4).is_some_and(|b| is_alphanumeric(*b))
+            && !line.get(end + 4).is_some_and(u8::is_ascii_digit)
         {
             end += 4;
             most = end;
         }
-        self.parameter(line, Span { end, ..span }, Kind::Number, true);
+        let is_digit = |at: usize| line.get(at).is_some_and(u8::is_ascii_digit);
+        if end == span.end {
+            self.parameter(line, span, Kind::Number, true);
+            return end;
+        }
+        // With a fraction, and a unit: 1,234.5ms
+        if line.get(end) == Some(&b'.') && is_digit(end + 1) {
+            end += 1;
+            while is_digit(end) {
+                end += 1;
+            }
+        }
+        let letters = line[end..]
+            .iter()
+            .take(16)
+            .take_while(|b| is_letter(**b) || **b == b'%');
+        let unit = end + letters.count();
+        let kind = if is_unit(&line[end..unit]) || &line[end..unit] == b"%" {
+            end = unit;
+            Kind::Quantity
+        } else {
+            Kind::Number
+        };
+        self.parameter(line, Span { end, ..span }, kind, true);
         end
     }
 
@@ -271,12 +299,30 @@ impl Scanner {
     fn mixed(&mut self, line: &[u8], span: Span, known: Option<u16>) {
         let Span { start, end, spaced } = span;
         let run = &line[start..end];
+        let padding = run.iter().rev().take_while(|b| **b == b'=').count();
+        if is_encoded(&run[..run.len() - padding]) {
+            self.parameter(line, span, Kind::Identifier, true);
+            return;
+        }
+        if known.unwrap_or(COLON) & COLON != 0
+            && let Some(length) = ipv6(run)
+        {
+            let end = start + length;
+            self.parameter(line, Span { end, ..span }, Kind::Address, true);
+            self.mark_at(line, end, span.end);
+            return;
+        }
         let marks = COLON | DOT | PUNCTUATION;
         let lead = if atom::begins_path(run) {
             0
         } else {
             run.iter().take_while(|b| class(**b) & marks != 0).count()
         };
+        if run[0] == b'%' && lead == run.len() && self.follows_number() {
+            self.make_quantity(line, start + 1);
+            self.mark_at(line, start + 1, end);
+            return;
+        }
         if lead == run.len() {
             // `****`: a value that somebody is not to see.
             if run.len() >= REDACTED && run.iter().all(|b| *b == b'*') {
@@ -312,15 +358,14 @@ impl Scanner {
             spaced: spaced && from == start,
         };
         self.atoms(line, core, known.filter(|_| whole));
-        if tail > 0 {
-            self.mark(
-                line,
-                Span {
-                    start: to,
-                    end,
-                    spaced: false,
-                },
-            );
+        self.mark_at(line, to, end);
+    }
+
+    /// The mark right behind a token, if there is one.
+    fn mark_at(&mut self, line: &[u8], start: usize, end: usize) {
+        if start < end {
+            let spaced = false;
+            self.mark(line, Span { start, end, spaced });
         }
     }
 
@@ -329,7 +374,7 @@ impl Scanner {
         while span.start < span.end {
             let token = &line[span.start..span.end];
             let classes = known.take().unwrap_or_else(|| classes_of(token));
-            if classes & !PLAIN == 0 {
+            if classes & !PLAIN == 0 && !mixes_scripts(classes) {
                 self.word(line, span, classes, hash::of(token));
                 return;
             }
@@ -339,13 +384,11 @@ impl Scanner {
                 }
                 Atom::Parameter(kind) => self.parameter(line, span, kind, true),
                 Atom::Value(kind) => self.parameter(line, span, kind, false),
-                Atom::Stem { letters, plain } => {
-                    if self.in_place_of_value(line, span) {
-                        self.parameter(line, span, Kind::Identifier, !plain);
-                    } else {
-                        let hash = hash::mix(hash::of(&token[..letters]), STEM);
-                        self.variable(line, span, hash, What::Stem(Kind::Identifier), !plain);
-                    }
+                // A value is one, whatever is in it.
+                Atom::Split { before, after }
+                    if before == after && self.in_place_of_value(line, span) =>
+                {
+                    self.parameter(line, span, Kind::Identifier, true);
                 }
                 Atom::Split { before, after } => {
                     let mark = Span {
@@ -361,7 +404,9 @@ impl Scanner {
                         },
                         None,
                     );
-                    self.mark(line, mark);
+                    if after > before {
+                        self.mark(line, mark);
+                    }
                     span = Span {
                         start: mark.end,
                         end: span.end,
@@ -386,17 +431,12 @@ impl Scanner {
 
     /// `varies`: shown as a parameter even if it is always the same.
     pub(crate) fn parameter(&mut self, line: &[u8], span: Span, kind: Kind, varies: bool) {
-        self.variable(line, span, PARAMETER, What::Parameter(kind), varies);
-    }
-
-    #[inline]
-    fn variable(&mut self, line: &[u8], span: Span, hash: u64, what: What, varies: bool) {
         let masked = if varies {
             PARAMETER
         } else {
             hash::of(&line[span.start..span.end])
         };
-        self.add(line, span, hash, masked, what);
+        self.add(line, span, PARAMETER, masked, What::Parameter(kind));
         self.fold_list();
     }
 
@@ -470,9 +510,24 @@ fn part(place: usize, token: &Token, hash: u64) -> u64 {
     hash::at(place, hash ^ u64::from(token.spaced))
 }
 
-/// `/search?q` up to `=`: where the rest of the query ends, if it is one.
-fn query(line: &[u8], start: usize, end: usize) -> usize {
+/// A word that may have letters of several scripts in it.
+fn mixes_scripts(classes: u16) -> bool {
+    classes & WIDE != 0 && classes & (LOWER | UPPER) != 0
+}
+
+/// `/search?q` up to `=`: where the rest of the query ends, if it is one. Of base64: where its padding
+/// ends.
+fn behind_equals(line: &[u8], start: usize, end: usize) -> usize {
     let run = &line[start..end];
+    if is_encoded(run) {
+        let padding = line[end..].iter().take_while(|b| **b == b'=').count();
+        let ends = line.get(end + padding).is_none_or(|b| class(*b) & END != 0);
+        return if padding <= 2 && ends {
+            end + padding
+        } else {
+            end
+        };
+    }
     let place = atom::begins_path(run) || run.windows(3).any(|w| w == b"://");
     if !place || !run.contains(&b'?') {
         return end;
@@ -480,6 +535,16 @@ fn query(line: &[u8], start: usize, end: usize) -> usize {
     let is_part =
         |byte: &u8| class(*byte) & END == 0 || matches!(byte, b'=' | b',' | b';' | b'[' | b']');
     end + line[end..].iter().take_while(|byte| is_part(byte)).count()
+}
+
+/// How much of this is an address of IPv6, a stop or colon behind it left out.
+fn ipv6(run: &[u8]) -> Option<usize> {
+    let short = run.len() - 1;
+    if address::is_ipv6(run) {
+        Some(run.len())
+    } else {
+        address::is_ipv6(&run[..short]).then_some(short)
+    }
 }
 
 /// As much of a line as is looked at, to the end of a word, and whether that is less than all.

@@ -20,7 +20,7 @@ const MAGIC: [u8; 8] = *b"BAROTMPL";
 /// Layout of the bytes.
 const FORMAT: u16 = 1;
 /// Raised when the same line is given another form: ids of before mean nothing then.
-pub(crate) const BEHAVIOUR: u32 = 1;
+pub(crate) const BEHAVIOUR: u32 = 2;
 const HEADER_BYTES: usize = 22;
 
 /// Why bytes are no snapshot that this miner can go on from.

@@ -45,8 +45,6 @@ pub struct Parameter {
 pub(crate) enum What {
     Mark,
     Word,
-    /// A word with digits: it is told from others by its letters, its digits vary.
-    Stem(Kind),
     Parameter(Kind),
 }
 
@@ -59,8 +57,8 @@ pub(crate) struct Token {
     pub(crate) end: u32,
     /// What it is to the line's form.
     pub(crate) hash: u64,
-    /// Of a stem or a parameter: the hash of what a template shows for it, as long as all its lines
-    /// have the same here.
+    /// Of a parameter: the hash of what a template shows for it, as long as all its lines have the same
+    /// here.
     pub(crate) masked: u64,
     pub(crate) what: What,
     /// White space stands before it.
@@ -70,13 +68,13 @@ pub(crate) struct Token {
 impl Token {
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self.what {
-            What::Stem(kind) | What::Parameter(kind) => Some(kind),
+            What::Parameter(kind) => Some(kind),
             What::Mark | What::Word => None,
         }
     }
 
     pub(crate) fn is_word(&self) -> bool {
-        matches!(self.what, What::Word | What::Stem(_))
+        self.what == What::Word
     }
 
     pub(crate) fn text<'a>(&self, line: &'a [u8]) -> &'a [u8] {
