@@ -62,27 +62,32 @@ impl Scanner {
     pub(crate) fn scan(&mut self, line: &[u8]) -> u64 {
         self.tokens.clear();
         self.texts.clear();
-        let (line, mut cut) = head(line, self.max_bytes);
+        let whole = line;
+        let mut most = self.max_bytes;
+        let (mut line, mut cut) = head(whole, most);
         let mut at = 0;
         let mut spaced = false;
-        while let Some(byte) = line.get(at) {
-            let first = class(*byte);
+        loop {
+            let byte = match line.get(at) {
+                Some(byte) => *byte,
+                // Frames may begin just where the line is cut.
+                None if cut && whole.get(at) == Some(&b'\n') => b'\n',
+                None => break,
+            };
+            let first = class(byte);
             if first & SPACE != 0 {
                 spaced = true;
-                if *byte == b'\n'
-                    && let Some(end) = trace::frames(line, at)
+                if byte == b'\n'
+                    && let Some(end) = trace::frames(whole, at)
                 {
-                    self.parameter(
-                        line,
-                        Span {
-                            start: at + 1,
-                            end,
-                            spaced,
-                        },
-                        Kind::Frames,
-                        true,
-                    );
+                    // However deep, they are not counted as bytes that are looked at.
+                    most += end - at;
+                    (line, cut) = head(whole, most);
+                    let start = at + 1;
+                    self.parameter(whole, Span { start, end, spaced }, Kind::Frames, true);
                     at = end;
+                } else if at == line.len() {
+                    break;
                 } else {
                     at += 1;
                 }
