@@ -93,10 +93,14 @@ fn place(token: &[u8]) -> Option<Kind> {
 
 fn without_digits(token: &[u8], classes: u16) -> Atom {
     if classes & AT != 0 {
-        return email(token).unwrap_or(Atom::Word);
+        return email(token).unwrap_or_else(|| account(token));
     }
     if classes & COLON != 0 && doubled(token, b':').is_none() {
         return split(token, b':');
+    }
+    // src/main/app
+    if classes & SLASH != 0 && count(token, b'/') >= 2 && doubled(token, b'/').is_none() {
+        return Atom::Value(Kind::Path);
     }
     if classes & DOT == 0 {
         return Atom::Word;
@@ -312,6 +316,15 @@ fn is_uuid(token: &[u8]) -> bool {
             8 | 13 | 18 | 23 => *byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
+}
+
+/// `alice@db`: a name, and where it is one.
+fn account(token: &[u8]) -> Atom {
+    let is_inside = |at: usize| at > 0 && at + 1 < token.len();
+    match memchr(b'@', token) {
+        Some(at) if is_inside(at) => Atom::Value(Kind::Email),
+        _ => Atom::Word,
+    }
 }
 
 fn email(token: &[u8]) -> Option<Atom> {

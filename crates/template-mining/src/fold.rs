@@ -41,10 +41,8 @@ impl Scanner {
     pub(crate) fn fold_list(&mut self) {
         let (first, between) = match &self.tokens[..] {
             [.., a, b] if alike(a, b) => (self.tokens.len() - 2, 0),
-            [.., a, comma, b]
-                if (comma.hash == COMMA || comma.hash == SEMICOLON) && alike(a, b) =>
-            {
-                (self.tokens.len() - 3, comma.hash)
+            [.., a, mark, b] if is_between(mark, b) && alike(a, b) => {
+                (self.tokens.len() - 3, mark.hash)
             }
             _ => return,
         };
@@ -107,6 +105,13 @@ impl Scanner {
         let token = &mut self.tokens[first];
         (token.what, token.masked, token.end) = (what, masked, end);
     }
+}
+
+/// Whether this mark stands between the parts of one parameter: `1, 2`; without blanks, `rack1:slot-2`.
+fn is_between(mark: &Token, behind: &Token) -> bool {
+    let glues = [b':', b'/', b'@', b'#', b'.'].map(hash::of_one);
+    matches!(mark.hash, COMMA | SEMICOLON)
+        || !mark.spaced && !behind.spaced && mark.what == What::Mark && glues.contains(&mark.hash)
 }
 
 fn alike(a: &Token, b: &Token) -> bool {

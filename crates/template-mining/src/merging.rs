@@ -15,11 +15,13 @@ use crate::{
     miner::{ByKey, Merge, Miner, TemplateId},
     template::PLACES,
     token::{PARAMETER, Token, What},
-    vocabulary::{announces_name, is_grammar},
+    vocabulary::{announces_name, is_grammar, is_preposition},
 };
 
 /// So many different words where a name is announced are names.
 const ANNOUNCED: usize = 3;
+/// Behind `for`, `from`, `by` and `on`, where there may be a state or a reason as well.
+const BEHIND_PREPOSITION: usize = 5;
 const ANYWHERE: usize = 8;
 /// The first word of a line tells what it is about more often than not.
 const LEADING: usize = 32;
@@ -165,9 +167,9 @@ impl Miner {
             if !is_fixed(place, token) || is_grammar(token.text(line)) {
                 continue;
             }
-            let announced = is_announced(line, &tokens[..place]);
+            let announced = announced(line, &tokens[..place]);
             let leading = !tokens[..place].iter().any(Token::is_word);
-            let yields = announced || !leading && words > 2;
+            let yields = announced.is_some() || !leading && words > 2;
             let pattern = Opened {
                 key: opened(form.key, place, token),
                 shape: form.shape,
@@ -190,10 +192,10 @@ impl Miner {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(new) if room => new.insert(Words {
                     seen: Vec::new(),
-                    enough: match (announced, leading) {
-                        (true, _) => ANNOUNCED,
-                        (_, true) => LEADING,
-                        _ => ANYWHERE,
+                    enough: match announced {
+                        Some(enough) => enough,
+                        None if leading => LEADING,
+                        None => ANYWHERE,
                     },
                     mask: pattern.mask,
                     yields,
@@ -283,14 +285,21 @@ impl Miner {
     }
 }
 
-/// Whether a name comes after these tokens.
-fn is_announced(line: &[u8], before: &[Token]) -> bool {
-    let names = |word: &Token| word.what == What::Word && announces_name(word.text(line));
+/// If a name may come after these tokens, how many different words there are names.
+fn announced(line: &[u8], before: &[Token]) -> Option<usize> {
+    let enough = |word: &Token| {
+        let text = word.text(line);
+        match word.what {
+            What::Word if is_preposition(text) => Some(BEHIND_PREPOSITION),
+            What::Word if announces_name(text) => Some(ANNOUNCED),
+            _ => None,
+        }
+    };
     match before {
-        [.., mark] if mark.hash == hash::of_one(b'=') => true,
-        [.., word, mark] if mark.hash == hash::of_one(b':') => names(word),
-        [.., word] => names(word),
-        [] => false,
+        [.., mark] if mark.hash == hash::of_one(b'=') => Some(ANNOUNCED),
+        [.., word, mark] if mark.hash == hash::of_one(b':') => enough(word),
+        [.., word] => enough(word),
+        [] => None,
     }
 }
 

@@ -153,10 +153,6 @@ pub(crate) fn announces_name(word: &[u8]) -> bool {
             | b"username"
             | b"account"
             | b"login"
-            | b"for"
-            | b"from"
-            | b"by"
-            | b"on"
             | b"host"
             | b"hostname"
             | b"server"
@@ -185,6 +181,11 @@ pub(crate) fn announces_name(word: &[u8]) -> bool {
             | b"tenant"
             | b"customer"
     )
+}
+
+/// Words after which names come, and other things too.
+pub(crate) fn is_preposition(word: &[u8]) -> bool {
+    matches!(word, b"for" | b"from" | b"by" | b"on")
 }
 
 /// Words that hold a sentence together; none of them is ever a parameter.
