@@ -69,7 +69,20 @@ impl Scanner {
                 };
                 self.parameter(line, nothing, Kind::Literal, false);
             }
-            b')' => self.fold_repeated_quantity(),
+            b')' => {
+                self.fold_repeated_quantity();
+                self.fold_enclosed(line, at);
+            }
+            b']' => self.fold_enclosed(line, at),
+            // Right behind its key.
+            b'=' if glued && is_empty_value(line, at + 1) => {
+                let nothing = Span {
+                    start: at + 1,
+                    end: at + 1,
+                    spaced: false,
+                };
+                self.parameter(line, nothing, Kind::Literal, false);
+            }
             b'}' => self.fold_structure(),
             _ => {}
         }
@@ -175,6 +188,25 @@ fn placeholder(line: &[u8], open: usize) -> Option<usize> {
         .take_while(|b| is_letter(**b) || **b == b' ')
         .count();
     (content.get(length) == Some(&b'>')).then_some(open + 2 + length)
+}
+
+/// Whether the value is left out: `user= uid=0`.
+fn is_empty_value(line: &[u8], behind: usize) -> bool {
+    let Some(next) = line.get(behind) else {
+        return true;
+    };
+    if matches!(next, b',' | b';' | b')' | b']' | b'}' | b'|') {
+        return true;
+    }
+    if class(*next) & SPACE == 0 {
+        return false;
+    }
+    let rest = line[behind..].trim_ascii_start();
+    let key = rest.iter().take(PLACEHOLDER_BYTES);
+    let key = key
+        .take_while(|b| class(**b) & (PLAIN | DOT | DIGIT) != 0)
+        .count();
+    rest.is_empty() || key > 0 && rest.get(key) == Some(&b'=') && rest.get(key + 1) != Some(&b'=')
 }
 
 fn shut(open: u8) -> u8 {

@@ -5,7 +5,8 @@
 use crate::{
     hash,
     scan::Scanner,
-    token::{Kind, Token, What},
+    template::SHOWN,
+    token::{Kind, PARAMETER, Token, What},
 };
 
 const COMMA: u64 = hash::of_one(b',');
@@ -13,6 +14,7 @@ const SEMICOLON: u64 = hash::of_one(b';');
 const EQUALS: u64 = hash::of_one(b'=');
 const PARENTHESIS: u64 = hash::of_one(b'(');
 const BRACE: u64 = hash::of_one(b'{');
+const OPENING: [u64; 2] = [hash::of_one(b'['), PARENTHESIS];
 const QUANTITY: What = What::Parameter(Kind::Quantity);
 
 impl Scanner {
@@ -83,6 +85,51 @@ impl Scanner {
         }
     }
 
+    /// `[alice, bob]`, `Set(yarn, hdfs)`: names with commas between, however many, are one; so is
+    /// `node-[1-3,7]`, a range of them.
+    pub(crate) fn fold_enclosed(&mut self, line: &[u8], close: usize) {
+        let Some((_, inside)) = self.tokens.split_last() else {
+            return;
+        };
+        let items = inside.iter().rev().enumerate();
+        let is_item = |(n, token): (usize, &Token)| match n % 2 {
+            0 => token.what != What::Mark,
+            _ => token.hash == COMMA,
+        };
+        let length = items.take_while(|(n, token)| is_item((*n, token))).count();
+        let Some(open) = inside.len().checked_sub(length + 1) else {
+            return;
+        };
+        let is_opened = OPENING.contains(&inside[open].hash);
+        if is_opened && length >= 3 && length % 2 == 1 {
+            let close = self.tokens.pop();
+            let text = self.texts.pop_if(|_| self.with_texts);
+            self.fold(open + 1, |tokens| {
+                let masked = tokens
+                    .iter()
+                    .fold(0, |all, token| hash::mix(all, token.masked));
+                Some((What::Parameter(Kind::List), masked))
+            });
+            self.tokens.extend(close);
+            self.texts.extend(text);
+        } else if is_opened && length == 1 && open > 0 {
+            self.fold_range(line, open, close);
+        }
+    }
+
+    fn fold_range(&mut self, line: &[u8], open: usize, close: usize) {
+        let (name, bracket) = (&self.tokens[open - 1], &self.tokens[open]);
+        let content = &line[bracket.end as usize..close];
+        let is_range = content
+            .iter()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'-' | b','))
+            && content.iter().any(|b| matches!(b, b'-' | b','))
+            && content.first().is_some_and(u8::is_ascii_digit);
+        if is_range && !bracket.spaced && name.what != What::Mark {
+            self.fold(open - 1, |_| Some((What::Parameter(Kind::List), PARAMETER)));
+        }
+    }
+
     /// Makes one token of those from `first` on.
     fn fold(&mut self, first: usize, joined: impl Fn(&[Token]) -> Option<(What, u64)>) {
         let tokens = &self.tokens[first..];
@@ -99,11 +146,16 @@ impl Scanner {
                 text.push_str(part);
             }
             self.texts.truncate(first);
-            self.texts.push(text);
+            self.texts.push(if masked == PARAMETER {
+                SHOWN.to_owned()
+            } else {
+                text
+            });
         }
         self.tokens.truncate(first + 1);
         let token = &mut self.tokens[first];
-        (token.what, token.masked, token.end) = (what, masked, end);
+        (token.what, token.hash) = (what, PARAMETER);
+        (token.masked, token.end) = (masked, end);
     }
 }
 

@@ -11,6 +11,7 @@
 use hashbrown::{HashSet, hash_map::Entry};
 
 use crate::{
+    atom::is_symbol,
     hash,
     miner::{ByKey, Merge, Miner, TemplateId},
     template::PLACES,
@@ -20,6 +21,8 @@ use crate::{
 
 /// So many different words where a name is announced are names.
 const ANNOUNCED: usize = 3;
+/// Where it can be nothing else: `for user alice`.
+const NAMED: usize = 2;
 /// Behind `for`, `from`, `by` and `on`, where there may be a state or a reason as well.
 const BEHIND_PREPOSITION: usize = 5;
 const ANYWHERE: usize = 8;
@@ -167,7 +170,7 @@ impl Miner {
             if !is_fixed(place, token) || is_grammar(token.text(line)) {
                 continue;
             }
-            let announced = announced(line, &tokens[..place]);
+            let announced = announced(line, &tokens[..place], token);
             let leading = !tokens[..place].iter().any(Token::is_word);
             let yields = announced.is_some() || !leading && words > 2;
             let pattern = Opened {
@@ -286,20 +289,29 @@ impl Miner {
 }
 
 /// If a name may come after these tokens, how many different words there are names.
-fn announced(line: &[u8], before: &[Token]) -> Option<usize> {
-    let enough = |word: &Token| {
-        let text = word.text(line);
-        match word.what {
-            What::Word if is_preposition(text) => Some(BEHIND_PREPOSITION),
-            What::Word if announces_name(text) => Some(ANNOUNCED),
-            _ => None,
-        }
+fn announced(line: &[u8], before: &[Token], word: &Token) -> Option<usize> {
+    // Constants are states more often than names.
+    if is_symbol(word.text(line)) {
+        return None;
+    }
+    let is_word =
+        |token: &Token, is: fn(&[u8]) -> bool| token.what == What::Word && is(token.text(line));
+    let (before, glued) = match before {
+        [.., mark] if mark.hash == hash::of_one(b'=') => return Some(ANNOUNCED),
+        [rest @ .., mark] if mark.hash == hash::of_one(b':') => (rest, !word.spaced),
+        _ => (before, false),
     };
     match before {
-        [.., mark] if mark.hash == hash::of_one(b'=') => Some(ANNOUNCED),
-        [.., word, mark] if mark.hash == hash::of_one(b':') => enough(word),
-        [.., word] => enough(word),
-        [] => None,
+        [.., preposition, noun]
+            if is_word(noun, announces_name) && is_word(preposition, is_preposition) =>
+        {
+            Some(NAMED)
+        }
+        [.., noun] if is_word(noun, announces_name) => Some(ANNOUNCED),
+        [.., preposition] if is_word(preposition, is_preposition) => Some(BEHIND_PREPOSITION),
+        // key:value
+        [.., key] if glued && key.what == What::Word => Some(BEHIND_PREPOSITION),
+        _ => None,
     }
 }
 
