@@ -24,6 +24,7 @@ mod hash;
 mod ids;
 mod merging;
 mod miner;
+mod reading;
 mod scan;
 mod state;
 mod swar;

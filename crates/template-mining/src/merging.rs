@@ -227,12 +227,17 @@ impl Miner {
             }
         }
         slot = self.unite(slot, pattern.key);
-        let known = self.index.insert(pattern.key, slot).is_some();
+        self.lead_by(pattern.key, slot);
+    }
+
+    /// The pattern leads to this template from now on.
+    pub(crate) fn lead_by(&mut self, pattern: u64, slot: u32) {
+        let known = self.index.insert(pattern, slot).is_some();
         if let Some(Some(template)) = self.slots.get_mut(slot as usize) {
             if !known {
-                template.keys.push(pattern.key);
+                template.keys.push(pattern);
             }
-            template.follow(pattern.key);
+            template.follow(pattern);
             if !std::mem::replace(&mut template.is_news, true) {
                 self.news.push(slot);
             }
@@ -248,7 +253,7 @@ impl Miner {
     }
 
     /// Makes one template of that in `slot` and that which `key` leads to.
-    fn unite(&mut self, slot: u32, key: u64) -> u32 {
+    pub(crate) fn unite(&mut self, slot: u32, key: u64) -> u32 {
         let Some(other) = self.index.get(&key).copied().filter(|other| *other != slot) else {
             return slot;
         };

@@ -11,6 +11,7 @@ use hashbrown::HashMap;
 use crate::{
     colour::Uncoloured,
     merging::{Evidence, Form, Shapes},
+    reading::Readings,
     scan::Scanner,
     template::{Tally, Template},
     token::Parameter,
@@ -131,6 +132,7 @@ pub struct Miner {
     pub(crate) free: Vec<u32>,
     pub(crate) shapes: Shapes,
     pub(crate) evidence: Evidence,
+    pub(crate) readings: Readings,
     /// Slots of templates that are news.
     pub(crate) news: Vec<u32>,
     pub(crate) merges: Vec<Merge>,
@@ -155,6 +157,7 @@ impl Miner {
             free: Vec::new(),
             shapes: Shapes::default(),
             evidence: Evidence::default(),
+            readings: Readings::default(),
             news: Vec::new(),
             merges: Vec::new(),
             lines: 0,
@@ -180,7 +183,11 @@ impl Miner {
         let key = self.scanner.scan(line);
         let slot = match self.index.get(&key) {
             Some(slot) => *slot,
-            None => self.place(line, key),
+            None => {
+                let slot = self.place(line, key);
+                self.join_alike();
+                self.index.get(&key).copied().unwrap_or(slot)
+            }
         };
         let Some(tally) = self.tallies.get_mut(slot as usize) else {
             // `index` leads to templates only.
@@ -206,6 +213,7 @@ impl Miner {
             }
         }
         self.settle(slot);
+        self.join_alike();
     }
 
     /// Brings the tally up to what its template has become.
@@ -215,6 +223,7 @@ impl Miner {
         {
             tally.id = template.id;
             (tally.shown, tally.open) = template.tally();
+            self.readings.changed(slot);
         }
     }
 
@@ -316,7 +325,7 @@ impl Miner {
             shown,
             open,
         };
-        if let Some(slot) = self.free.pop() {
+        let slot = if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = Some(template);
             self.tallies[slot as usize] = tally;
             slot
@@ -324,7 +333,9 @@ impl Miner {
             self.slots.push(Some(template));
             self.tallies.push(tally);
             (self.slots.len() - 1) as u32
-        }
+        };
+        self.readings.changed(slot);
+        slot
     }
 
     /// Forgets the eighth of the templates that was not used for longest.

@@ -131,6 +131,8 @@ impl Miner {
             let tally = &mut miner.tallies[slot as usize];
             (tally.count, tally.touched) = (from.number()?, from.number()?);
         }
+        // Of what was kept, no two read the same: this notes who has which text.
+        miner.join_alike();
         miner.shapes = from.shapes()?;
         miner.evidence = from.evidence()?;
         for _ in 0..from.count(16)? {

@@ -92,6 +92,10 @@ impl Template {
 
     /// Takes in a line that has something else where all others had the same.
     pub(crate) fn take_in(&mut self, tokens: &[Token]) {
+        // Taken apart in another way, and read alike.
+        if tokens.len() != self.pieces.len() {
+            return;
+        }
         for (piece, token) in self.pieces.iter_mut().zip(tokens) {
             let differs = |shown: &Shown| shown.masked != token.masked;
             if piece.kinds != 0 && piece.shown.as_ref().is_some_and(differs) {
@@ -101,12 +105,19 @@ impl Template {
         }
     }
 
-    /// Makes one of two templates with the same places.
+    /// Makes one of two templates that have the same places, or read the same.
     pub(crate) fn join(&mut self, other: Self) {
         self.keys.extend(other.keys);
         self.former.extend(other.former);
         for pattern in other.joins {
             self.would_join(pattern);
+        }
+        self.is_news = true;
+        if !self.is_taken_apart_like(&other.pieces) {
+            if other.pieces.len() < self.pieces.len() {
+                self.pieces = other.pieces;
+            }
+            return;
         }
         for (piece, other) in self.pieces.iter_mut().zip(&other.pieces) {
             let differs = match (&piece.shown, &other.shown) {
@@ -121,7 +132,15 @@ impl Template {
             }
             piece.kinds |= other.kinds;
         }
-        self.is_news = true;
+    }
+
+    fn is_taken_apart_like(&self, others: &[Piece]) -> bool {
+        self.pieces.len() == others.len()
+            && self
+                .pieces
+                .iter()
+                .zip(others)
+                .all(|(a, b)| a.spaced == b.spaced)
     }
 
     pub(crate) fn would_join(&mut self, pattern: u64) {
