@@ -43,6 +43,50 @@ fn line() -> impl Strategy<Value = String> {
         })
 }
 
+/// Lines of pieces that are taken apart in different ways beside one another.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = select(vec![
+        "moved",
+        "alice",
+        "bob",
+        "17",
+        "3",
+        "ms",
+        "node-7",
+        "rack_A7",
+        "rack_B3",
+        "task_5_failed",
+        "7 %",
+        "<*>",
+        "a1b2c3",
+        "x=",
+        "=",
+        ",",
+        "[a, b]",
+        "[]",
+        "(",
+        ")",
+        "\"q\"",
+        "\n\tat a.B(C:1)",
+        "用户5成功",
+        ":",
+        "1,234.5",
+        "true",
+        "10.0.0.1:80",
+        "for",
+        "user",
+        "com.a.B",
+        "Jan 5",
+    ]);
+    (vec((piece, any::<bool>()), 0..7)).prop_map(|pieces| {
+        let blank = |is: bool| if is { " " } else { "" };
+        pieces
+            .iter()
+            .map(|(piece, spaced)| format!("{}{piece}", blank(*spaced)))
+            .collect()
+    })
+}
+
 fn mine(lines: &[String]) -> (Miner, Vec<TemplateId>, Ids) {
     let mut miner = Miner::new(Limits::default());
     let given = lines.iter().map(|l| miner.observe(l.as_bytes())).collect();
@@ -164,6 +208,19 @@ proptest! {
         let mut miner = Miner::new(Limits::default());
         let id = miner.observe(line.as_bytes());
         prop_assert_eq!(miner.observe(format!("{line}            ").as_bytes()), id);
+    }
+
+    #[test]
+    fn templates_that_read_the_same_are_the_same(lines in vec(prop_oneof![line(), pieces()], 0..400)) {
+        let (miner, given, ids) = mine(&lines);
+        let mut by_text = HashMap::new();
+        for template in miner.templates() {
+            let text = template.describe().text;
+            prop_assert_eq!(by_text.insert(text.clone(), template.id()), None, "{}", text);
+        }
+        // Who was joined leads to one that is there.
+        let kept: Vec<_> = by_text.values().copied().collect();
+        prop_assert!(given.iter().all(|id| kept.contains(&ids.current(*id))));
     }
 
     #[test]
