@@ -174,5 +174,6 @@ fn alike(a: &Token, b: &Token) -> bool {
 }
 
 fn can_be_listed(kind: Kind) -> bool {
-    !matches!(kind, Kind::Quoted | Kind::Frames | Kind::Rest)
+    // Frames and rests are, since two parameters would read like a list of them.
+    kind != Kind::Quoted
 }
