@@ -15,6 +15,11 @@ const ADDRESS_BYTES: usize = 46 + 1 + 16;
 
 /// Whether this is an IPv6 address: `fe80::1`, `fe80::1%eth0`, `2001:db8::/32`, `::ffff:10.0.0.7`.
 pub(crate) fn is_ipv6(text: &[u8]) -> bool {
+    // Most that has colons in it ends here.
+    let shortened = text.array_windows().any(|pair| pair == b"::");
+    if !shortened && text.iter().filter(|b| **b == b':').count() != GROUPS - 1 {
+        return false;
+    }
     let suffix = text.iter().position(|b| matches!(b, b'%' | b'/'));
     let (address, suffix) = text.split_at(suffix.unwrap_or(text.len()));
     let is_zone = |zone: &[u8]| {
@@ -52,7 +57,6 @@ pub(crate) fn is_ipv6(text: &[u8]) -> bool {
     {
         return false;
     }
-    let shortened = address.windows(2).any(|pair| pair == b"::");
     groups == GROUPS || shortened && gaps <= 3 && groups <= GROUPS + 1
 }
 

@@ -296,10 +296,8 @@ fn letters_and_digits(token: &[u8], classes: u16) -> Atom {
 
 /// What is behind the digits tells what happened to what they number.
 fn behind_digits(token: &[u8]) -> Option<Atom> {
-    if is_encoded(token) {
-        return None;
-    }
-    word_behind_digits(token).map(cut)
+    let word = word_behind_digits(token)?;
+    (!is_encoded(token)).then(|| cut(word))
 }
 
 /// Digits and letters up to `f`; longer ones also with dashes between.

@@ -4,7 +4,8 @@
 //! Invariant: the answer depends on the token's bytes alone.
 
 use crate::bytes::{
-    DASH, DIGIT, LETTER, LOWER, NOT_HEX, SLASH, UNDERSCORE, UPPER, WIDE, class, classes_of,
+    AT, COLON, DASH, DIGIT, DOT, LETTER, LOWER, NOT_HEX, SLASH, UNDERSCORE, UPPER, WIDE, class,
+    classes_of,
 };
 use crate::vocabulary::is_domain;
 
@@ -12,6 +13,12 @@ use crate::vocabulary::is_domain;
 const ENCODED_BYTES: usize = 16;
 /// Letters behind digits that are a word, and no part of an id.
 const WORD_LETTERS: usize = 3;
+
+/// By the classes of a token's bytes, without a look at each.
+pub(crate) fn may_be_encoded(classes: u16) -> bool {
+    let letters = UPPER | LOWER;
+    classes & letters == letters && classes & (DOT | COLON | AT | WIDE) == 0
+}
 
 /// Base64 or base62: capitals, small letters and digits change places too often for words.
 pub(crate) fn is_encoded(token: &[u8]) -> bool {

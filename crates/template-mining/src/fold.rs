@@ -14,6 +14,13 @@ const SEMICOLON: u64 = hash::of_one(b';');
 const EQUALS: u64 = hash::of_one(b'=');
 const PARENTHESIS: u64 = hash::of_one(b'(');
 const BRACE: u64 = hash::of_one(b'{');
+const GLUES: [u64; 5] = [
+    hash::of_one(b':'),
+    hash::of_one(b'/'),
+    hash::of_one(b'@'),
+    hash::of_one(b'#'),
+    hash::of_one(b'.'),
+];
 const OPENING: [u64; 2] = [hash::of_one(b'['), PARENTHESIS];
 const QUANTITY: What = What::Parameter(Kind::Quantity);
 
@@ -161,9 +168,9 @@ impl Scanner {
 
 /// Whether this mark stands between the parts of one parameter: `1, 2`; without blanks, `rack1:slot-2`.
 fn is_between(mark: &Token, behind: &Token) -> bool {
-    let glues = [b':', b'/', b'@', b'#', b'.'].map(hash::of_one);
-    matches!(mark.hash, COMMA | SEMICOLON)
-        || !mark.spaced && !behind.spaced && mark.what == What::Mark && glues.contains(&mark.hash)
+    mark.what == What::Mark
+        && (matches!(mark.hash, COMMA | SEMICOLON)
+            || !mark.spaced && !behind.spaced && GLUES.contains(&mark.hash))
 }
 
 fn alike(a: &Token, b: &Token) -> bool {

@@ -11,7 +11,7 @@ use crate::{
         UNDERSCORE, UPPER, WIDE, class, classes_of, is_letter,
     },
     clock,
-    encoded::is_encoded,
+    encoded::{is_encoded, may_be_encoded},
     hash, swar,
     template::{PLACES, SHOWN},
     token::{Kind, PARAMETER, Token, What},
@@ -169,7 +169,7 @@ impl Scanner {
             return self.number(line, span);
         }
         let end = if line.get(end) == Some(&b'=') {
-            behind_equals(line, start, end)
+            behind_equals(line, start, end, classes)
         } else {
             end
         };
@@ -304,10 +304,12 @@ impl Scanner {
     fn mixed(&mut self, line: &[u8], span: Span, known: Option<u16>) {
         let Span { start, end, spaced } = span;
         let run = &line[start..end];
-        let padding = run.iter().rev().take_while(|b| **b == b'=').count();
-        if is_encoded(&run[..run.len() - padding]) {
-            self.parameter(line, span, Kind::Identifier, true);
-            return;
+        if known.is_none_or(may_be_encoded) {
+            let padding = run.iter().rev().take_while(|b| **b == b'=').count();
+            if is_encoded(&run[..run.len() - padding]) {
+                self.parameter(line, span, Kind::Identifier, true);
+                return;
+            }
         }
         if known.unwrap_or(COLON) & COLON != 0
             && let Some(length) = ipv6(run)
@@ -522,9 +524,9 @@ fn mixes_scripts(classes: u16) -> bool {
 
 /// `/search?q` up to `=`: where the rest of the query ends, if it is one. Of base64: where its padding
 /// ends.
-fn behind_equals(line: &[u8], start: usize, end: usize) -> usize {
+fn behind_equals(line: &[u8], start: usize, end: usize, classes: u16) -> usize {
     let run = &line[start..end];
-    if is_encoded(run) {
+    if may_be_encoded(classes) && is_encoded(run) {
         let padding = line[end..].iter().take_while(|b| **b == b'=').count();
         let ends = line.get(end + padding).is_none_or(|b| class(*b) & END != 0);
         return if padding <= 2 && ends {
@@ -544,12 +546,11 @@ fn behind_equals(line: &[u8], start: usize, end: usize) -> usize {
 
 /// How much of this is an address of IPv6, a stop or colon behind it left out.
 fn ipv6(run: &[u8]) -> Option<usize> {
-    let short = run.len() - 1;
     if address::is_ipv6(run) {
-        Some(run.len())
-    } else {
-        address::is_ipv6(&run[..short]).then_some(short)
+        return Some(run.len());
     }
+    let (last, rest) = run.split_last()?;
+    (matches!(last, b'.' | b':') && address::is_ipv6(rest)).then_some(rest.len())
 }
 
 /// As much of a line as is looked at, to the end of a word, and whether that is less than all.
