@@ -3,6 +3,7 @@
 //!
 //! Invariant: how far ahead is looked is bounded by the longest address.
 
+use crate::atom::count;
 use crate::bytes::{
     COLON, DASH, DIGIT, DOT, LETTER, NOT_HEX, SLASH, UNDERSCORE, classes_of, is_alphanumeric,
 };
@@ -17,7 +18,7 @@ const ADDRESS_BYTES: usize = 46 + 1 + 16;
 pub(crate) fn is_ipv6(text: &[u8]) -> bool {
     // Most that has colons in it ends here.
     let shortened = text.array_windows().any(|pair| pair == b"::");
-    if !shortened && text.iter().filter(|b| **b == b':').count() != GROUPS - 1 {
+    if !shortened && count(text, b':') != GROUPS - 1 {
         return false;
     }
     let suffix = text.iter().position(|b| matches!(b, b'%' | b'/'));
@@ -43,7 +44,7 @@ pub(crate) fn is_ipv6(text: &[u8]) -> bool {
     for (n, group) in address.split(|b| *b == b':').enumerate() {
         let is_hex = group.len() <= GROUP_DIGITS && group.iter().all(u8::is_ascii_hexdigit);
         let is_ipv4 = group.contains(&b'.') && classes_of(group) == DIGIT | DOT;
-        if !is_hex && !(is_ipv4 && n > 0) {
+        if !(is_hex || is_ipv4 && n > 0) {
             return false;
         }
         groups += 1;
@@ -81,7 +82,7 @@ pub(crate) fn is_host_with_address(token: &[u8]) -> bool {
     let (host, address) = (&token[..slash], &token[slash + 1..]);
     let is_name = classes_of(host) & !(LETTER | NOT_HEX | DIGIT | DOT | DASH | UNDERSCORE) == 0;
     let is_numeric = classes_of(address) & !(DIGIT | DOT | COLON) == 0;
-    let dots = address.iter().filter(|b| **b == b'.').count();
+    let dots = count(address, b'.');
     !host.is_empty() && is_name && is_numeric && dots == 3 && classes_of(host) & SLASH == 0
 }
 

@@ -338,7 +338,7 @@ fn ends(token: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Tokens are short: a loop is faster than a call that is made for long texts.
-fn count(token: &[u8], byte: u8) -> usize {
+pub(crate) fn count(token: &[u8], byte: u8) -> usize {
     token.iter().map(|b| usize::from(*b == byte)).sum()
 }
 

@@ -24,6 +24,7 @@ mod hash;
 mod ids;
 mod merging;
 mod miner;
+mod mixed;
 mod reading;
 mod scan;
 mod state;

@@ -181,13 +181,12 @@ impl Miner {
     fn observe_plain(&mut self, line: &[u8]) -> TemplateId {
         self.lines += 1;
         let key = self.scanner.scan(line);
-        let slot = match self.index.get(&key) {
-            Some(slot) => *slot,
-            None => {
-                let slot = self.place(line, key);
-                self.join_alike();
-                self.index.get(&key).copied().unwrap_or(slot)
-            }
+        let slot = if let Some(slot) = self.index.get(&key) {
+            *slot
+        } else {
+            let slot = self.place(line, key);
+            self.join_alike();
+            self.index.get(&key).copied().unwrap_or(slot)
         };
         let Some(tally) = self.tallies.get_mut(slot as usize) else {
             // `index` leads to templates only.

@@ -121,7 +121,7 @@ fn is_function(line: &[u8]) -> bool {
     is_whole && line[..name].contains(&b'.')
 }
 
-/// `	/src/main.go:12 +0x1d`
+/// `/src/main.go:12 +0x1d`, indented.
 fn is_source_line(line: &[u8]) -> bool {
     let place = line.trim_ascii();
     let place = place.split(|b| *b == b' ').next().unwrap_or_default();
