@@ -80,10 +80,10 @@ fn pieces() -> impl Strategy<Value = String> {
     ]);
     (vec((piece, any::<bool>()), 0..7)).prop_map(|pieces| {
         let blank = |is: bool| if is { " " } else { "" };
-        pieces
+        let parts = pieces
             .iter()
-            .map(|(piece, spaced)| format!("{}{piece}", blank(*spaced)))
-            .collect()
+            .flat_map(|(piece, spaced)| [blank(*spaced), *piece]);
+        parts.collect()
     })
 }
 
