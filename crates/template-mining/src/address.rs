@@ -17,6 +17,9 @@ const ADDRESS_BYTES: usize = 46 + 1 + 16;
 /// Whether this is an IPv6 address: `fe80::1`, `fe80::1%eth0`, `2001:db8::/32`, `::ffff:10.0.0.7`.
 pub(crate) fn is_ipv6(text: &[u8]) -> bool {
     // Most that has colons in it ends here.
+    if !text.iter().take(GROUP_DIGITS + 1).any(|b| *b == b':') {
+        return false;
+    }
     let shortened = text.array_windows().any(|pair| pair == b"::");
     if !shortened && count(text, b':') != GROUPS - 1 {
         return false;

@@ -53,7 +53,6 @@ impl Uncoloured {
 
 /// How long the sequence is that begins with an escape (ECMA-48).
 fn sequence(text: &[u8]) -> usize {
-    let length = |found: Option<usize>| found.map_or(text.len(), |n| n + 1);
     match text.get(1) {
         // A control sequence ends with its final byte; one that is broken off, where it breaks off.
         Some(b'[') => {
@@ -61,15 +60,18 @@ fn sequence(text: &[u8]) -> usize {
             let end = 2 + inside.count();
             end + usize::from(text.get(end).is_some_and(|b| (0x40..0x7f).contains(b)))
         }
-        // A title or a link, up to a bell or a string terminator.
-        Some(b']') => match text.iter().position(|b| *b == BELL || *b == b'\n') {
-            Some(end) if text[end] == BELL => end + 1,
-            _ => length(
-                text.windows(2)
-                    .position(|w| w == [ESCAPE, b'\\'])
-                    .map(|n| n + 1),
-            ),
-        },
+        // A title or a link, up to a bell or a string terminator; no further than its line.
+        Some(b']') => {
+            let inside = text[2..].iter();
+            let end = 2 + inside
+                .take_while(|b| !matches!(**b, BELL | ESCAPE | b'\n'))
+                .count();
+            match text[end..] {
+                [BELL, ..] => end + 1,
+                [ESCAPE, b'\\', ..] => end + 2,
+                _ => end,
+            }
+        }
         // The choice of a character set.
         Some(b'(' | b')') => text.len().min(3),
         Some(0x40..0x7f) => 2,

@@ -24,7 +24,7 @@ const ANNOUNCED: usize = 3;
 /// Where it can be nothing else: `for user alice`.
 const NAMED: usize = 2;
 /// Behind `for`, `from`, `by` and `on`, where there may be a state or a reason as well.
-const BEHIND_PREPOSITION: usize = 5;
+const BEHIND_PREPOSITION: usize = 4;
 const ANYWHERE: usize = 8;
 /// The first word of a line tells what it is about more often than not.
 const LEADING: usize = 32;

@@ -256,10 +256,10 @@ fn states_behind_prepositions_are_text() {
         ),
     );
     check(
-        4,
+        3,
         &with(
             "request was stopped by X here",
-            &["timeout", "client", "quota", "filter"],
+            &["timeout", "client", "quota"],
         ),
     );
     check(
