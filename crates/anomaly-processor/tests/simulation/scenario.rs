@@ -589,8 +589,16 @@ impl Run {
         // What an earlier life of the topic told is its own.
         if world.tally.remade_topics + world.tally.lost_logs == 0 {
             let known: BTreeSet<Uuid> = with_silence.keys().map(|(id, _)| *id).collect();
-            if let Some(id) = lives.keys().find(|id| !known.contains(id)) {
-                return Err(format!("anomaly {id} was told, and is none"));
+            // What idle time told and the records do not bear out is taken back.
+            let is_taken_back = |(id, version): &(&Uuid, &u32)| {
+                let newest = world.anomalies.get(&(**id, **version));
+                newest.is_some_and(|said| said.iter().all(|said| said.contains(" withdrawn, ")))
+            };
+            let mut untrue = lives.iter().filter(|(id, _)| !known.contains(*id));
+            if let Some((id, _)) = untrue.find(|told| !is_taken_back(told)) {
+                let of_it = world.anomalies.range((*id, 0)..=(*id, u32::MAX));
+                let of_it: Vec<_> = of_it.collect();
+                return Err(format!("anomaly {id} was told, and is none: {of_it:#?}"));
             }
         }
         let mut tally = world.tally;
