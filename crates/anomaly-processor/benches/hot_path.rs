@@ -13,10 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anomaly_processor::{
-    decode::decode, knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets,
-};
+use anomaly_processor::{knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use log_records::{Arrived, decode};
 use pipeline::{
     Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
     beginning::Beginning,
@@ -66,7 +65,7 @@ fn hot_path(criterion: &mut Criterion) {
         group.bench_function(format!("decode{suffix}"), |bencher| {
             bencher.iter(|| {
                 for record in records {
-                    black_box(decode(black_box(record.as_bytes())).unwrap());
+                    black_box(decode(black_box(record.as_bytes()), &Arrived::UNKNOWN).unwrap());
                 }
             });
         });

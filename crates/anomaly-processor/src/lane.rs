@@ -17,6 +17,7 @@ use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource,
 use contracts::dead_letter::Reason;
 use detection::{Arrival, Finding, Moves, Observation, time::EventTime};
 use kafka_io::partitioner::Partitioner;
+use log_records::{Arrived, Line, NoTime, ServiceFrom, Unreadable, decode};
 use pipeline::{
     Block, HoleReason, LaneId, Limits, NextOffset, Offset, Snapshot, Work,
     beginning::Beginning,
@@ -27,7 +28,6 @@ use pipeline::{
 use template_mining::{Changes, TemplateId};
 
 use crate::{
-    decode::{Line, Unreadable, decode},
     knowledge::Knowledge,
     metrics::{Metrics, Oddity, Skipped},
 };
@@ -269,7 +269,15 @@ impl Lane {
             self.reckon(outlets)?;
         }
         let id = self.gather.id();
-        let line = match decode(record.payload()) {
+        let key = record
+            .key
+            .and_then(|key| std::str::from_utf8(key).ok())
+            .filter(|key| !key.trim_ascii().is_empty());
+        let arrived = Arrived {
+            key,
+            kafka_time: record.kafka_time,
+        };
+        let line = match decode(record.payload(), &arrived) {
             Ok(line) => line,
             Err(_) if replaying => return Ok(()),
             Err(Unreadable { reason, error }) => {
@@ -280,16 +288,7 @@ impl Lane {
                 return Ok(());
             }
         };
-        let key = record
-            .key
-            .and_then(|key| std::str::from_utf8(key).ok())
-            .filter(|key| !key.is_empty());
-        let named = if line.service.is_empty() {
-            key.unwrap_or("unknown")
-        } else {
-            &line.service
-        };
-        let service = &named[..named.floor_char_boundary(SERVICE_BYTES)];
+        let service = &line.service[..line.service.floor_char_boundary(SERVICE_BYTES)];
         let kafka_time = self.knowledge.detectors.kafka_time();
         let (timestamp, source) = time_of(&line, record.kafka_time, kafka_time);
         let template_id = self.mine(&line.message, service, replaying, metrics);
@@ -324,13 +323,7 @@ impl Lane {
             )?);
         }
         let late = seen == Arrival::Late;
-        count_oddities(
-            metrics,
-            seen,
-            source,
-            line.service.is_empty(),
-            key.is_none(),
-        );
+        count_oddities(metrics, seen, source, &line, key.is_none());
         open.bytes += record.payload().len();
         open.rows.push(
             &LogRow {
@@ -461,15 +454,18 @@ fn count_oddities(
     metrics: &Metrics,
     seen: Arrival,
     source: TimestampSource,
-    no_service: bool,
+    line: &Line<'_>,
     no_key: bool,
 ) {
+    let is_kafkas = |why: NoTime| source == TimestampSource::Kafka && line.no_time == why;
     let odd = [
         (seen == Arrival::Late, Oddity::Late),
         (seen == Arrival::Ahead, Oddity::Ahead),
-        (source == TimestampSource::Kafka, Oddity::NoTimestamp),
+        (is_kafkas(NoTime::Absent), Oddity::NoTimestamp),
+        (is_kafkas(NoTime::Unreadable), Oddity::UnreadableTimestamp),
+        (is_kafkas(NoTime::Implausible), Oddity::ImplausibleTimestamp),
         (source == TimestampSource::Clamped, Oddity::Clamped),
-        (no_service, Oddity::NoService),
+        (line.service_from != ServiceFrom::Name, Oddity::NoService),
         (no_key, Oddity::NoKey),
     ];
     for (_, oddity) in odd.into_iter().filter(|(is_so, _)| *is_so) {

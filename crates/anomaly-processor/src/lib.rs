@@ -5,7 +5,6 @@
 pub mod announce;
 pub mod audit;
 pub mod clock;
-pub mod decode;
 pub mod intake;
 pub mod knowledge;
 pub mod lane;
@@ -18,4 +17,3 @@ pub mod run;
 mod shorten;
 pub mod startup;
 pub mod store;
-pub mod timestamps;

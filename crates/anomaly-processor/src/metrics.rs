@@ -20,12 +20,22 @@ service_kit::labels! {
         NotUtf8 = "not_utf8",
         BrokenJson = "broken_json",
         NoMessage = "no_message",
+        SeveralRecords = "several_records",
         TooLarge = "too_large",
         RejectedRow = "rejected_row",
     }
 }
 service_kit::labels! {
-    pub enum Oddity as "oddity" { Late = "late", Ahead = "ahead", NoTimestamp = "no_timestamp", Clamped = "clamped", NoService = "no_service", NoKey = "no_key" }
+    pub enum Oddity as "oddity" {
+        Late = "late",
+        Ahead = "ahead",
+        NoTimestamp = "no_timestamp",
+        UnreadableTimestamp = "unreadable_timestamp",
+        ImplausibleTimestamp = "implausible_timestamp",
+        Clamped = "clamped",
+        NoService = "no_service",
+        NoKey = "no_key",
+    }
 }
 service_kit::labels! {
     pub enum Found as "kind" {

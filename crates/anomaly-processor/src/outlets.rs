@@ -125,6 +125,7 @@ const fn why(reason: Reason) -> Why {
         Reason::NotUtf8 => Why::NotUtf8,
         Reason::BrokenJson => Why::BrokenJson,
         Reason::NoMessage => Why::NoMessage,
+        Reason::SeveralRecords => Why::SeveralRecords,
         Reason::TooLarge => Why::TooLarge,
         Reason::RejectedRow => Why::RejectedRow,
     }

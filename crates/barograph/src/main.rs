@@ -17,6 +17,7 @@ mod interrupt;
 mod migrate;
 mod moment;
 mod place;
+mod records;
 mod say;
 mod stream;
 mod supervise;
@@ -44,6 +45,7 @@ Examples:
   barograph doctor                what is missing or wrong, and what to do about it
   barograph audit                 whether ClickHouse has what was stored, row for row
   barograph dlq list              what could not be read, and why
+  barograph records explain < line.json  how one record is read, field by field, and why
   barograph templates diff --since 30m   which log lines are new, gone, more or fewer
   barograph migrate --status      which database migrations have been applied
   barograph bench pipeline        records per second and cost, beside a plain pipe
@@ -64,6 +66,7 @@ enum Command {
     Doctor(doctor::Args),
     Audit(audit::Args),
     Dlq(dlq::Args),
+    Records(records::Args),
     Templates(templates::Args),
     Migrate(migrate::Args),
     Bench(bench::Args),
@@ -115,6 +118,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args).await,
         Command::Audit(args) => audit::run(args).await,
         Command::Dlq(args) => dlq::run(args).await,
+        Command::Records(args) => records::run(&args),
         Command::Templates(args) => templates::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Bench(args) => bench::run(args).await,

@@ -91,6 +91,8 @@ pub enum Reason {
     BrokenJson,
     /// A JSON object without a message.
     NoMessage,
+    /// It holds several records, which would share an offset.
+    SeveralRecords,
     /// It is longer than a line may be.
     TooLarge,
     /// ClickHouse refused the row.
@@ -98,11 +100,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Empty,
         Self::NotUtf8,
         Self::BrokenJson,
         Self::NoMessage,
+        Self::SeveralRecords,
         Self::TooLarge,
         Self::RejectedRow,
     ];
@@ -113,6 +116,7 @@ impl Reason {
             Self::NotUtf8 => "not_utf8",
             Self::BrokenJson => "broken_json",
             Self::NoMessage => "no_message",
+            Self::SeveralRecords => "several_records",
             Self::TooLarge => "too_large",
             Self::RejectedRow => "rejected_row",
         }

@@ -58,10 +58,12 @@ impl Level {
         letters.copy_from_slice(trimmed.as_bytes());
         letters.make_ascii_lowercase();
         Some(match &*letters {
-            b"trace" | b"finest" | b"verbose" | b"silly" | b"trc" => Self::Trace,
-            b"debug" | b"finer" | b"fine" | b"dbg" | b"d" => Self::Debug,
+            b"trace" | b"finest" | b"verbose" | b"silly" | b"trc" | b"trce" | b"vrb" | b"v" => {
+                Self::Trace
+            }
+            b"debug" | b"finer" | b"fine" | b"dbg" | b"dbug" | b"d" => Self::Debug,
             b"info" | b"information" | b"informational" | b"notice" | b"config" | b"log"
-            | b"inf" | b"i" => Self::Info,
+            | b"inf" | b"success" | b"i" => Self::Info,
             b"warn" | b"warning" | b"wrn" | b"w" => Self::Warn,
             b"error" | b"err" | b"severe" | b"failure" | b"fail" | b"eror" | b"e" => Self::Error,
             b"fatal" | b"critical" | b"crit" | b"alert" | b"emerg" | b"emergency" | b"panic"

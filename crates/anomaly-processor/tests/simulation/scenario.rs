@@ -11,13 +11,13 @@ use std::{
 
 use anomaly_processor::{
     announce,
-    decode::decode,
     knowledge::Knowledge,
     lane::{Lane, OutletError, Outlets},
     metrics::Metrics,
 };
 use contracts::dead_letter::Reason;
 use detection::Finding;
+use log_records::{Arrived, decode};
 use pipeline::{
     Assignment, Day, Epoch, LaneId, Limits, NextOffset, Offset, Partition,
     beginning::Beginning,
@@ -466,7 +466,7 @@ impl Run {
                 let position = (life, *partition, offset as i64);
                 let stored = world.store.rows.contains_key(&position);
                 let aside = world.letters.contains_key(&position);
-                let readable = decode(&produced.payload).is_ok();
+                let readable = decode(&produced.payload, &Arrived::UNKNOWN).is_ok();
                 let expected = readable && !world.store.poison.contains(&position);
                 if stored != expected || aside == expected {
                     return Err(format!(

@@ -213,7 +213,10 @@ fn why(letter: &Letter) -> &'static str {
         Some(Reason::Empty) => "the record has no payload, or nothing but white space",
         Some(Reason::NotUtf8) => "the payload is not text in UTF-8",
         Some(Reason::BrokenJson) => "the payload begins with { and is not exactly one JSON object",
-        Some(Reason::NoMessage) => "the JSON object has none of the fields message, msg and body",
+        Some(Reason::NoMessage) => {
+            "the JSON object has none of the names of a message: message, msg, body, log, …"
+        }
+        Some(Reason::SeveralRecords) => "the payload holds several records",
         Some(Reason::TooLarge) => "the line is longer than 32 MiB",
         Some(Reason::RejectedRow) => "the record was read, and ClickHouse refused its row",
         None => "a reason that this version does not know",
@@ -236,6 +239,10 @@ fn remedy(reason: &str) -> &'static str {
         Some(Reason::NoMessage) => {
             "let the sender name the log line's text `message`; correct the bytes (--raw) and send them \
              anew"
+        }
+        Some(Reason::SeveralRecords) => {
+            "let the sender write each as a Kafka record of its own: rows are counted by offsets, and these \
+             would share one; take them apart (--raw) and send them anew"
         }
         Some(Reason::TooLarge) => {
             "let the sender write lines, not files; the source has this one for as long as its topic \
@@ -267,9 +274,14 @@ fn hints(letter: &Letter) -> Vec<String> {
             hints
         }
         Some(Reason::BrokenJson) => broken_json(bytes).into_iter().collect(),
-        Some(Reason::Empty | Reason::NoMessage | Reason::TooLarge | Reason::RejectedRow) | None => {
-            Vec::new()
-        }
+        Some(
+            Reason::Empty
+            | Reason::NoMessage
+            | Reason::SeveralRecords
+            | Reason::TooLarge
+            | Reason::RejectedRow,
+        )
+        | None => Vec::new(),
     }
 }
 

@@ -7,16 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anomaly_processor::{
-    decode::{Line, decode},
-    knowledge::Knowledge,
-    lane::Lane,
-    metrics::Metrics,
-    outlets,
-};
+use anomaly_processor::{knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets};
 use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource};
 use contracts::Timestamp;
 use detection::{Finding, Observation, PartitionDetectors, time::EventTime};
+use log_records::{Arrived, Line, decode};
 use pipeline::{
     Assignment, Day, Epoch, Incarnation, LaneId, LeaderEpoch, Limits, NextOffset, Offset,
     Partition,
@@ -93,7 +88,7 @@ impl Stage {
         match self {
             Self::Decode => timed(&mut || {
                 for input in &inputs.0 {
-                    let _ = black_box(decode(black_box(input.payload)));
+                    let _ = black_box(decode(black_box(input.payload), &Arrived::UNKNOWN));
                 }
             }),
             Self::DecodePeer => timed(&mut || {
@@ -161,7 +156,8 @@ impl<'a> Inputs<'a> {
                 why: why.to_owned(),
             };
             let payload = payload.as_bytes();
-            let line = decode(payload).map_err(|unreadable| refuse(&unreadable.error))?;
+            let line = decode(payload, &Arrived::UNKNOWN)
+                .map_err(|unreadable| refuse(&unreadable.error))?;
             let time = line.timestamp.ok_or_else(|| refuse("no timestamp"))?;
             Ok(Input {
                 payload,

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::words;
+use crate::plain_text;
 
 /// Where a text stops being JSON, and what would have been right there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,32 @@ pub(super) struct Broken {
     /// Bytes from the beginning of the scanned text.
     pub(super) at: usize,
     pub(super) expected: &'static str,
+}
+
+/// What a value was written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Number,
+    /// `true` or `false`.
+    Literal,
+    Array,
+    Object,
+}
+
+/// A string's text (its JSON text, if half a surrogate pair keeps it from having one), anything else's
+/// JSON text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Value<'a> {
+    pub(super) text: Cow<'a, str>,
+    pub(super) shape: Shape,
+}
+
+impl Value<'_> {
+    pub(super) const EMPTY: Self = Self {
+        text: Cow::Borrowed(""),
+        shape: Shape::Text,
+    };
 }
 
 pub(super) struct Scanner<'a> {
@@ -88,22 +114,36 @@ impl<'a> Scanner<'a> {
         })
     }
 
-    /// The next value: a string's text (its JSON text, if half a surrogate pair keeps it from having
-    /// one), anything else's JSON text. `None` for `null`.
+    /// The next value; `None` for `null`.
     #[inline]
-    pub(super) fn value(&mut self) -> Result<Option<Cow<'a, str>>, Broken> {
+    pub(super) fn value(&mut self) -> Result<Option<Value<'a>>, Broken> {
         let first = self.token();
         let from = self.at;
-        match first {
-            b'"' => match self.simple_string() {
-                Some(text) => return Ok(Some(Cow::Borrowed(text))),
-                None => return self.odd_string().map(Some),
-            },
-            b'-' | b'0'..=b'9' => self.number()?,
+        let shape = match first {
+            b'"' => {
+                let text = match self.simple_string() {
+                    Some(text) => Cow::Borrowed(text),
+                    None => self.odd_string()?,
+                };
+                let shape = Shape::Text;
+                return Ok(Some(Value { text, shape }));
+            }
+            b'-' | b'0'..=b'9' => {
+                self.number()?;
+                Shape::Number
+            }
             b'n' => return self.literal("null").map(|()| None),
-            _ => self.skip()?,
-        }
-        Ok(Some(Cow::Borrowed(&self.text[from..self.at])))
+            other => {
+                self.skip()?;
+                match other {
+                    b'{' => Shape::Object,
+                    b'[' => Shape::Array,
+                    _ => Shape::Literal,
+                }
+            }
+        };
+        let text = Cow::Borrowed(&self.text[from..self.at]);
+        Ok(Some(Value { text, shape }))
     }
 
     #[cold]
@@ -122,7 +162,7 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn simple_string(&mut self) -> Option<&'a str> {
         let inner = self.text.as_bytes()[self.at..].strip_prefix(b"\"")?;
-        let length = words::plain_prefix(inner);
+        let length = plain_text::plain_prefix(inner);
         if inner.get(length) != Some(&b'"') {
             return None;
         }
@@ -197,7 +237,7 @@ impl<'a> Scanner<'a> {
         let mut escaped = false;
         self.at = from;
         loop {
-            self.at += words::plain_prefix(&self.text.as_bytes()[self.at..]);
+            self.at += plain_text::plain_prefix(&self.text.as_bytes()[self.at..]);
             match self.byte() {
                 b'"' => break,
                 b'\\' => {
@@ -321,7 +361,7 @@ fn unescaped(inner: &str) -> Option<String> {
     let mut rest = inner;
     loop {
         // The first byte that is not plain is a backslash, since all others ended the string.
-        let (plain, escape) = rest.split_at_checked(words::plain_prefix(rest.as_bytes()))?;
+        let (plain, escape) = rest.split_at_checked(plain_text::plain_prefix(rest.as_bytes()))?;
         text.push_str(plain);
         let Some((kind, after)) = escape.split_at_checked(2) else {
             return Some(text);

@@ -1,60 +1,112 @@
-//! From the bytes of one record to its fields: a tolerant reader of the log record's contract.
+//! From the bytes of one record to its fields: a tolerant reader of the log record's contract, and of what
+//! the field's loggers, agents and collectors write instead (`docs/records.md`).
 //!
 //! Invariants: what can be read is never refused, whatever else is odd about it (an odd field goes
 //! to the attributes as it is); what cannot be read is refused with a reason; nothing is copied
-//! that the bytes already hold, but for strings with escapes.
+//! that the bytes already hold, but for strings with escapes and records within records.
 //!
-//! A record is read once, from front to back: `scan` knows JSON, `fields` the contract's names,
-//! `level` what senders call a level.
+//! A record is read once, from front to back: `json` knows JSON, `names` what senders call the fields,
+//! `fields` which value of a field is taken, `level` and `time` what senders write as such, `envelope`
+//! what carries a record.
 
+mod clef;
+mod envelope;
+mod explain;
 mod fields;
+mod json;
 mod level;
+mod names;
+mod plain_text;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod reference;
-mod scan;
-mod words;
+mod time;
 
 use std::borrow::Cow;
 
 use contracts::{Level, dead_letter::Reason, topics::MAX_LINE_BYTES};
+use envelope::{Batch, Cri};
+pub use explain::{Note, Verdict, explain};
 use fields::Fields;
-use scan::{Broken, Scanner};
+use json::{Broken, Scanner};
+pub use names::Field;
+pub use time::NoTime;
+
+/// The service of a record that nobody names.
+const NOBODY: &str = "unknown";
+/// Records in records that are looked into: an agent's in a collector's in a queue's.
+const DEPTH: usize = 4;
+
+/// What Kafka says of a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrived<'a> {
+    /// `None`: it has none, or one that is no text.
+    pub key: Option<&'a str>,
+    /// Milliseconds since the epoch; not above 0: it has none.
+    pub kafka_time: i64,
+}
+
+impl Arrived<'_> {
+    /// A record that Kafka says nothing of.
+    pub const UNKNOWN: Self = Self {
+        key: None,
+        kafka_time: 0,
+    };
+}
+
+/// Who named a line's service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceFrom {
+    Nobody,
+    /// A member that yields to the record's key.
+    Source,
+    Key,
+    Name,
+}
 
 /// One log line, borrowed from the record's bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line<'a> {
     /// Milliseconds since the epoch; `None`: the record has none that can be read.
     pub timestamp: Option<i64>,
-    /// Empty: the record names none.
+    /// Why there is no timestamp, where there is none.
+    pub no_time: NoTime,
+    /// Never blank.
     pub service: Cow<'a, str>,
+    pub service_from: ServiceFrom,
     pub level: Level,
     pub message: Cow<'a, str>,
     pub host: Cow<'a, str>,
     pub trace_id: Cow<'a, str>,
     pub span_id: Cow<'a, str>,
     pub latency_ms: Option<f64>,
-    /// 0: none.
+    /// Of HTTP, 100 to 599; 0: none.
     pub status: u16,
     pub client_ip: Cow<'a, str>,
     pub user: Cow<'a, str>,
+    /// Of any name one.
     pub attributes: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
-impl Line<'_> {
-    /// ERROR or worse, or a status of HTTP from 500 up. Statuses of others, such as the close codes of
-    /// a WebSocket from 1000 up, say nothing of the kind.
+impl<'a> Line<'a> {
+    /// ERROR or worse, or a status from 500 up.
     pub fn is_error(&self) -> bool {
-        self.level.is_error() || (500..600).contains(&self.status)
+        self.level.is_error() || self.status >= 500
     }
 
-    fn empty() -> Self {
+    fn plain(message: &'a str, arrived: &Arrived<'a>) -> Self {
+        let (service, service_from) = match arrived.key {
+            Some(key) => (key, ServiceFrom::Key),
+            None => (NOBODY, ServiceFrom::Nobody),
+        };
         Line {
             timestamp: None,
-            service: Cow::Borrowed(""),
-            level: Level::Unknown,
-            message: Cow::Borrowed(""),
+            no_time: NoTime::Absent,
+            service: Cow::Borrowed(service),
+            service_from,
+            level: level::among_words(message),
+            message: Cow::Borrowed(message),
             host: Cow::Borrowed(""),
             trace_id: Cow::Borrowed(""),
             span_id: Cow::Borrowed(""),
@@ -63,6 +115,63 @@ impl Line<'_> {
             client_ip: Cow::Borrowed(""),
             user: Cow::Borrowed(""),
             attributes: Vec::new(),
+        }
+    }
+
+    /// What this record wraps: what it says itself counts more than what is said around it.
+    fn wrap(&mut self, inner: Self) {
+        self.message = inner.message;
+        if inner.timestamp.is_some() {
+            self.timestamp = inner.timestamp;
+        } else if self.no_time == NoTime::Absent {
+            self.no_time = inner.no_time;
+        }
+        if inner.service_from == ServiceFrom::Name || self.service_from < inner.service_from {
+            (self.service, self.service_from) = (inner.service, inner.service_from);
+        }
+        if inner.level != Level::Unknown {
+            self.level = inner.level;
+        }
+        for (outer, inner) in [
+            (&mut self.host, inner.host),
+            (&mut self.trace_id, inner.trace_id),
+            (&mut self.span_id, inner.span_id),
+            (&mut self.client_ip, inner.client_ip),
+            (&mut self.user, inner.user),
+        ] {
+            if !inner.is_empty() {
+                *outer = inner;
+            }
+        }
+        self.latency_ms = inner.latency_ms.or(self.latency_ms);
+        if inner.status != 0 {
+            self.status = inner.status;
+        }
+        self.attributes.extend(inner.attributes);
+    }
+
+    fn into_owned<'b>(self) -> Line<'b> {
+        fn owned<'b>(text: Cow<'_, str>) -> Cow<'b, str> {
+            Cow::Owned(text.into_owned())
+        }
+        let attributes = self.attributes.into_iter();
+        Line {
+            timestamp: self.timestamp,
+            no_time: self.no_time,
+            service: owned(self.service),
+            service_from: self.service_from,
+            level: self.level,
+            message: owned(self.message),
+            host: owned(self.host),
+            trace_id: owned(self.trace_id),
+            span_id: owned(self.span_id),
+            latency_ms: self.latency_ms,
+            status: self.status,
+            client_ip: owned(self.client_ip),
+            user: owned(self.user),
+            attributes: attributes
+                .map(|(name, value)| (owned(name), owned(value)))
+                .collect(),
         }
     }
 }
@@ -74,54 +183,187 @@ pub struct Unreadable {
     pub error: String,
 }
 
+impl Unreadable {
+    fn new(reason: Reason, error: String) -> Self {
+        Self { reason, error }
+    }
+}
+
 /// Reads one record's value. In time and memory linear in its length, however it is nested.
-pub fn decode(payload: &[u8]) -> Result<Line<'_>, Unreadable> {
-    let unreadable = |reason, error: String| Err(Unreadable { reason, error });
+pub fn decode<'a>(payload: &'a [u8], arrived: &Arrived<'a>) -> Result<Line<'a>, Unreadable> {
+    read_record(payload, arrived, None)
+}
+
+fn read_record<'a>(
+    payload: &'a [u8],
+    arrived: &Arrived<'a>,
+    notes: Option<&mut Vec<Note>>,
+) -> Result<Line<'a>, Unreadable> {
     let whole = match std::str::from_utf8(payload) {
         Ok(text) => text,
-        Err(error) => return unreadable(Reason::NotUtf8, error.to_string()),
+        Err(error) => return Err(Unreadable::new(Reason::NotUtf8, error.to_string())),
     };
     if whole.len() > MAX_LINE_BYTES {
-        return unreadable(
-            Reason::TooLarge,
-            format!(
-                "the payload holds {} bytes, and a line at most {MAX_LINE_BYTES}",
-                whole.len()
-            ),
+        let error = format!(
+            "the payload holds {} bytes, and a line at most {MAX_LINE_BYTES}",
+            whole.len()
         );
+        return Err(Unreadable::new(Reason::TooLarge, error));
     }
     let begun = whole.trim_start_matches('\u{feff}').trim_ascii_start();
-    let text = begun.trim_ascii_end();
+    // What C's programs end a text with.
+    let text = begun.trim_end_matches(|one: char| one == '\0' || one.is_ascii_whitespace());
     if text.is_empty() {
-        return unreadable(
-            Reason::Empty,
-            format!("the payload holds {} bytes and no text", payload.len()),
+        let error = format!("the payload holds {} bytes and no text", payload.len());
+        return Err(Unreadable::new(Reason::Empty, error));
+    }
+    if text.starts_with('{') {
+        return read_object(text, whole.len() - begun.len(), arrived, DEPTH, notes);
+    }
+    read_text(text, arrived, DEPTH, notes)
+}
+
+/// A text that may be a record, or hold one. `depth`: records in it that may be looked into.
+fn read_text<'a>(
+    text: &'a str,
+    arrived: &Arrived<'a>,
+    depth: usize,
+    notes: Option<&mut Vec<Note>>,
+) -> Result<Line<'a>, Unreadable> {
+    match text.as_bytes() {
+        [b'{', ..] => read_object(text, 0, arrived, depth, notes),
+        [b'[', ..] => match envelope::array(text) {
+            Some(Batch::One(one)) => read_within(&one, arrived, depth, notes),
+            Some(Batch::Many(count)) => Err(Batch::refused(count)),
+            None => Ok(Line::plain(text, arrived)),
+        },
+        [b'"', .., b'"'] => match serde_json::from_str::<String>(text) {
+            Ok(inner) => read_within(&inner, arrived, depth, notes),
+            Err(_) => Ok(Line::plain(text, arrived)),
+        },
+        _ => match Cri::of(text) {
+            Some(cri) => read_output(&cri, arrived, depth, notes),
+            None => Ok(Line::plain(text, arrived)),
+        },
+    }
+}
+
+/// What is within a text that does not live as long as the record.
+fn read_within<'a>(
+    text: &str,
+    arrived: &Arrived<'a>,
+    depth: usize,
+    notes: Option<&mut Vec<Note>>,
+) -> Result<Line<'a>, Unreadable> {
+    if depth == 0 || text.trim_ascii().is_empty() {
+        return Ok(Line::plain(text, arrived).into_owned());
+    }
+    read_text(text.trim_ascii(), arrived, depth - 1, notes).map(Line::into_owned)
+}
+
+/// A line of a container's output.
+fn read_output<'a>(
+    cri: &Cri<'a>,
+    arrived: &Arrived<'a>,
+    depth: usize,
+    notes: Option<&mut Vec<Note>>,
+) -> Result<Line<'a>, Unreadable> {
+    let is_whole = cri.text.starts_with('{') && depth > 0 && !cri.tag.starts_with('P');
+    let mut line = match is_whole.then(|| read_text(cri.text, arrived, depth - 1, notes)) {
+        Some(Ok(line)) => line,
+        _ => Line::plain(cri.text, arrived),
+    };
+    if line.timestamp.is_none() {
+        let read = time::read(
+            cri.time,
+            json::Shape::Text,
+            names::How::Plain,
+            arrived.kafka_time,
+            false,
         );
+        line.timestamp = read.ok();
     }
-    if !text.starts_with('{') {
-        return Ok(Line {
-            level: level::among_words(text),
-            message: Cow::Borrowed(text),
-            ..Line::empty()
-        });
+    let stream = (Cow::Borrowed("stream"), Cow::Borrowed(cri.stream));
+    if line.attributes.iter().all(|(name, _)| *name != stream.0) {
+        line.attributes.push(stream);
     }
+    if cri.tag.starts_with('P') {
+        line.attributes
+            .push((Cow::Borrowed("logtag"), Cow::Borrowed(cri.tag)));
+    }
+    Ok(line)
+}
+
+/// `before`: bytes of the payload before the text.
+fn read_object<'a>(
+    text: &'a str,
+    before: usize,
+    arrived: &Arrived<'a>,
+    depth: usize,
+    notes: Option<&mut Vec<Note>>,
+) -> Result<Line<'a>, Unreadable> {
     let mut scanner = Scanner::new(text);
     let mut fields = Fields::none();
-    let read = fields.read(&mut scanner, true);
-    if let Err(Broken { at, expected }) = read.and_then(|()| scanner.end()) {
-        let at = whole.len() - begun.len() + at;
-        return unreadable(
-            Reason::BrokenJson,
-            format!("expected {expected} at byte {at} of {}", payload.len()),
-        );
+    fields.notes = notes.is_some().then(Vec::new);
+    let read = fields.read(&mut scanner);
+    if let Err(broken) = read.and_then(|()| scanner.end()) {
+        return Err(refused(text, before, broken));
     }
-    match fields.take_line() {
+    let line = match fields.take_line(arrived, depth, None) {
         Some(line) => Ok(line),
-        None => unreadable(
-            Reason::NoMessage,
-            "the object has none of message, msg, body".to_owned(),
-        ),
+        None => batch_of_one(&mut fields, arrived, depth),
+    };
+    if let (Some(notes), Some(own)) = (notes, fields.notes) {
+        notes.extend(own);
     }
+    line
+}
+
+#[cold]
+fn refused(text: &str, before: usize, Broken { at, expected }: Broken) -> Unreadable {
+    if let Some(Batch::Many(count)) = envelope::objects(text) {
+        return Batch::refused(count);
+    }
+    let error = format!(
+        "expected {expected} at byte {} of {}",
+        before + at,
+        before + text.len()
+    );
+    Unreadable::new(Reason::BrokenJson, error)
+}
+
+/// An object without a message may be a batch.
+#[cold]
+fn batch_of_one<'a>(
+    fields: &mut Fields<'a>,
+    arrived: &Arrived<'a>,
+    depth: usize,
+) -> Result<Line<'a>, Unreadable> {
+    let no_message = || {
+        let error = "the object has none of the names of a message (message, msg, body, log, …): see docs/records.md";
+        Unreadable::new(Reason::NoMessage, error.to_owned())
+    };
+    let Some((place, batch)) = envelope::among(fields.others()) else {
+        return Err(no_message());
+    };
+    let one = match batch {
+        Batch::One(_) if depth == 0 => return Err(no_message()),
+        Batch::One(one) => one,
+        Batch::Many(count) => return Err(Batch::refused(count)),
+    };
+    fields.remove_other(place);
+    let inside = Arrived {
+        key: None,
+        ..*arrived
+    };
+    let mut notes = fields.notes.is_some().then(Vec::new);
+    let line = read_within(&one, &inside, depth, notes.as_mut())?;
+    if let (Some(all), Some(notes)) = (&mut fields.notes, notes) {
+        all.extend(notes);
+    }
+    fields
+        .take_line(arrived, depth, Some(line))
+        .ok_or_else(no_message)
 }
 
 #[cfg(test)]
@@ -129,6 +371,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn decode(payload: &[u8]) -> Result<Line<'_>, Unreadable> {
+        super::decode(payload, &Arrived::UNKNOWN)
+    }
 
     #[test]
     fn reads_the_contract_and_its_aliases() {
@@ -210,6 +456,7 @@ mod tests {
             ("499", false),
             ("500", true),
             ("\"503\"", true),
+            ("502.0", true),
             ("599", true),
             ("600", false),
             ("999", false),
@@ -335,7 +582,7 @@ mod tests {
         for (attributes, pairs) in [
             (
                 r#"{"a":"1","host":"h","b":null}"#,
-                &[("host", "h"), ("a", "1")][..],
+                &[("a", "1"), ("host", "h")][..],
             ),
             (r#"{"attributes":{"a":1}}"#, &[("attributes", r#"{"a":1}"#)]),
             (r"{}", &[]),
