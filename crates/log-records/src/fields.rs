@@ -69,10 +69,15 @@ impl<'a> Fields<'a> {
         let mut another = scanner.enter()?;
         while another {
             let name = scanner.name()?;
-            if (name != ATTRIBUTES || !self.unpack(scanner))
-                && let Some(value) = scanner.value()?
-            {
-                self.put(name, value);
+            let known = names::own(&name);
+            if known.is_some() || name != ATTRIBUTES || !self.unpack(scanner) {
+                match (scanner.value()?, known) {
+                    (Some(value), Some((field, rank))) if value.shape != Shape::Object => {
+                        self.put_own(field, rank, name, value);
+                    }
+                    (Some(value), _) => self.put_odd(name, value),
+                    (None, _) => {}
+                }
             }
             another = scanner.another()?;
         }
@@ -102,7 +107,8 @@ impl<'a> Fields<'a> {
         is_unpacked
     }
 
-    #[inline]
+    /// A member of the record's object.
+    #[cfg(test)]
     pub(super) fn put(&mut self, name: Cow<'a, str>, value: Value<'a>) {
         match names::own(&name) {
             Some((field, rank)) if value.shape != Shape::Object => {
@@ -201,17 +207,9 @@ impl<'a> Fields<'a> {
         self.others.remove(place);
     }
 
-    /// `inner`: the line that this object wraps. `None`: there is no message.
-    pub(super) fn take_line(
-        &mut self,
-        arrived: &Arrived<'a>,
-        depth: usize,
-        inner: Option<Line<'a>>,
-    ) -> Option<Line<'a>> {
-        let message = match self.pick(Field::Message, message) {
-            Some(message) => message,
-            None => inner.as_ref().map(|_| Message::text(Cow::Borrowed("")))?,
-        };
+    /// `None`: there is no message.
+    pub(super) fn take_line(&mut self, arrived: &Arrived<'a>, depth: usize) -> Option<Line<'a>> {
+        let Message { text, kind } = self.pick(Field::Message, message)?;
         let mut no_time = NoTime::Absent;
         let timestamp = self.time(arrived.kafka_time, &mut no_time);
         let level = self
@@ -246,24 +244,12 @@ impl<'a> Fields<'a> {
                 self.others.push((Cow::Borrowed(field.as_str()), value));
             }
         }
-        let is_clef = message.is_clef;
-        let text = match message.template {
-            Some(template) => Cow::Owned(clef::rendered(&template, &self.others)),
-            None => message.text,
-        };
-        let inner = inner.or_else(|| self.wrapped(&text, arrived, depth));
-        let level = level.unwrap_or_else(|| match level::among_words(&text) {
-            _ if inner.is_some() => Level::Unknown,
-            // Compact log events of this level do not name it.
-            Level::Unknown if is_clef => Level::Info,
-            level => level,
-        });
         let mut line = Line {
             timestamp,
             no_time,
             service,
             service_from,
-            level,
+            level: level.unwrap_or_default(),
             message: text,
             host: host.unwrap_or_default(),
             trace_id: trace_id.unwrap_or_default(),
@@ -274,16 +260,43 @@ impl<'a> Fields<'a> {
             user: user.unwrap_or_default(),
             attributes: take(&mut self.others),
         };
-        if let Some(inner) = inner {
+        if kind == MessageKind::Template {
+            line.message = Cow::Owned(clef::rendered(&line.message, &line.attributes));
+        }
+        if line.message.starts_with('{')
+            && let Some(inner) = self.wrapped(&line.message, arrived, depth)
+        {
             line.wrap(inner);
+        } else if level.is_none() {
+            line.level = match level::among_words(&line.message) {
+                // Compact log events of this level do not name it.
+                Level::Unknown if kind != MessageKind::Text => Level::Info,
+                level => level,
+            };
         }
         last_of_each(&mut line.attributes);
         Some(line)
     }
 
+    /// The line of an object that has no message of its own, and a line within.
+    #[cold]
+    pub(super) fn take_line_around(
+        &mut self,
+        arrived: &Arrived<'a>,
+        inner: Line<'a>,
+    ) -> Option<Line<'a>> {
+        self.values[Field::Message as usize] = Value::EMPTY;
+        self.ranks[Field::Message as usize] = 0;
+        let mut line = self.take_line(arrived, 0)?;
+        line.wrap(inner);
+        last_of_each(&mut line.attributes);
+        Some(line)
+    }
+
     /// A record that is the text of this one's message.
+    #[cold]
     fn wrapped(&mut self, text: &str, arrived: &Arrived<'_>, depth: usize) -> Option<Line<'a>> {
-        if depth == 0 || !text.starts_with('{') {
+        if depth == 0 {
             return None;
         }
         let arrived = Arrived {
@@ -494,43 +507,38 @@ fn may_be(field: Field, how: How, shape: Shape) -> bool {
     }
 }
 
-/// What a message was written as.
 struct Message<'a> {
     text: Cow<'a, str>,
-    /// Its text has holes for other members.
-    template: Option<Cow<'a, str>>,
-    is_clef: bool,
+    kind: MessageKind,
 }
 
-impl<'a> Message<'a> {
-    fn text(text: Cow<'a, str>) -> Self {
-        Self {
-            text,
-            template: None,
-            is_clef: false,
-        }
-    }
+/// What a message was written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MessageKind {
+    Text,
+    /// Its text has holes for other members.
+    Template,
+    /// A template that was rendered.
+    Rendered,
 }
 
 fn message(value: Value<'_>, how: How) -> Result<Message<'_>, Value<'_>> {
-    match how {
-        How::Plain => Ok(Message::text(value.text)),
-        _ if value.shape == Shape::Text => Ok(match how {
-            How::Template => Message {
-                text: Cow::Borrowed(""),
-                template: Some(value.text),
-                is_clef: true,
-            },
-            How::Output => Message::text(without_line_break(value.text)),
-            _ => Message::text(value.text),
-        }),
-        How::Bytes if value.shape == Shape::Array => {
-            let bytes = serde_json::from_str::<Vec<u8>>(&value.text);
-            let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-            text.map_or(Err(value), |text| Ok(Message::text(Cow::Owned(text))))
-        }
-        _ => Err(value),
-    }
+    let kind = match how {
+        How::Template => MessageKind::Template,
+        How::Rendered => MessageKind::Rendered,
+        _ => MessageKind::Text,
+    };
+    let text = match (how, value.shape) {
+        (How::Plain, _) => value.text,
+        (How::Output, Shape::Text) => without_line_break(value.text),
+        (_, Shape::Text) => value.text,
+        (How::Bytes, Shape::Array) => match serde_json::from_str::<Vec<u8>>(&value.text) {
+            Ok(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(_) => return Err(value),
+        },
+        _ => return Err(value),
+    };
+    Ok(Message { text, kind })
 }
 
 fn without_line_break(text: Cow<'_, str>) -> Cow<'_, str> {

@@ -309,7 +309,7 @@ fn read_object<'a>(
     if let Err(broken) = read.and_then(|()| scanner.end()) {
         return Err(refused(text, before, broken));
     }
-    let line = match fields.take_line(arrived, depth, None) {
+    let line = match fields.take_line(arrived, depth) {
         Some(line) => Ok(line),
         None => batch_of_one(&mut fields, arrived, depth),
     };
@@ -358,12 +358,13 @@ fn batch_of_one<'a>(
     };
     let mut notes = fields.notes.is_some().then(Vec::new);
     let line = read_within(&one, &inside, depth, notes.as_mut())?;
+    let line = fields
+        .take_line_around(arrived, line)
+        .ok_or_else(no_message);
     if let (Some(all), Some(notes)) = (&mut fields.notes, notes) {
         all.extend(notes);
     }
-    fields
-        .take_line(arrived, depth, Some(line))
-        .ok_or_else(no_message)
+    line
 }
 
 #[cfg(test)]

@@ -95,6 +95,8 @@ pub(crate) enum How {
     GoogleCloud,
     /// A message template with holes for the record's other members.
     Template,
+    /// Such a template with its holes filled, of a compact log event.
+    Rendered,
     /// One line of output, with its line break.
     Output,
     /// Text, or the bytes of one as numbers.
@@ -166,7 +168,11 @@ const WIDE_ORDER: u16 = 200;
 pub(crate) const WRAPPED: u16 = 1000;
 
 /// What is better than a field's own names: what a template was made into.
-const RENDERED: &[&str] = &["formattedMessage", "RenderedMessage", "@m"];
+const RENDERED: &[(&str, How)] = &[
+    ("formattedMessage", Text),
+    ("RenderedMessage", Text),
+    ("@m", Rendered),
+];
 
 /// All other names, best first.
 const WIDE: &[(Field, &[(&str, How)])] = &[
@@ -441,8 +447,8 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         names: HashMap::new(),
         containers: HashSet::new(),
     };
-    for (order, path) in (0..).zip(RENDERED) {
-        table.add(path, Field::Message, Text, order);
+    for (order, (path, how)) in (0..).zip(RENDERED) {
+        table.add(path, Field::Message, *how, order);
     }
     for (field, names) in WIDE {
         for (order, (path, how)) in (WIDE_ORDER..).zip(*names) {

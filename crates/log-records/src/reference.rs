@@ -34,9 +34,7 @@ pub(super) fn read<'a>(text: &'a str, arrived: &Arrived<'a>) -> Result<Line<'a>,
             None => {}
         }
     }
-    fields
-        .take_line(arrived, DEPTH, None)
-        .ok_or(Reason::NoMessage)
+    fields.take_line(arrived, DEPTH).ok_or(Reason::NoMessage)
 }
 
 /// One member of the JSON object: its name, and its value's JSON text.
