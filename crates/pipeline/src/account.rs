@@ -103,10 +103,7 @@ impl Account {
     /// Writes down what is known before the first block.
     pub fn start(&mut self, today: Day) {
         if let Some(first) = self.begins.take() {
-            // What an earlier owner had read and not kept begins before that.
-            let open = self.open.map(|open| open.first);
-            let first = open.map_or(first.offset(), |open| open.min(first.offset()));
-            self.closed.push(Line::at(first, today));
+            self.closed.push(Line::at(first.offset(), today));
         }
         if let Some((hole, rows)) = self.passed.take() {
             self.closed.extend(self.open.take());
