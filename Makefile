@@ -34,8 +34,16 @@ doctor: build ## What is missing or wrong, and what to do about it
 # --- Build and check ---------------------------------------------------------------------------
 
 .PHONY: deps
-deps: ## Install what a bare Debian machine lacks (compilers, Java, Maven, Node, Chromium, kcat, valgrind)
-	scripts/install-deps.sh
+deps: ## Install what a bare Debian or Ubuntu lacks to build and test; `make demo` and `make test` do so themselves
+	scripts/install-deps.sh test
+
+.PHONY: deps-build
+deps-build:
+	@QUIET=1 scripts/install-deps.sh build
+
+.PHONY: deps-test
+deps-test:
+	@QUIET=1 scripts/install-deps.sh test
 
 .PHONY: dashboard
 dashboard: dashboard/dist/index.html ## Build the dashboard, which is embedded in the gateway
@@ -47,15 +55,15 @@ dashboard/dist/index.html: dashboard/node_modules/.package-lock.json $(shell fin
 	cd dashboard && npm run build
 
 .PHONY: build
-build: dashboard ## Build everything
+build: deps-build dashboard ## Build everything
 	$(CARGO) build --release --workspace --bins
 
 .PHONY: test
-test: build ## Everything: unit, property, integration on real Kafka and ClickHouse, browser journeys
+test: deps-test build ## Everything: unit, property, integration on real Kafka and ClickHouse, browser journeys
 	scripts/test.sh
 
 .PHONY: check
-check: dashboard/node_modules/.package-lock.json ## Format, clippy with warnings denied, the dashboard's checks
+check: deps-build dashboard/node_modules/.package-lock.json ## Format, clippy with warnings denied, the dashboard's checks
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	cd dashboard && npm run check
