@@ -2,6 +2,7 @@
 
 mod kind;
 mod sample;
+pub(crate) mod words;
 
 pub use kind::{Kind, Severity};
 pub use sample::SampleLine;
@@ -93,14 +94,5 @@ impl Finding {
         to.i64(self.offsets.0);
         to.i64(self.offsets.1);
         hash(to.bytes())
-    }
-}
-
-/// A number as a person writes it: no decimals from ten up.
-pub(crate) fn rounded(value: f64) -> String {
-    if value >= 9.95 || value == value.trunc() {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.1}")
     }
 }

@@ -69,15 +69,18 @@ impl<'a> Fields<'a> {
         let mut another = scanner.enter()?;
         while another {
             let name = scanner.name()?;
-            let known = names::own(&name);
-            if known.is_some() || name != ATTRIBUTES || !self.unpack(scanner) {
-                match (scanner.value()?, known) {
-                    (Some(value), Some((field, rank))) if value.shape != Shape::Object => {
+            if let Some((field, rank)) = names::own(&name) {
+                match scanner.value()? {
+                    Some(value) if value.shape != Shape::Object => {
                         self.put_own(field, rank, name, value);
                     }
-                    (Some(value), _) => self.put_odd(name, value),
-                    (None, _) => {}
+                    Some(value) => self.put_odd(name, value),
+                    None => {}
                 }
+            } else if (name != ATTRIBUTES || !self.unpack(scanner))
+                && let Some(value) = scanner.any_value()?
+            {
+                self.put_odd(name, value);
             }
             another = scanner.another()?;
         }
@@ -92,7 +95,7 @@ impl<'a> Fields<'a> {
             let mut another = scanner.enter()?;
             while another {
                 let name = scanner.name()?;
-                if let Some(value) = scanner.value()? {
+                if let Some(value) = scanner.any_value()? {
                     self.others.push((name, value.text));
                 }
                 another = scanner.another()?;
@@ -274,7 +277,9 @@ impl<'a> Fields<'a> {
                 level => level,
             };
         }
-        last_of_each(&mut line.attributes);
+        if line.attributes.len() > 1 {
+            last_of_each(&mut line.attributes);
+        }
         Some(line)
     }
 
@@ -379,13 +384,16 @@ impl<'a> Fields<'a> {
 
     /// A field's value as `reader` understands it, under the best name under which it does; all other
     /// values go to the others.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "a dozen times per record, of which most find nothing: a call costs more"
+    )]
+    #[inline(always)]
     fn pick<T>(
         &mut self,
         field: Field,
-        reader: impl FnMut(Value<'a>, How) -> Result<T, Value<'a>>,
+        mut reader: impl FnMut(Value<'a>, How) -> Result<T, Value<'a>>,
     ) -> Option<T> {
-        let mut reader = reader;
         if !self.candidates.is_empty() || self.notes.is_some() {
             return self.pick_among(field, reader);
         }
@@ -402,6 +410,7 @@ impl<'a> Fields<'a> {
     }
 
     #[cold]
+    #[inline(never)]
     fn pick_among<T>(
         &mut self,
         field: Field,
@@ -468,7 +477,7 @@ fn look_into<'a>(
         while another {
             let name = scanner.name()?;
             let inner = format!("{path}.{name}");
-            if let Some(value) = scanner.value()? {
+            if let Some(value) = scanner.any_value()? {
                 let is_known = names::of_path(&inner)
                     .is_some_and(|known| may_be(known.field, known.how, value.shape));
                 any |= is_known;
@@ -553,18 +562,26 @@ fn without_line_break(text: Cow<'_, str>) -> Cow<'_, str> {
 }
 
 /// Somebody's name: text that is not blank.
+#[inline]
 fn name(value: Value<'_>, how: How) -> Result<Cow<'_, str>, Value<'_>> {
-    if value.shape != Shape::Text || value.text.trim_ascii().is_empty() {
+    let is_blank = || value.text.bytes().all(|byte| byte.is_ascii_whitespace());
+    if value.shape != Shape::Text || is_blank() {
         return Err(value);
     }
     Ok(match how {
-        How::AfterSlash => Cow::Owned(value.text.trim_start_matches('/').to_owned()),
-        How::LastPart => {
-            let last = value.text.rsplit('/').next().unwrap_or_default();
-            Cow::Owned(last.to_owned())
-        }
-        _ => value.text,
+        How::Plain => value.text,
+        _ => within(value.text, how),
     })
+}
+
+/// The name in a path, or behind a slash.
+#[cold]
+fn within(text: Cow<'_, str>, how: How) -> Cow<'_, str> {
+    match how {
+        How::AfterSlash => Cow::Owned(text.trim_start_matches('/').to_owned()),
+        How::LastPart => Cow::Owned(text.rsplit('/').next().unwrap_or_default().to_owned()),
+        _ => text,
+    }
 }
 
 /// Streams of output have names too, and are no services.

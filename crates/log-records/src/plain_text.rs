@@ -24,7 +24,28 @@ pub(super) fn plain_prefix(bytes: &[u8]) -> usize {
 /// The highest bit of the lowest byte that ends plain text.
 #[inline]
 fn marks(word: u64) -> u64 {
-    let below = |limit: u8, word: u64| word.wrapping_sub(ONES * u64::from(limit)) & !word;
-    let equals = |byte: u8| below(1, word ^ (ONES * u64::from(byte)));
-    (equals(b'"') | equals(b'\\') | below(0x20, word)) & HIGHS
+    // Below 0x20 and `"` alike: with this bit turned over, they are below 0x21, and nothing else is.
+    let quotes_and_controls = (word ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+    let backslashes = (word ^ (ONES * 0x5c)).wrapping_sub(ONES);
+    (quotes_and_controls | backslashes) & !word & HIGHS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_byte_at_each_place_is_plain_or_ends_it() {
+        for byte in 0..=u8::MAX {
+            for place in 0..20 {
+                for filler in [b'a', b' ', b'!', b'#', 0x7f, 0xff] {
+                    let mut text = [filler; 20];
+                    text[place] = byte;
+                    let ends = matches!(byte, b'"' | b'\\' | 0..0x20);
+                    let expected = if ends { place } else { text.len() };
+                    assert_eq!(plain_prefix(&text), expected, "{byte:#x} at {place}");
+                }
+            }
+        }
+    }
 }

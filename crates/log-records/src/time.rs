@@ -36,7 +36,7 @@ pub(super) fn read(
     kafka_time: i64,
     in_words: bool,
 ) -> Result<i64, NoTime> {
-    if let Some(millis) = from_text(text) {
+    if let Some(millis) = own_form(text).or_else(|| from_text(text)) {
         return Ok(millis);
     }
     odd(text, shape, how, kafka_time, in_words)
@@ -76,6 +76,77 @@ fn instant(json: &str) -> Option<i64> {
     RANGE.contains(&millis).then_some(millis)
 }
 
+/// The form that the contract writes, `2026-11-21T07:00:00.123Z`; anything else is for [`from_text`] to say.
+#[inline]
+fn own_form(text: &str) -> Option<i64> {
+    let ([date, hour, second], []) = text.as_bytes().as_chunks::<8>() else {
+        return None;
+    };
+    let [y, e, a, r, _, m, o, _] = digits(*date, *b"0000-00-")?;
+    let [d, ay, _, h, our, _, mi, nute] = digits(*hour, *b"00T00:00")?;
+    let [_, se, cond, _, hundreds, tens, ones, _] = digits(*second, *b":00.000Z")?;
+    let moment = Moment {
+        year: two(y, e) * 100 + two(a, r),
+        month: two(m, o),
+        day: two(d, ay),
+        hour: two(h, our),
+        minute: two(mi, nute),
+        second: two(se, cond),
+    };
+    let millis = moment.millis()? + two(hundreds, tens) * 10 + i64::from(ones);
+    RANGE.contains(&millis).then_some(millis)
+}
+
+/// The values of the digits that stand where the form has `0`; all else stands as it does there.
+#[inline]
+fn digits(text: [u8; 8], form: [u8; 8]) -> Option<[u8; 8]> {
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let off = u64::from_le_bytes(text) ^ u64::from_le_bytes(form);
+    // Raises a byte's highest bit where it is more than nine, or not what the form has.
+    let raise = form.map(|byte| if byte == b'0' { 0x76 } else { 0x7f });
+    let raised = off.wrapping_add(u64::from_le_bytes(raise)) | off;
+    (raised & HIGHS == 0).then(|| off.to_le_bytes())
+}
+
+fn two(tens: u8, ones: u8) -> i64 {
+    i64::from(tens) * 10 + i64::from(ones)
+}
+
+/// To the second, in UTC.
+struct Moment {
+    year: i64,
+    month: i64,
+    day: i64,
+    hour: i64,
+    minute: i64,
+    second: i64,
+}
+
+impl Moment {
+    /// Since the epoch; `None`: there is no such moment.
+    #[inline]
+    fn millis(&self) -> Option<i64> {
+        let Self {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        } = *self;
+        let valid = (1..=12).contains(&month)
+            && (1..=days_in(year, month)).contains(&day)
+            && hour < 24
+            && minute < 60
+            // A leap second counts as the last one of its minute.
+            && second <= 60;
+        valid.then(|| {
+            ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60_000
+                + second.min(59) * 1000
+        })
+    }
+}
+
 /// RFC 3339 and its cousins: a blank for the T, a comma for the point, no zone: UTC. `None` if it is none of
 /// these, or out of range.
 fn from_text(text: &str) -> Option<i64> {
@@ -89,20 +160,18 @@ fn from_text(text: &str) -> Option<i64> {
         && matches!(moment[10], b'T' | b't' | b' ')
         && moment[13] == b':'
         && moment[16] == b':';
-    let (year, month, day) = (two(0)? * 100 + two(2)?, two(5)?, two(8)?);
-    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
-    let valid = separated
-        && (1..=12).contains(&month)
-        && (1..=days_in(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        // A leap second counts as the last one of its minute.
-        && second <= 60;
-    if !valid {
+    if !separated {
         return None;
     }
-    let mut millis = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) * 60_000
-        + second.min(59) * 1000;
+    let moment = Moment {
+        year: two(0)? * 100 + two(2)?,
+        month: two(5)?,
+        day: two(8)?,
+        hour: two(11)?,
+        minute: two(14)?,
+        second: two(17)?,
+    };
+    let mut millis = moment.millis()?;
     let mut rest = rest;
     if let [b'.' | b',', fraction @ ..] = rest {
         let length = fraction
@@ -324,6 +393,17 @@ mod tests {
         fn agrees_with_a_calendar_library(millis in 0_i64..4_000_000_000_000) {
             let text = jiff::Timestamp::from_millisecond(millis).unwrap().to_string();
             prop_assert_eq!(from_text(&text), Some(millis));
+        }
+
+        #[test]
+        fn the_short_way_says_the_same(millis in 0_i64..4_000_000_000_000, at in 0_usize..24, byte in 0x20_u8..0x7f) {
+            let text = format!("{:.3}", jiff::Timestamp::from_millisecond(millis).unwrap());
+            prop_assert_eq!(own_form(&text), Some(millis));
+            let mut odd = text.into_bytes();
+            odd[at] = byte;
+            let odd = String::from_utf8(odd).unwrap();
+            let short = own_form(&odd);
+            prop_assert!(short.is_none() || short == from_text(&odd), "{odd}");
         }
 
         #[test]

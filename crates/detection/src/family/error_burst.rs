@@ -9,7 +9,10 @@ use crate::{
     codec::{Loaded, Reader, Writer},
     config::Config,
     episode::{Account, Anomalous, Asked, Ended, Episode, Episodes, Judged, Manner, Telling},
-    finding::{Kind, Part, SampleLine, rounded},
+    finding::{
+        Kind, Part, SampleLine,
+        words::{self, rounded},
+    },
     record::{Observation, time::EventTime},
     stat::RatioBaseline,
     window::Window,
@@ -179,7 +182,12 @@ impl ErrorBurst {
         } = episode.worst;
         let seconds = ((last_of(episode) - episode.start) / 1000).max(1);
         let mut account = self.account(episode, (records, errors), seconds, telling.service);
-        account.title.push_str(", over now");
+        let lasted = words::lasting(last_of(episode) - episode.start);
+        account.title = format!(
+            "{}: error burst over, {errors} errors in {lasted}, {} expected",
+            telling.service,
+            rounded(account.expected)
+        );
         telling.tell_end(ended, account);
     }
 
@@ -219,8 +227,9 @@ impl ErrorBurst {
             expected,
             limits: (0.0, self.baseline.critical(records) as f64),
             title: format!(
-                "{service}: {errors} errors in {seconds} s, {} expected",
-                rounded(expected)
+                "{service}: error burst, {errors} errors in {seconds} s, {} expected, since {}",
+                rounded(expected),
+                words::time_of_day(episode.start)
             ),
             summary: format!(
                 "{:.0}% of {records} lines are errors; {:.1}% is usual for {service}.",

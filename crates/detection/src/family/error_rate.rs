@@ -11,7 +11,10 @@ use crate::{
     codec::{Loaded, Reader, Writer},
     config::Config,
     episode::{Account, Anomalous, Asked, Ended, Episodes, Judged, Manner, Telling},
-    finding::{Kind, Part, SampleLine, rounded},
+    finding::{
+        Kind, Part, SampleLine,
+        words::{self, rounded},
+    },
     record::time::EventTime,
     stat::RatioBaseline,
     window::Window,
@@ -147,19 +150,19 @@ impl ErrorRate {
         };
         let phase = self.episodes.anomalous(anomalous, telling.config);
         if let Some((phase, episode)) = phase.zip(self.episodes.current()) {
-            let account = self.account(&judged, lines, telling.service);
+            let account = self.account(episode.start, &judged, lines, telling.service);
             telling.tell(episode, phase, account);
         }
     }
 
     fn tell_end(&self, ended: &Ended, telling: &mut Telling<'_>) {
         let Ended { episode, .. } = ended;
-        let mut account = self.account(&episode.worst, &[], telling.service);
-        let lasted = ((episode.last_anomalous - episode.start) / 1000).max(1);
+        let mut account = self.account(episode.start, &episode.worst, &[], telling.service);
         account.title = format!(
-            "{}: {} over after {lasted} s, {} errors in {} s at its worst, {} expected",
+            "{}: {} over after {}, {} errors in {} s at its worst, {} expected",
             telling.service,
             episode.kind.words(),
+            words::lasting(episode.last_anomalous - episode.start),
             episode.worst.errors,
             seconds(&episode.worst),
             rounded(account.expected)
@@ -203,7 +206,13 @@ impl ErrorRate {
         })
     }
 
-    fn account(&self, judged: &Judged, lines: &[SampleLine], service: &str) -> Account {
+    fn account(
+        &self,
+        start: EventTime,
+        judged: &Judged,
+        lines: &[SampleLine],
+        service: &str,
+    ) -> Account {
         let Judged {
             records, errors, ..
         } = *judged;
@@ -215,9 +224,11 @@ impl ErrorRate {
             expected,
             limits: (0.0, self.baseline.critical(records) as f64),
             title: format!(
-                "{service}: {errors} errors in {} s, {} expected",
+                "{service}: {}, {errors} errors in {} s, {} expected, since {}",
+                Kind::ErrorRateSpike.words(),
                 seconds(judged),
-                rounded(expected)
+                rounded(expected),
+                words::time_of_day(start)
             ),
             summary: format!(
                 "{:.1}% of {records} lines are errors; {:.1}% is usual for {service}.",

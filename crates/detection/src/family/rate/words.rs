@@ -3,22 +3,30 @@
 use super::Rate;
 use crate::{
     episode::{Account, Ended, Episode, Judged, Telling},
-    finding::{Kind, Part, rounded},
+    finding::{
+        Kind, Part,
+        words::{self, rounded},
+    },
 };
 
 impl Rate {
     pub(super) fn tell_end(&self, ended: &Ended, telling: &mut Telling<'_>) {
         let episode = &ended.episode;
         let mut account = self.account(episode, &episode.worst, telling);
-        let lasted = ((episode.last_anomalous - episode.start) / 1000).max(1);
-        account.title = format!(
-            "{}: {} over after {lasted} s, {} lines in {} s at its worst, {} expected",
-            telling.service,
-            episode.kind.words(),
-            rounded(account.observed),
-            seconds(&episode.worst, telling),
-            rounded(account.expected)
-        );
+        let lasted = words::lasting(episode.last_anomalous - episode.start);
+        let (service, span) = (telling.service, seconds(&episode.worst, telling));
+        let expected = rounded(account.expected);
+        account.title = if account.observed == 0.0 {
+            format!(
+                "{service}: silent for {lasted}, over now, {expected} lines in {span} s expected"
+            )
+        } else {
+            format!(
+                "{service}: {} over after {lasted}, {} lines in {span} s at its worst, {expected} expected",
+                episode.kind.words(),
+                rounded(account.observed),
+            )
+        };
         telling.tell_end(ended, account);
     }
 
@@ -38,14 +46,16 @@ impl Rate {
         };
         let seconds = seconds(judged, telling);
         let spread = 3.0 * self.baseline.variance_over(span).sqrt();
+        let since = words::time_of_day(episode.start);
         let title = if observed == 0.0 {
             format!(
-                "{service}: silent for {seconds} s, {} lines expected",
+                "{service}: silent since {since}, {} lines in {seconds} s expected",
                 rounded(expected)
             )
         } else {
             format!(
-                "{service}: {} lines in {seconds} s, {} expected",
+                "{service}: {}, {} lines in {seconds} s, {} expected, since {since}",
+                kind.words(),
                 rounded(observed),
                 rounded(expected)
             )

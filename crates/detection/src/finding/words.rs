@@ -1,0 +1,66 @@
+//! Times and amounts in words.
+
+use crate::record::time::EventTime;
+
+/// How long something lasts: its two greatest units, such as `3 min 20 s` or `2 h 5 min`; at least a second.
+pub(crate) fn lasting(millis: i64) -> String {
+    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut rest = (millis / 1000).max(1);
+    let mut words = Vec::new();
+    for (worth, unit) in UNITS {
+        let count = rest / worth;
+        rest %= worth;
+        match (count, words.is_empty()) {
+            (0, true) => {}
+            (0, false) => break,
+            _ => words.push(format!("{count} {unit}")),
+        }
+        if words.len() == 2 {
+            break;
+        }
+    }
+    words.join(" ")
+}
+
+/// The time of day, such as `03:12:07 UTC`.
+pub(crate) fn time_of_day(at: EventTime) -> String {
+    let second = at.0.div_euclid(1000).rem_euclid(86_400);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// Up to 9.9 with one digit behind the point.
+pub(crate) fn rounded(value: f64) -> String {
+    if value >= 9.95 || value == value.trunc() {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_units_say_how_long() {
+        for (millis, words) in [
+            (0, "1 s"),
+            (59_999, "59 s"),
+            (60_000, "1 min"),
+            (200_000, "3 min 20 s"),
+            (3_600_000, "1 h"),
+            (3_620_000, "1 h"),
+            (7_500_000, "2 h 5 min"),
+            (98_000_000, "1 d 3 h"),
+        ] {
+            assert_eq!(lasting(millis), words);
+        }
+    }
+
+    #[test]
+    fn the_time_of_day_is_that_of_utc() {
+        assert_eq!(time_of_day(EventTime(1_795_244_400_123)), "07:00:00 UTC");
+        assert_eq!(time_of_day(EventTime(-1)), "23:59:59 UTC");
+    }
+}
