@@ -49,13 +49,12 @@ pub(crate) fn rendered(template: &str, members: &[(Cow<'_, str>, Cow<'_, str>)])
         }
         match after.split_once('}') {
             Some((hole, after)) if brace == "{" => {
-                match members.value(name_in(hole)) {
-                    Some(value) => text.push_str(&value),
-                    None => {
-                        text.push('{');
-                        text.push_str(hole);
-                        text.push('}');
-                    }
+                if let Some(value) = members.value(name_in(hole)) {
+                    text.push_str(&value);
+                } else {
+                    text.push('{');
+                    text.push_str(hole);
+                    text.push('}');
                 }
                 rest = after;
             }

@@ -538,9 +538,8 @@ fn message(value: Value<'_>, how: How) -> Result<Message<'_>, Value<'_>> {
         _ => MessageKind::Text,
     };
     let text = match (how, value.shape) {
-        (How::Plain, _) => value.text,
         (How::Output, Shape::Text) => without_line_break(value.text),
-        (_, Shape::Text) => value.text,
+        (How::Plain, _) | (_, Shape::Text) => value.text,
         (How::Bytes, Shape::Array) => match serde_json::from_str::<Vec<u8>>(&value.text) {
             Ok(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
             Err(_) => return Err(value),

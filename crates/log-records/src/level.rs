@@ -56,19 +56,13 @@ fn of_number(number: i64, how: How) -> Option<Level> {
             _ => None,
         },
         _ => Level::from_number(number, false).or(match (number, how) {
-            (100, _) => Some(Level::Debug),
-            (200 | 250, _) => Some(Level::Info),
-            // Google Cloud's, and Monolog's.
-            (300, How::GoogleCloud) => Some(Level::Info),
-            (400, How::GoogleCloud) | (300, _) => Some(Level::Warn),
-            (500, How::GoogleCloud) | (400, _) => Some(Level::Error),
-            (500 | 550 | 600 | 700 | 800, _) => Some(Level::Fatal),
-            // Logback's.
+            // From five thousand on Logback's; below, Google Cloud's where it is named so, and Monolog's.
             (5_000, _) => Some(Level::Trace),
-            (10_000, _) => Some(Level::Debug),
-            (20_000, _) => Some(Level::Info),
-            (30_000, _) => Some(Level::Warn),
-            (40_000, _) => Some(Level::Error),
+            (100 | 10_000, _) => Some(Level::Debug),
+            (200 | 250 | 20_000, _) | (300, How::GoogleCloud) => Some(Level::Info),
+            (300 | 30_000, _) | (400, How::GoogleCloud) => Some(Level::Warn),
+            (400 | 40_000, _) | (500, How::GoogleCloud) => Some(Level::Error),
+            (500 | 550 | 600 | 700 | 800, _) => Some(Level::Fatal),
             _ => None,
         }),
     }

@@ -242,7 +242,7 @@ fn read_text<'a>(
             Err(_) => Ok(Line::plain(text, arrived)),
         },
         _ => match Cri::of(text) {
-            Some(cri) => read_output(&cri, arrived, depth, notes),
+            Some(cri) => Ok(read_output(&cri, arrived, depth, notes)),
             None => Ok(Line::plain(text, arrived)),
         },
     }
@@ -267,7 +267,7 @@ fn read_output<'a>(
     arrived: &Arrived<'a>,
     depth: usize,
     notes: Option<&mut Vec<Note>>,
-) -> Result<Line<'a>, Unreadable> {
+) -> Line<'a> {
     let is_whole = cri.text.starts_with('{') && depth > 0 && !cri.tag.starts_with('P');
     let mut line = match is_whole.then(|| read_text(cri.text, arrived, depth - 1, notes)) {
         Some(Ok(line)) => line,
@@ -291,7 +291,7 @@ fn read_output<'a>(
         line.attributes
             .push((Cow::Borrowed("logtag"), Cow::Borrowed(cri.tag)));
     }
-    Ok(line)
+    line
 }
 
 /// `before`: bytes of the payload before the text.

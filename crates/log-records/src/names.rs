@@ -114,7 +114,10 @@ pub(crate) enum How {
     Seconds,
 }
 
-use How::*;
+use How::{
+    AfterSlash, Bytes, GoogleCloud, Insights, Instant, LastPart, MayBeADuration, Microseconds,
+    Nanoseconds, Otlp, Output, Plain, Python, Rendered, Seconds, Template, Text, WithPid,
+};
 
 /// Known by its exact name: the field, and the name's rank among the field's own names.
 #[inline]

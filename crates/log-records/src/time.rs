@@ -82,18 +82,19 @@ fn own_form(text: &str) -> Option<i64> {
     let ([date, hour, second], []) = text.as_bytes().as_chunks::<8>() else {
         return None;
     };
-    let [y, e, a, r, _, m, o, _] = digits(*date, *b"0000-00-")?;
-    let [d, ay, _, h, our, _, mi, nute] = digits(*hour, *b"00T00:00")?;
-    let [_, se, cond, _, hundreds, tens, ones, _] = digits(*second, *b":00.000Z")?;
+    let date = digits(*date, *b"0000-00-")?;
+    let hour = digits(*hour, *b"00T00:00")?;
+    let second = digits(*second, *b":00.000Z")?;
+    let two = |of: &[u8; 8], at: usize| i64::from(of[at]) * 10 + i64::from(of[at + 1]);
     let moment = Moment {
-        year: two(y, e) * 100 + two(a, r),
-        month: two(m, o),
-        day: two(d, ay),
-        hour: two(h, our),
-        minute: two(mi, nute),
-        second: two(se, cond),
+        year: two(&date, 0) * 100 + two(&date, 2),
+        month: two(&date, 5),
+        day: two(&hour, 0),
+        hour: two(&hour, 3),
+        minute: two(&hour, 6),
+        second: two(&second, 1),
     };
-    let millis = moment.millis()? + two(hundreds, tens) * 10 + i64::from(ones);
+    let millis = moment.millis()? + two(&second, 4) * 10 + i64::from(second[6]);
     RANGE.contains(&millis).then_some(millis)
 }
 
@@ -106,10 +107,6 @@ fn digits(text: [u8; 8], form: [u8; 8]) -> Option<[u8; 8]> {
     let raise = form.map(|byte| if byte == b'0' { 0x76 } else { 0x7f });
     let raised = off.wrapping_add(u64::from_le_bytes(raise)) | off;
     (raised & HIGHS == 0).then(|| off.to_le_bytes())
-}
-
-fn two(tens: u8, ones: u8) -> i64 {
-    i64::from(tens) * 10 + i64::from(ones)
 }
 
 /// To the second, in UTC.

@@ -154,7 +154,7 @@ fn is_weekday(word: &str) -> bool {
         word.get(..3)
             .is_some_and(|three| three.eq_ignore_ascii_case(day))
     };
-    word.bytes().all(|byte| byte.is_ascii_alphabetic()) && DAYS.iter().any(|day| begins(&day))
+    word.bytes().all(|byte| byte.is_ascii_alphabetic()) && DAYS.iter().any(begins)
 }
 
 fn zone_of(word: &str) -> Option<i64> {
