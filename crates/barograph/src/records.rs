@@ -101,14 +101,19 @@ fn rows(line: &Line<'_>, notes: &[Note]) -> Vec<Row> {
             .next()
             .map_or_else(|| otherwise.to_owned(), |note| note.name.clone())
     };
-    let time = match (line.timestamp, line.no_time) {
-        (Some(millis), _) => Timestamp::from_millis(millis).to_string(),
-        (None, _) => "Kafka's".to_owned(),
-    };
-    let no_time = match line.no_time {
-        NoTime::Absent => "no member is a time",
-        NoTime::Unreadable => "none of the times can be read",
-        NoTime::Implausible => "the number is no moment anywhere near Kafka's time",
+    let (time, otherwise) = match (line.timestamp, line.no_time) {
+        (Some(millis), _) => {
+            let time = Timestamp::from_millis(millis).to_string();
+            (time, "what carries the record")
+        }
+        (None, why) => {
+            let why = match why {
+                NoTime::Absent => "no member is a time",
+                NoTime::Unreadable => "none of the times can be read",
+                NoTime::Implausible => "the number is no moment anywhere near Kafka's time",
+            };
+            ("Kafka's".to_owned(), why)
+        }
     };
     let service = match line.service_from {
         ServiceFrom::Name => from(Field::Service, "its record"),
@@ -121,7 +126,7 @@ fn rows(line: &Line<'_>, notes: &[Note]) -> Vec<Row> {
         &from(Field::SeverityNumber, "the words of the message"),
     );
     let mut rows = vec![
-        (Field::Timestamp, time, from(Field::Timestamp, no_time)),
+        (Field::Timestamp, time, from(Field::Timestamp, otherwise)),
         (Field::Service, line.service.to_string(), service),
         (Field::Level, line.level.as_str().to_owned(), level),
         (
