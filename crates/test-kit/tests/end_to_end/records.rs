@@ -126,7 +126,7 @@ async fn every_readable_record_is_a_row_with_its_columns() -> anyhow::Result<()>
                 "s",
                 "UNKNOWN",
                 "false",
-                r#"[{"message":"in an array"}]"#,
+                "in an array",
                 "kafka",
                 "-",
                 "0",
