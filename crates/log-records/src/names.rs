@@ -460,7 +460,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     }
     for path in WRAPPERS.iter().chain(ABOUT) {
         table.contain(path);
-        table.containers.extend(key(path));
+        table.containers.extend(boxed_key(path));
     }
     table
 });
@@ -468,7 +468,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
 impl Table {
     fn add(&mut self, path: &str, field: Field, how: How, order: u16) {
         self.contain(path);
-        if let Some(key) = key(path) {
+        if let Some(key) = boxed_key(path) {
             // The first of names that are one is the best of them.
             let name = Name { field, how, order };
             self.names.entry(key).or_insert(name);
@@ -478,29 +478,57 @@ impl Table {
     fn contain(&mut self, path: &str) {
         let dots = path.match_indices('.').map(|(at, _)| at);
         self.containers
-            .extend(dots.filter_map(|at| key(path.get(..at)?)));
+            .extend(dots.filter_map(|at| boxed_key(path.get(..at)?)));
     }
+}
+
+fn boxed_key(path: &str) -> Option<Box<str>> {
+    Key::of(path).map(|key| key.as_str().into())
 }
 
 /// Names longer than this are nobody's.
 const LONGEST: usize = 64;
 
-/// A path's letters and signs without what stands between its words.
-fn key(path: &str) -> Option<Box<str>> {
-    if path.len() > LONGEST {
-        return None;
+/// A path's letters and signs without what stands between its words, in small letters.
+struct Key {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Key {
+    /// `None`: nobody's name is so long.
+    fn of(path: &str) -> Option<Self> {
+        if path.len() > LONGEST {
+            return None;
+        }
+        let mut key = Self {
+            bytes: [0; LONGEST],
+            length: 0,
+        };
+        let letters = path
+            .bytes()
+            .filter(|one| !matches!(one, b'_' | b'-' | b'.' | b' '));
+        for (into, letter) in key.bytes.iter_mut().zip(letters) {
+            *into = letter.to_ascii_lowercase();
+            key.length += 1;
+        }
+        Some(key)
     }
-    let letters = path
-        .chars()
-        .filter(|one| !matches!(one, '_' | '-' | '.' | ' '));
-    Some(letters.map(|one| one.to_ascii_lowercase()).collect())
+
+    fn as_str(&self) -> &str {
+        // Only whole characters were left out.
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
 }
 
 /// What this path stands for.
 #[cold]
 pub(crate) fn of_path(path: &str) -> Option<Name> {
-    if let Some(name) = TABLE.names.get(&key(path)?) {
+    if let Some(name) = TABLE.names.get(Key::of(path)?.as_str()) {
         return Some(*name);
+    }
+    if !path.contains('.') {
+        return None;
     }
     let inside = |wrappers: &[&str]| wrappers.iter().find_map(|wrapper| within(path, wrapper));
     let about = || inside(ABOUT).filter(|name| name.field.is_about());
@@ -535,7 +563,8 @@ pub(crate) fn of_name(name: &str) -> Option<Name> {
 /// Whether an object of this path may hold fields.
 #[cold]
 pub(crate) fn is_container(path: &str) -> bool {
-    let known = |path: &str| key(path).is_some_and(|key| TABLE.containers.contains(&key));
+    let known =
+        |path: &str| Key::of(path).is_some_and(|key| TABLE.containers.contains(key.as_str()));
     known(path)
         || path
             .split_once('.')
