@@ -425,7 +425,7 @@ mod tests {
 
     use super::*;
 
-    fn config() -> Config {
+    pub(super) fn config() -> Config {
         Config {
             window_ms: 1000,
             grace_ms: 2500,

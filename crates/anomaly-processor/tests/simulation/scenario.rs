@@ -554,6 +554,10 @@ impl Run {
             .keys()
             .map(|(id, version)| (*id, *version))
             .collect();
+        let all_of = |id: Uuid| -> Vec<_> {
+            let versions = world.anomalies.range((id, 0)..=(id, u32::MAX));
+            versions.collect()
+        };
         let mut told_otherwise = 0;
         // What docs/delivery.md says nobody can notice.
         let has_unnoticed =
@@ -578,8 +582,7 @@ impl Run {
                 other.0 == id.0 && other.1 >= id.1 && version.iter().any(same)
             };
             if !has_unnoticed && !world.anomalies.iter().any(bears_out) {
-                let of_it = world.anomalies.range((id.0, 0)..=(id.0, u32::MAX));
-                let of_it: Vec<_> = of_it.collect();
+                let of_it = all_of(id.0);
                 return Err(format!(
                     "anomaly {id:?} was told as {of_it:#?} and is {said}"
                 ));
@@ -596,8 +599,7 @@ impl Run {
             };
             let mut untrue = lives.iter().filter(|(id, _)| !known.contains(*id));
             if let Some((id, _)) = untrue.find(|told| !is_taken_back(told)) {
-                let of_it = world.anomalies.range((*id, 0)..=(*id, u32::MAX));
-                let of_it: Vec<_> = of_it.collect();
+                let of_it = all_of(*id);
                 return Err(format!("anomaly {id} was told, and is none: {of_it:#?}"));
             }
         }

@@ -184,8 +184,9 @@ impl ErrorBurst {
         let mut account = self.account(episode, (records, errors), seconds, telling.service);
         let lasted = words::lasting(last_of(episode) - episode.start);
         account.title = format!(
-            "{}: error burst over, {errors} errors in {lasted}, {} expected",
+            "{}: {} over, {errors} errors in {lasted}, {} expected",
             telling.service,
+            episode.kind.words(),
             rounded(account.expected)
         );
         telling.tell_end(ended, account);
@@ -227,7 +228,8 @@ impl ErrorBurst {
             expected,
             limits: (0.0, self.baseline.critical(records) as f64),
             title: format!(
-                "{service}: error burst, {errors} errors in {seconds} s, {} expected, since {}",
+                "{service}: {}, {errors} errors in {seconds} s, {} expected, since {}",
+                episode.kind.words(),
                 rounded(expected),
                 words::time_of_day(episode.start)
             ),

@@ -124,7 +124,7 @@ impl EarlyFirings {
                 if !emitted.ahead.is_empty() || emitted.is_withdrawn {
                     emitted.ahead.clear();
                     emitted.is_withdrawn = false;
-                    emitted.shift = emitted.shift_for(&finding);
+                    emitted.shift = emitted.shift_for(finding.version);
                 }
                 finding.version = finding.version.saturating_add(emitted.shift);
                 emitted.newest = finding.version;
@@ -279,7 +279,7 @@ fn tell_ahead(
     }
     if same_version.is_some() || emitted.is_withdrawn {
         emitted.is_withdrawn = false;
-        emitted.shift = emitted.shift_for(&finding);
+        emitted.shift = emitted.shift_for(finding.version);
     }
     finding.version = finding.version.saturating_add(emitted.shift);
     emitted.newest = finding.version;

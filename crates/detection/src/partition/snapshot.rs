@@ -112,20 +112,9 @@ mod tests {
     use super::*;
     use crate::{
         family::Families,
+        partition::tests::config,
         record::{Observation, time::EventTime},
     };
-
-    fn config() -> Config {
-        Config {
-            window_ms: 1000,
-            grace_ms: 2500,
-            false_alerts_per_week: 1e6,
-            warm_up_windows: 3,
-            max_services: 4,
-            samples: 2,
-            ..Config::default()
-        }
-    }
 
     fn feed(detectors: &mut PartitionDetectors, lines: impl Iterator<Item = (u8, i64, bool)>) {
         let mut findings = Vec::new();

@@ -101,21 +101,18 @@ impl EmittedEarly {
         self.ahead.front().is_some_and(|ahead| ahead.version == 1)
     }
 
-    /// What takes a finding's own version above all that were told.
-    pub(super) fn shift_for(&self, finding: &Finding) -> u32 {
-        self.newest
-            .saturating_add(1)
-            .saturating_sub(finding.version)
+    /// What takes the detectors' version above all that were told.
+    pub(super) fn shift_for(&self, version: u32) -> u32 {
+        self.newest.saturating_add(1).saturating_sub(version)
     }
 
     /// The records came past what was told ahead and do not bear it out. An episode that they did not open
     /// is withdrawn; one that they did goes on, which is said where it was told to be over.
     pub(super) fn take_back(&mut self, key: Key, service: &str, now: EventTime) -> Option<Finding> {
-        let own = self.ahead.front()?.version.saturating_sub(1);
+        let next = self.ahead.front()?.version;
         let was_over = self.ahead.back().is_some_and(|ahead| ahead.is_over);
-        self.ahead.clear();
         let what = key.kind.words();
-        let told = if own == 0 {
+        let told = if self.is_unopened() {
             self.is_withdrawn = true;
             Some((
                 Phase::Closed,
@@ -136,7 +133,8 @@ impl EmittedEarly {
             None
         };
         self.newest = self.newest.saturating_add(u32::from(told.is_some()));
-        self.shift = self.newest.saturating_sub(own);
+        self.shift = self.shift_for(next);
+        self.ahead.clear();
         let (phase, title, summary) = told?;
         let Facts {
             window,
