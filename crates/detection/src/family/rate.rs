@@ -60,7 +60,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 2;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {
@@ -145,15 +145,15 @@ impl Rate {
             self.spike.raise(score);
         }
         let drop = self.drop_score(config);
-        if let Some((span, score)) = drop {
+        let is_low = self.is_low();
+        // A long span may open a drop; it does not keep it open when lines are back.
+        if let Some((span, score)) = drop.filter(|_| is_low || !self.drop.is_open()) {
             self.too_few(span, score, closing);
         }
         if let Some(ended) = self.spike.window_closed(window, !is_spike, config) {
             self.end(&ended, &mut closing.telling);
         }
-        // A long span may open a drop; it does not keep it open when lines are back.
-        let is_enough = !self.is_low();
-        if let Some(ended) = self.drop.window_closed(window, is_enough, config) {
+        if let Some(ended) = self.drop.window_closed(window, !is_low, config) {
             self.end(&ended, &mut closing.telling);
             self.since_drop = 0;
         }
