@@ -1,4 +1,4 @@
-//! What one record costs between Kafka's bytes and the encoded block, stage by stage.
+//! What one record costs between Kafka's bytes and the encoded batch, stage by stage.
 //!
 //! Peers in the same run: `serde_json` into its own tree for the decoder, which is what a reader
 //! without a borrowed parser would do.
@@ -13,13 +13,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anomaly_processor::{knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets};
+use anomaly_processor::{
+    metrics::Metrics, partition_state::PartitionState, partition_task::PartitionTask, sinks,
+};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use log_records::{Arrived, decode};
+use log_records::{RecordContext, decode};
 use pipeline::{
-    Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition,
-    beginning::Beginning,
+    Assignment, Epoch, Incarnation, Limits, NextOffset, Offset, Partition, TaskId,
     ports::{Bare, Record},
+    resume::ResumePoint,
 };
 use service_kit::metrics::Registry;
 
@@ -65,7 +67,9 @@ fn hot_path(criterion: &mut Criterion) {
         group.bench_function(format!("decode{suffix}"), |bencher| {
             bencher.iter(|| {
                 for record in records {
-                    black_box(decode(black_box(record.as_bytes()), &Arrived::UNKNOWN).unwrap());
+                    black_box(
+                        decode(black_box(record.as_bytes()), &RecordContext::UNKNOWN).unwrap(),
+                    );
                 }
             });
         });
@@ -81,25 +85,26 @@ fn hot_path(criterion: &mut Criterion) {
     let metrics = Metrics::new(&Registry::new());
     group.bench_function("lane_decode_mine_detect_gather_encode", |bencher| {
         bencher.iter(|| {
-            let beginning = NextOffset::resume_at(Offset::new(0));
-            let id = LaneId {
+            let resume = NextOffset::resume_at(Offset::new(0));
+            let id = TaskId {
                 assignment: Assignment {
                     partition: Partition(0),
                     epoch: Epoch(1),
                 },
                 incarnation: Incarnation::of(uuid::Uuid::from_u128(1), "bench"),
             };
-            let start = Beginning {
-                replay_from: beginning,
-                take_from: beginning,
+            let start = ResumePoint {
+                replay_from: resume,
+                take_from: resume,
                 announced: None,
                 unsettled: None,
             };
             let now = Instant::now();
             let mining = template_mining::Limits::default();
-            let knowledge = Knowledge::none(detection::Config::default(), mining);
+            let state = PartitionState::none(detection::Config::default(), mining);
             let snapshot_every = Duration::from_secs(3600);
-            let mut lane = Lane::new(id, Limits::default(), knowledge, start, snapshot_every, now);
+            let mut task =
+                PartitionTask::new(id, Limits::default(), state, start, snapshot_every, now);
             for (offset, payload) in records.iter().enumerate() {
                 let record = Record {
                     offset: Offset::new(offset as i64),
@@ -109,12 +114,12 @@ fn hot_path(criterion: &mut Criterion) {
                     value: Some(payload.as_bytes()),
                     rest: &Bare,
                 };
-                lane.take(&record, now, &metrics, &mut outlets::Closed)
+                task.take(&record, now, &metrics, &mut sinks::Closed)
                     .unwrap();
             }
-            let block = lane.close().unwrap();
+            let batch = task.close().unwrap();
             black_box(
-                block
+                batch
                     .rows
                     .encode("0123456789abcdef", 0, pipeline::Day::new(20_000)),
             );

@@ -14,17 +14,17 @@ use contracts::{
 use detection::{Finding, Kind, Phase};
 use kafka_io::{headers::Header, insist::Insisting, producer::Outgoing};
 use pipeline::{
-    Incarnation, LaneId, Partition,
+    Incarnation, Partition, TaskId,
     backoff::Backoff,
-    block::Acknowledgement,
+    batch::Acknowledgement,
     ports::{self, StoreError},
 };
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
-    lane::OutletError,
     metrics::{Found, Metrics},
+    partition_task::SinkError,
     shorten::shorten,
 };
 
@@ -57,14 +57,14 @@ impl Announcer {
         }
     }
 
-    /// What was found in this lane of `topic`. Never blocks on the network.
+    /// What was found in this partition of `topic`. Never blocks on the network.
     pub fn announce(
         &self,
         finding: Finding,
         topic: &str,
-        lane: LaneId,
+        task: TaskId,
         traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError> {
+    ) -> Result<Acknowledgement, SinkError> {
         if finding.phase == Phase::Opened {
             self.metrics.anomalies.at(found(finding.kind)).inc();
         }
@@ -77,9 +77,9 @@ impl Announcer {
         // The anomaly belongs to the trace of the record that crossed the line.
         let context = service_kit::telemetry::current_traceparent()
             .or_else(|| traceparent.map(str::to_owned));
-        let anomaly = anomaly_of(finding, topic, lane, now(), context);
+        let anomaly = anomaly_of(finding, topic, task, now(), context);
         let failed =
-            |error: &dyn std::fmt::Display| OutletError(format!("anomaly {}: {error}", anomaly.id));
+            |error: &dyn std::fmt::Display| SinkError(format!("anomaly {}: {error}", anomaly.id));
         let payload = serde_json::to_vec(&anomaly).map_err(|error| failed(&error))?;
         let headers: Vec<Header<'_>> = anomaly
             .traceparent
@@ -209,16 +209,16 @@ const fn severity_of(severity: detection::Severity) -> Severity {
 fn anomaly_of(
     finding: Finding,
     topic: &str,
-    lane: LaneId,
+    task: TaskId,
     published_at: Timestamp,
     traceparent: Option<String>,
 ) -> Anomaly {
     let series = series_of(&finding);
     let time = |moment: detection::EventTime| Timestamp::from_millis(moment.0);
-    let partition = lane.assignment.partition.0;
+    let partition = task.assignment.partition.0;
     Anomaly {
         schema_version: SCHEMA_VERSION,
-        id: id_of(&finding, lane.incarnation, lane.assignment.partition),
+        id: id_of(&finding, task.incarnation, task.assignment.partition),
         version: finding.version,
         state: match finding.phase {
             Phase::Opened => State::Opened,
@@ -274,7 +274,7 @@ fn anomaly_of(
             .collect(),
         evidence: Evidence {
             topic: topic.to_owned(),
-            incarnation: lane.incarnation.to_string(),
+            incarnation: task.incarnation.to_string(),
             partition,
             first_offset: finding.offsets.0,
             last_offset: finding.offsets.1,

@@ -18,7 +18,7 @@ use clickhouse_store::{
 };
 use judging::{Odd, judge, open_days};
 use pipeline::{
-    Day, Incarnation, LaneId, Partition,
+    Day, Incarnation, Partition, TaskId,
     ports::{Clock as _, Standing},
 };
 use service_kit::lifecycle::{Latch, Tasks};
@@ -49,7 +49,7 @@ impl Books {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub fn note(&self, id: LaneId, standing: Option<Standing>) {
+    pub fn note(&self, id: TaskId, standing: Option<Standing>) {
         let of = (id.incarnation, id.assignment.partition);
         self.with(|books| match standing {
             Some(standing) => drop(books.insert(of, standing)),
@@ -210,7 +210,7 @@ impl Auditor {
         let before = self.seen.days.get(&of_day.day());
         let fewer = before.is_some_and(|before| of_day.there < before.there);
         if is_open {
-            // Blocks are on their way: there may be more rows than lines speak of.
+            // Batches are on their way: there may be more rows than lines speak of.
             return fewer || of_day.is_short();
         }
         fewer || of_day.is_short() || of_day.there > of_day.accounted

@@ -1,19 +1,19 @@
 //! The processor: consume → decode → detect → store → publish.
 //!
-//! Read it as `main` → [`options`] → [`run`] → [`intake`] → `pipeline::writer`.
+//! Read it as `main` → [`options`] → [`run`] → [`consumer loop`] → `pipeline::writer`.
 
 pub mod announce;
 pub mod audit;
 pub mod clock;
-pub mod intake;
-pub mod knowledge;
-pub mod lane;
+pub mod consumer_loop;
 pub mod metrics;
 pub mod options;
-pub mod outlets;
 mod outside;
+pub mod partition_state;
+pub mod partition_task;
 mod prerequisites;
 pub mod run;
 mod shorten;
+pub mod sinks;
 pub mod startup;
 pub mod store;

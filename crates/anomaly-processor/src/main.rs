@@ -12,7 +12,7 @@ use service_kit::{
     metrics::Registry,
 };
 
-/// Blocks of tens of megabytes come and go, on several threads: the C library's allocator gives their
+/// Batches of tens of megabytes come and go, on several threads: the C library's allocator gives their
 /// pages back and takes them again, zeroed, each time.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let latches = Latches {
         kafka: readiness.latch("kafka"),
         clickhouse: readiness.latch("clickhouse"),
-        outlets: readiness.latch("outlets"),
+        sinks: readiness.latch("sinks"),
         partitions: readiness.partitions(),
         audit: readiness.latch("audit"),
     };

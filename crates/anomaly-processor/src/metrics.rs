@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use pipeline::{Assignment, HoleReason, LaneId, ports::StoreError, writer::WriterMetrics};
+use pipeline::{Assignment, HoleReason, TaskId, ports::StoreError, writer::WriterMetrics};
 use service_kit::metrics::{
     Counter, Counters, Family, Gauge, GaugeFamily, Gauges, Histogram, Histograms, Registry, Unit,
 };
@@ -119,7 +119,7 @@ pub const REFUSED: Gauge = Gauge::new(
 pub const INSERTS: Histogram = Histogram::new(
     "barograph_block_store_seconds",
     Unit::Seconds,
-    "Time from a block's intent to its acknowledgement.",
+    "Time from a batch's intent to its acknowledgement.",
     Histogram::<()>::SECONDS,
 );
 pub const RETRIES: Counter = Counter::new(
@@ -130,12 +130,12 @@ pub const RETRIES: Counter = Counter::new(
 pub const SETTLED: Counter<Settled> = Counter::new(
     "barograph_blocks_settled_total",
     Unit::Batches,
-    "Blocks of unknown outcome that were settled by a count, by what it found.",
+    "Batches of unknown outcome that were settled by a count, by what it found.",
 );
 pub const REPAIRED: Counter = Counter::new(
     "barograph_rows_repaired_total",
     Unit::Records,
-    "Rows inserted again because their block was lost although its token was not.",
+    "Rows inserted again because their batch was lost although its token was not.",
 );
 pub const VANISHED: Counter = Counter::new(
     "barograph_rows_vanished_total",
@@ -145,7 +145,7 @@ pub const VANISHED: Counter = Counter::new(
 pub const REJECTED: Counter = Counter::new(
     "barograph_blocks_rejected_total",
     Unit::Batches,
-    "Blocks, and pieces of blocks, that ClickHouse rejected for their data.",
+    "Batches, and pieces of batches, that ClickHouse rejected for their data.",
 );
 pub const RENEWED: Counter = Counter::new(
     "barograph_leases_renewed_total",
@@ -155,7 +155,7 @@ pub const RENEWED: Counter = Counter::new(
 pub const INTENTS_FOUND: Counter = Counter::new(
     "barograph_intents_found_total",
     Unit::Count,
-    "Partitions that began with a block that an earlier owner had announced.",
+    "Partitions that began with a batch that an earlier owner had announced.",
 );
 pub const MEMORY: Counter<Memory> = Counter::new(
     "barograph_detector_starts_total",
@@ -244,11 +244,11 @@ pub const UNREADABLE_AT: GaugeFamily = GaugeFamily::new(
     "partition",
     1024,
 );
-/// The codes are those of `intake::condition`.
+/// The codes are those of `consumer_loop::condition`.
 pub const PARTITION_STATE: GaugeFamily = GaugeFamily::new(
     "barograph_partition_state",
     Unit::Count,
-    "What a partition does: 0 flowing, 1 beginning, 2 replaying, 3 held_back, 4 draining, 5 gone; \
+    "What a partition does: 0 flowing, 1 resume, 2 replaying, 3 held_back, 4 draining, 5 gone; \
      6 cannot_begin, 7 store_failing, 8 no_leader, 9 no_answer, 10 stuck. /ready has the reasons.",
     "partition",
     1024,
@@ -348,11 +348,11 @@ impl Troubles {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn of(&self, id: LaneId) -> Option<String> {
+    pub fn of(&self, id: TaskId) -> Option<String> {
         self.all().get(&id.assignment).cloned()
     }
 
-    pub fn forget(&self, id: LaneId) {
+    pub fn forget(&self, id: TaskId) {
         self.all().remove(&id.assignment);
     }
 }
@@ -460,7 +460,7 @@ impl WriterMetrics for Metrics {
         self.commit_retries.inc();
     }
 
-    fn troubled(&self, id: LaneId, why: Option<&str>) {
+    fn troubled(&self, id: TaskId, why: Option<&str>) {
         match why {
             Some(why) => drop(self.troubles.all().insert(id.assignment, why.to_owned())),
             None => self.troubles.forget(id),

@@ -78,20 +78,20 @@ service_kit::options! {
         processor_replay_records: Bounded<0, 100_000_000> = "500000",
         /// Templates of messages kept at once per partition; past it those seen longest ago are forgotten.
         processor_max_templates: Bounded<16, 1_000_000> = "20000",
-        /// Rows after which a block is stored.
+        /// Rows after which a batch is stored.
         batch_rows: Bounded<1, 1_000_000> = "250000",
-        /// Bytes after which a block is stored.
+        /// Bytes after which a batch is stored.
         batch_bytes: ByteSize<1024, 268_435_456> = "40MiB",
-        /// Age after which a block is stored.
+        /// Age after which a batch is stored.
         batch_age: Period<10, 60_000> = "500ms",
-        /// The same for a partition that is behind, whose larger blocks cost ClickHouse less.
+        /// The same for a partition that is behind, whose larger batches cost ClickHouse less.
         batch_age_behind: Period<10, 60_000> = "5s",
         /// Bytes of records gathered or on their way to the store, over all partitions, above which
         /// reading pauses.
         inflight_bytes: ByteSize<1_048_576, 4_294_967_296> = "80MiB",
-        /// Age of the last proof that a partition is ours above which a block waits for a new one.
+        /// Age of the last proof that a partition is ours above which a batch waits for a new one.
         insert_lease: Period<1_000, 300_000> = "30s",
-        /// Time in which a revoked partition finishes its blocks before it is given back.
+        /// Time in which a revoked partition finishes its batches before it is given back.
         release_within: Period<0, 60_000> = "5s",
         /// How often the state of a partition's detectors and its miner is kept.
         snapshot_interval: Period<1_000, 3_600_000> = "15s",
@@ -141,10 +141,10 @@ impl Options {
         }
     }
 
-    pub fn start(&self) -> pipeline::beginning::Start {
+    pub fn start(&self) -> pipeline::resume::Start {
         match self.processor_start {
-            Start::Earliest => pipeline::beginning::Start::Earliest,
-            Start::Latest => pipeline::beginning::Start::Latest,
+            Start::Earliest => pipeline::resume::Start::Earliest,
+            Start::Latest => pipeline::resume::Start::Latest,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the intake asks for, done beside it.
+//! What the consumer loop asks for, done beside it.
 //!
 //! Invariants: every question has an end; of the questions that block a thread, a bounded number is under
 //! way; a start that nobody waits for any more ends.
@@ -14,7 +14,7 @@ use std::{
 
 use kafka_io::{Connection, consumer::GroupConsumer, probe, set_aside::SetAside, topic_id};
 use pipeline::{
-    Assignment, Incarnation, LaneId, NextOffset, Partition, Work,
+    Assignment, Incarnation, NextOffset, Partition, TaskId, Work,
     backoff::Backoff,
     writer::{self, Ledger},
 };
@@ -22,7 +22,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 
 use crate::{
     clock::BootClock,
-    intake::{Answer, Ends, Request},
+    consumer_loop::{Answer, Ends, Request},
     metrics::Metrics,
     startup::{KafkaAndClickHouse, Starter},
     store::Store,
@@ -109,7 +109,7 @@ impl Outside {
 
     fn write(
         &self,
-        id: LaneId,
+        id: TaskId,
         ledger: Ledger,
         work: mpsc::Receiver<Work<clickhouse_store::LogRows>>,
     ) {
@@ -129,7 +129,7 @@ impl Outside {
             let writing = writer.run(work, finished);
             let forwarding = async {
                 while let Some(note) = notes.recv().await {
-                    // Nobody waits for the budget of an intake that has ended.
+                    // Nobody waits for the budget of an consumer loop that has ended.
                     let _gone = answers.send(Answer::Finished(note));
                 }
             };
@@ -168,7 +168,7 @@ async fn start(
     while !answers.is_closed() {
         match starter.start(assignment).await {
             Ok(started) => {
-                // The intake may have ended.
+                // The consumer loop may have ended.
                 let _gone = answers.send(Answer::Started(Box::new(started)));
                 return;
             }
@@ -190,13 +190,13 @@ async fn start(
 fn examine(
     connection: &Connection,
     topic: &str,
-    suspects: Vec<(LaneId, NextOffset)>,
+    suspects: Vec<(TaskId, NextOffset)>,
     answers: &mpsc::UnboundedSender<Answer>,
 ) {
     for (id, next) in suspects {
         let found = probe::examine(connection, topic, id.assignment.partition, next);
         let Some(found) = found else { continue };
-        // The intake may have ended.
+        // The consumer loop may have ended.
         let _gone = answers.send(Answer::Unreadable {
             id,
             first: next,
@@ -207,7 +207,7 @@ fn examine(
     let _gone = answers.send(Answer::Examined);
 }
 
-/// What is not known is left out. No answer is an answer too: the intake asks again.
+/// What is not known is left out. No answer is an answer too: the consumer loop asks again.
 fn ask_ends(
     consumer: &GroupConsumer,
     mut partitions: Vec<Partition>,
@@ -236,7 +236,7 @@ fn ask_ends(
             .committed_offsets(unread, END_LIMIT)
             .unwrap_or_default()
     };
-    // The intake may have ended.
+    // The consumer loop may have ended.
     let _gone = answers.send(Answer::Ends(Ends {
         asked_at,
         ends,
@@ -253,17 +253,17 @@ async fn watch_topic(
     look: Arc<Notify>,
 ) {
     while !answers.is_closed() {
-        // Asked for or not, it is asked once a second at the most: the intake asks no more often.
+        // Asked for or not, it is asked once a second at the most: the consumer loop asks no more often.
         let _either = tokio::time::timeout(LOOK_EVERY, look.notified()).await;
         let asking = consumer.clone();
         let asked = tokio::task::spawn_blocking(move || {
             topic_id::describe(asking.client(), asking.topic(), LOOK_LIMIT)
         });
         let Ok(described) = asked.await else { return };
-        // The intake may have ended.
+        // The consumer loop may have ended.
         let _gone = answers.send(match described {
             Ok(topic) => Answer::Topic {
-                life: Incarnation::of(topic.id, &group),
+                incarnation: Incarnation::of(topic.id, &group),
                 partitions: topic.partitions,
                 leaderless: topic.leaderless,
             },

@@ -50,13 +50,13 @@ pub(crate) async fn wait_for_both(
     }
 }
 
-/// Tokens that `logs` has to remember at the least: blocks of every partition for far longer than a
+/// Tokens that `logs` has to remember at the least: batches of every partition for far longer than a
 /// lease.
 const LEAST_TOKENS: u64 = 1000;
 /// And for this many leases, where the engine forgets by time too.
 const LEAST_LEASES: u32 = 10;
 
-/// A block that is sent late must still meet its token.
+/// A batch that is sent late must still meet its token.
 async fn window_too_small(store: &Client, lease: Duration) -> Option<String> {
     let window = match dedup::dedup_window(store).await {
         Ok(window) => window,

@@ -20,17 +20,17 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::{
     announce::Announcer,
     audit::{Auditor, Books},
-    intake::{self, Intake, IntakeError, Settings},
+    consumer_loop::{self, ConsumerLoop, ConsumerLoopError, Settings},
     metrics::Metrics,
     options::Options,
-    outlets::{Doors, Refusals},
     outside::Outside,
     prerequisites::{wait_for_both, watch_clickhouse},
+    sinks::{KafkaSinks, Refusals},
     startup::{KafkaAndClickHouse, Starter, Watch},
     store::Store,
 };
 
-/// The longest that the intake waits for a record.
+/// The longest that the consumer loop waits for a record.
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 /// A step that takes longer waits for a broker, in a call that ought not to.
 const LONGEST_STEP: Duration = Duration::from_secs(8);
@@ -44,8 +44,8 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] clickhouse_store::Error),
     #[error(transparent)]
-    Intake(#[from] IntakeError),
-    #[error("the intake thread {0}")]
+    ConsumerLoop(#[from] ConsumerLoopError),
+    #[error("the consumer thread {0}")]
     Thread(String),
 }
 
@@ -60,7 +60,7 @@ pub struct Latches {
     pub kafka: Latch,
     pub clickhouse: Latch,
     /// Kafka takes dead letters and anomalies.
-    pub outlets: Latch,
+    pub sinks: Latch,
     /// That every partition flows.
     pub partitions: Partitions,
     /// ClickHouse has what was stored.
@@ -83,8 +83,8 @@ pub async fn run(
 
     let consumer = GroupConsumer::join(&connection, &membership(&options))?;
     let producer = Arc::new(Producer::connect(&connection)?);
-    latches.outlets.set_ready();
-    let refusals = Refusals::new(latches.outlets, metrics.clone());
+    latches.sinks.set_ready();
+    let refusals = Refusals::new(latches.sinks, metrics.clone());
     let insisting = Insisting::new(
         connection.clone(),
         Arc::clone(&producer),
@@ -93,9 +93,9 @@ pub async fn run(
     let (requests, request_queue) = mpsc::unbounded_channel();
     let (answers, answer_queue) = mpsc::unbounded_channel();
     let topic = options.kafka.kafka_topic.as_str().to_owned();
-    let intake = Intake {
+    let consumer_loop = ConsumerLoop {
         source: consumer.clone(),
-        outlets: Doors {
+        sinks: KafkaSinks {
             producer: insisting.clone(),
             announcer: Announcer::new(
                 insisting.clone(),
@@ -113,7 +113,7 @@ pub async fn run(
         partitions: latches.partitions,
         requests,
         answers: answer_queue,
-        state: intake::State::at(Instant::now()),
+        state: consumer_loop::State::at(Instant::now()),
     };
     tasks.spawn(
         "clickhouse-watch",
@@ -124,7 +124,7 @@ pub async fn run(
     tasks.spawn("audit", auditor.run(tasks.clone()));
     let group = options.kafka.kafka_group_id.as_str().to_owned();
     let starter = Starter {
-        places: KafkaAndClickHouse {
+        sources: KafkaAndClickHouse {
             consumer: consumer.clone(),
             store: store.clone(),
             group: group.clone(),
@@ -171,9 +171,9 @@ pub async fn run(
     let budget = options.service.shutdown_budget.get().mul_f64(0.75);
     let (ended, end) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new()
-        .name("intake".to_owned())
+        .name("consumer".to_owned())
         .spawn(move || {
-            let outcome = poll_until_stopped(intake, &tasks, &producer, budget, &pulse);
+            let outcome = poll_until_stopped(consumer_loop, &tasks, &producer, budget, &pulse);
             // The receiver waits for nothing else.
             let _heard = ended.send(outcome);
         })
@@ -189,27 +189,27 @@ pub async fn run(
     Ok(outcome??)
 }
 
-/// The intake's thread: steps until it is told to stop, then until its blocks are complete.
+/// The consumer loop's thread: steps until it is told to stop, then until its batches are complete.
 fn poll_until_stopped(
-    mut intake: Intake<GroupConsumer, Doors>,
+    mut consumer_loop: ConsumerLoop<GroupConsumer, KafkaSinks>,
     tasks: &Tasks,
     producer: &Producer,
     budget: Duration,
     pulse: &Mutex<Instant>,
-) -> Result<(), IntakeError> {
+) -> Result<(), ConsumerLoopError> {
     while !tasks.is_stopping() {
         let now = Instant::now();
         *pulse.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        intake.step(now, LONGEST_POLL)?;
+        consumer_loop.step(now, LONGEST_POLL)?;
     }
     let deadline = Instant::now() + budget;
-    intake.stop(Instant::now());
-    while !intake.is_idle() && Instant::now() < deadline {
-        intake.step(Instant::now(), Duration::from_millis(5))?;
+    consumer_loop.stop(Instant::now());
+    while !consumer_loop.is_idle() && Instant::now() < deadline {
+        consumer_loop.step(Instant::now(), Duration::from_millis(5))?;
     }
-    if !intake.is_idle() {
+    if !consumer_loop.is_idle() {
         tracing::warn!(
-            writers = intake.writers(),
+            writers = consumer_loop.writers(),
             "stopped before everything was stored; it will be read again"
         );
     }

@@ -12,25 +12,25 @@ use detection::Config;
 use pipeline::{
     Account, Assignment, Hole, HoleReason, Incarnation, Mark, NextOffset, Offset, Partition,
     Snapshot,
-    beginning::{Beginning, Claim, Known, Start, claim, decide},
-    block::Last,
+    batch::Last,
     intent::BadIntent,
+    resume::{CommittedState, KafkaState, ResumePoint, Start, committed_state, decide},
 };
 use service_kit::metrics::Label as _;
 use template_mining::Limits;
 
 use crate::{
-    knowledge::{Knowledge, MinerLost, Unusable},
     metrics::{Memory, Metrics},
     options::{OnGap, OnLostState},
+    partition_state::{MinerLost, PartitionState, Unusable},
 };
 
-mod life;
-mod places;
+mod lost_log;
+mod sources;
 
-pub use life::LostLog;
-use life::Suspects;
-pub use places::{KafkaAndClickHouse, Places};
+pub use lost_log::LostLog;
+use lost_log::Suspects;
+pub use sources::{KafkaAndClickHouse, RecoverySources};
 
 /// Snapshots looked at, newest first, until one can be used.
 const MOST_TRIED: usize = 8;
@@ -39,7 +39,7 @@ const MOST_TRIED: usize = 8;
 pub struct Started {
     pub assignment: Assignment,
     pub incarnation: Incarnation,
-    pub beginning: Beginning,
+    pub resume: ResumePoint,
     /// What stands committed, where it is ours and true.
     pub committed: Option<Mark>,
     /// What stood committed, or would say what was found.
@@ -52,8 +52,8 @@ pub struct Started {
     pub lost_log: Option<LostLog>,
     /// Records before it are of the log whose last record was looked at.
     pub verified: NextOffset,
-    /// The state before the record at `beginning.replay_from`.
-    pub knowledge: Knowledge,
+    /// The state before the record at `resume.replay_from`.
+    pub state: PartitionState,
     /// Where the detectors' part of it comes from.
     pub memory: Memory,
     /// Snapshots that could not be used, or whose miner could not.
@@ -90,11 +90,11 @@ pub enum StartError {
 }
 
 /// Where to begin, with what, and where that is from.
-type Recalled = (Beginning, Knowledge, Memory);
+type Recalled = (ResumePoint, PartitionState, Memory);
 
 /// What decides where to begin.
 pub struct Starter<P> {
-    pub places: P,
+    pub sources: P,
     pub start: Start,
     pub on_gap: OnGap,
     pub on_lost_state: OnLostState,
@@ -111,8 +111,8 @@ pub struct Watch(Mutex<Suspects>);
 /// Where the work of earlier owners stands.
 struct Found {
     incarnation: Incarnation,
-    known: Known,
-    claim: Claim,
+    known: KafkaState,
+    committed_state: CommittedState,
     /// Where this life of the log begins, if it is not the first.
     begins: Option<NextOffset>,
     /// Something is kept of the partition's account.
@@ -123,83 +123,82 @@ struct Found {
 /// A log that is lost more often while one looks is left to the next try.
 const MOST_LIVES: usize = 3;
 
-impl<P: Places> Starter<P> {
+impl<P: RecoverySources> Starter<P> {
     pub async fn start(&self, assignment: Assignment) -> Result<Started, StartError> {
         let partition = assignment.partition;
         let found = self.find(partition).await?;
         let Found {
             incarnation,
             known,
-            claim,
+            committed_state,
             begins,
             is_accounted,
             lost_log,
         } = found;
         let at = |raw| NextOffset::resume_at(Offset::new(raw));
         // What is claimed is held against what is there: somebody may have set the offset back.
-        let from = claim.next.unwrap_or(at(0));
+        let from = committed_state.next.unwrap_or(at(0));
         let low = at(known.low);
         let asked = self
-            .places
-            .stored(incarnation, partition, from, low, claim.since);
+            .sources
+            .stored(incarnation, partition, from, low, committed_state.since);
         let (stored, rows_below_low) = asked.await?;
-        let was_here = stored.is_some() || claim.next.is_some();
-        let (beginning, gap) = decide(&known, &claim, stored, begins, self.start);
+        let was_here = stored.is_some() || committed_state.next.is_some();
+        let (resume, gap) = decide(&known, &committed_state, stored, begins, self.start);
         if gap > 0 && self.on_gap == OnGap::Stop {
             return Err(StartError::Gap(gap));
         }
-        let recalled = self.recall(assignment, incarnation, beginning, known.low);
+        let recalled = self.recall(assignment, incarnation, resume, known.low);
         let (recalled, unusable) = recalled.await?;
-        let (beginning, knowledge, memory) = recalled.unwrap_or_else(|| {
-            let from = beginning
-                .take_from
-                .raw()
-                .saturating_sub(self.replay_records);
-            let beginning = beginning.replaying_from(from, known.low);
-            let memory = if !was_here || beginning.replay_from.raw() == 0 {
+        let (resume, state, memory) = recalled.unwrap_or_else(|| {
+            let from = resume.take_from.raw().saturating_sub(self.replay_records);
+            let resume = resume.replaying_from(from, known.low);
+            let memory = if !was_here || resume.replay_from.raw() == 0 {
                 Memory::Whole
             } else {
                 Memory::Rebuilt
             };
-            let knowledge = Knowledge::none(self.detection.clone(), self.mining);
-            (beginning, knowledge, memory)
+            let state = PartitionState::none(self.detection.clone(), self.mining);
+            (resume, state, memory)
         });
         if memory == Memory::Rebuilt && self.on_lost_state == OnLostState::Stop {
             let why = unusable.first().copied().unwrap_or(Memory::Missing);
             return Err(StartError::LostState(why.value()));
         }
-        let mut account = Account::of(claim.account);
+        let mut account = Account::of(committed_state.account);
         if gap > 0 {
             let hole = Hole {
                 first: Offset::new(known.low - gap),
                 end: low,
                 why: HoleReason::Deleted,
             };
-            let rows = claim.next.map_or(0, |_| rows_below_low);
+            let rows = committed_state.next.map_or(0, |_| rows_below_low);
             account.pass_over(hole, rows);
         }
         if !is_accounted {
-            let first = claim.account.map(|line| line.first.raw());
-            account.begins_at(at(first.unwrap_or(beginning.take_from.raw() - gap)));
+            let first = committed_state.account.map(|line| line.first.raw());
+            account.begins_at(at(first.unwrap_or(resume.take_from.raw() - gap)));
         }
         Ok(Started {
             assignment,
             incarnation,
-            beginning,
-            committed: claim.committed.filter(|_| gap == 0),
-            found: claim.committed.unwrap_or(Mark {
-                next: claim.next.unwrap_or(at(beginning.take_from.raw() - gap)),
+            resume,
+            committed: committed_state.committed.filter(|_| gap == 0),
+            found: committed_state.committed.unwrap_or(Mark {
+                next: committed_state
+                    .next
+                    .unwrap_or(at(resume.take_from.raw() - gap)),
                 incarnation,
-                last: claim.last,
-                account: claim.account,
+                last: committed_state.last,
+                account: committed_state.account,
                 intent: None,
             }),
             account,
-            last: claim.last,
-            foreign: claim.foreign,
+            last: committed_state.last,
+            foreign: committed_state.foreign,
             lost_log,
             verified: at(known.high),
-            knowledge,
+            state,
             memory,
             unusable,
             gap,
@@ -211,18 +210,24 @@ impl<P: Places> Starter<P> {
     async fn find(&self, partition: Partition) -> Result<Found, StartError> {
         let mut lost_log = None;
         for _ in 0..MOST_LIVES {
-            let (topic, known) = self.places.known(partition).await?;
-            let life = self.places.life(topic, partition).await?;
+            let (topic, known) = self.sources.known(partition).await?;
+            let life = self.sources.life(topic, partition).await?;
             let incarnation = topic.in_life(life.map_or(0, |life| life.life));
-            let accounted = self.places.accounted(incarnation, partition).await?;
-            let claim = claim(&known, incarnation, accounted)?;
-            let looked = life::lost(&self.places, &self.watch.0, partition, &known, &claim);
+            let accounted = self.sources.accounted(incarnation, partition).await?;
+            let committed_state = committed_state(&known, incarnation, accounted)?;
+            let looked = lost_log::lost(
+                &self.sources,
+                &self.watch.0,
+                partition,
+                &known,
+                &committed_state,
+            );
             let Some(lost) = looked.await? else {
                 let begins = life.map(|life| NextOffset::resume_at(Offset::new(life.begins_at)));
                 return Ok(Found {
                     incarnation,
                     known,
-                    claim,
+                    committed_state,
                     begins,
                     is_accounted: accounted.is_some(),
                     lost_log,
@@ -233,7 +238,7 @@ impl<P: Places> Starter<P> {
                 begins_at: lost.from.raw(),
                 stored_to: lost.to.raw(),
             };
-            self.places.begin_life(topic, partition, next).await?;
+            self.sources.begin_life(topic, partition, next).await?;
             lost_log = Some(lost);
         }
         Err(StartError::LostAgain)
@@ -244,35 +249,35 @@ impl<P: Places> Starter<P> {
         &self,
         assignment: Assignment,
         incarnation: Incarnation,
-        beginning: Beginning,
+        resume: ResumePoint,
         low: i64,
     ) -> Result<(Option<Recalled>, Vec<Memory>), StartError> {
         let mut unusable = Vec::new();
-        let mut at_most = beginning.take_from;
+        let mut at_most = resume.take_from;
         let partition = assignment.partition;
         for _ in 0..MOST_TRIED {
             let found = self
-                .places
+                .sources
                 .snapshot(incarnation, partition, at_most)
                 .await?;
             let Some(Snapshot { next, state }) = found else {
                 break;
             };
             at_most = NextOffset::resume_at(Offset::new(next.raw() - 1));
-            if next.raw() < low && next < beginning.take_from {
+            if next.raw() < low && next < resume.take_from {
                 // Older ones are further away still.
                 tracing::warn!(%partition, %next, low, "records after the detectors' snapshot are deleted");
                 unusable.push(Memory::Overtaken);
                 break;
             }
-            match Knowledge::restore(&state, self.detection.clone(), self.mining) {
-                Ok((knowledge, lost)) => {
+            match PartitionState::restore(&state, self.detection.clone(), self.mining) {
+                Ok((state, lost)) => {
                     if let Some(lost) = lost {
                         tracing::warn!(%partition, %next, why = %lost, "templates are mined anew: the snapshot's miner cannot be used");
                         unusable.push(why_mined_anew(&lost));
                     }
-                    let beginning = beginning.replaying_from(next.raw(), low);
-                    return Ok((Some((beginning, knowledge, Memory::Restored)), unusable));
+                    let resume = resume.replaying_from(next.raw(), low);
+                    return Ok((Some((resume, state, Memory::Restored)), unusable));
                 }
                 Err(error) => {
                     tracing::warn!(%partition, %next, %error, "the detectors' snapshot cannot be used");
@@ -314,11 +319,11 @@ impl Started {
         if let Some(lost) = self.lost_log {
             tracing::error!(%partition, from = %lost.from, to = %lost.to, offsets = lost.offsets(), incarnation = %self.incarnation,
                 "kafka lost the partition's log: these offsets are stored here and are not in the topic any more, and what was written \
-                 behind them and not read is lost; the log that is there now is stored from its beginning, apart from the old one");
+                 behind them and not read is lost; the log that is there now is stored from its resume, apart from the old one");
             metrics.lost_log.inc_by(lost.offsets());
         }
         if let Some(foreign) = self.foreign {
-            tracing::error!(%partition, committed = %foreign, goes_on_at = %self.beginning.take_from,
+            tracing::error!(%partition, committed = %foreign, goes_on_at = %self.resume.take_from,
                 "somebody else set the group's offset; what is stored here decides where work goes on (docs/delivery.md)");
             metrics.foreign.inc();
         }
@@ -333,12 +338,12 @@ impl Started {
         for memory in self.unusable.iter().chain([&self.memory]) {
             metrics.memory.at(*memory).inc();
         }
-        let Beginning {
+        let ResumePoint {
             replay_from,
             take_from,
             announced,
             unsettled,
-        } = self.beginning;
+        } = self.resume;
         if self.memory == Memory::Rebuilt {
             if self.unusable.is_empty() {
                 metrics.memory.at(Memory::Missing).inc();
@@ -353,7 +358,7 @@ impl Started {
             .filter(|unsettled| announced.is_none_or(|announced| announced.end < unsettled.end));
         if let Some(unsettled) = nobodys {
             tracing::warn!(%partition, from = %take_from, to = %unsettled.end,
-                "rows may stand here already: each block is looked for before it is stored");
+                "rows may stand here already: each batch is looked for before it is stored");
         }
         tracing::info!(
             %partition, incarnation = %self.incarnation, %replay_from, %take_from,

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use clickhouse_store::{Client, LogRows, accounts, logs::LogStore, snapshots};
 use pipeline::{
-    Block, Days, LaneId, Line, Snapshot,
+    Batch, Days, Line, Snapshot, TaskId,
     ports::{Accounts, Kind, RowStore, Snapshots, Standing, StoreError},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{audit::Books, knowledge};
+use crate::{audit::Books, partition_state};
 
 /// Well below any lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// `sent_at_once`: bytes of records in blocks that are sent at the same time. A block that is
+    /// `sent_at_once`: bytes of records in batches that are sent at the same time. A batch that is
     /// sent is in memory twice: many small ones may be, of the large ones one.
     pub fn new(
         client: Client,
@@ -63,44 +63,44 @@ impl Store {
 }
 
 impl RowStore<LogRows> for Store {
-    async fn prepare(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
-        self.logs.prepare(block).await
+    async fn prepare(&self, batch: &Batch<LogRows>) -> Result<(), StoreError> {
+        self.logs.prepare(batch).await
     }
 
-    async fn insert(&self, block: &Block<LogRows>, days: Days) -> Result<(), StoreError> {
-        let _turn = self.turn(block.bytes).await?;
-        self.logs.insert(block, days).await
+    async fn insert(&self, batch: &Batch<LogRows>, days: Days) -> Result<(), StoreError> {
+        let _turn = self.turn(batch.bytes).await?;
+        self.logs.insert(batch, days).await
     }
 
-    async fn count(&self, block: &Block<LogRows>, days: Days) -> Result<u64, StoreError> {
-        self.logs.count(block, days).await
+    async fn count(&self, batch: &Batch<LogRows>, days: Days) -> Result<u64, StoreError> {
+        self.logs.count(batch, days).await
     }
 
     async fn repair(
         &self,
-        block: &Block<LogRows>,
+        batch: &Batch<LogRows>,
         days: Days,
         round: u32,
     ) -> Result<u64, StoreError> {
-        let _turn = self.turn(block.bytes).await?;
-        self.logs.repair(block, days, round).await
+        let _turn = self.turn(batch.bytes).await?;
+        self.logs.repair(batch, days, round).await
     }
 }
 
 impl Accounts for Store {
-    async fn keep_account(&self, id: LaneId, lines: &[Line]) -> Result<(), StoreError> {
+    async fn keep_account(&self, id: TaskId, lines: &[Line]) -> Result<(), StoreError> {
         let incarnation = id.incarnation.to_string();
         let partition = id.assignment.partition.0;
         Ok(accounts::keep(&self.client, &incarnation, partition, lines).await?)
     }
 
-    fn stands(&self, id: LaneId, standing: Option<Standing>) {
+    fn stands(&self, id: TaskId, standing: Option<Standing>) {
         self.books.note(id, standing);
     }
 }
 
 impl Snapshots for Store {
-    async fn keep(&self, id: LaneId, snapshot: Snapshot) -> Result<(), StoreError> {
+    async fn keep(&self, id: TaskId, snapshot: Snapshot) -> Result<(), StoreError> {
         let size = snapshot.state.len();
         if size > self.largest_snapshot {
             return Err(StoreError {
@@ -117,7 +117,7 @@ impl Snapshots for Store {
             partition: id.assignment.partition.0,
             next_offset: snapshot.next.raw(),
             compatibility: detection::compatibility(&self.detection),
-            format: knowledge::FORMAT,
+            format: partition_state::FORMAT,
             state: snapshot.state,
         };
         Ok(snapshots::store(&self.client, &row).await?)

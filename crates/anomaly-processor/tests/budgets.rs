@@ -24,14 +24,14 @@ mod lines;
 /// Stage, and the most it may cost: what was measured on x86-64 when the budget was set, and a tenth.
 /// Detection tells near lines from far ones and takes the partition's pace (docs/adr/012): 486 instead of
 /// 355; mining looks for colours, IPv6, base64 and words behind digits: 3,050 instead of 2,867; gathering keeps
-/// holes and how a row came by its time: 1,164 instead of 1,045. The lane has all of it: 10,019 instead of 9,030.
+/// holes and how a row came by its time: 1,164 instead of 1,045. The task has all of it: 10,019 instead of 9,030.
 const BUDGETS: [(&str, u32); 6] = [
     ("decode", 4_700),
     ("mine", 3_360),
     ("detect", 535),
-    ("gather", 1_280),
+    ("batch", 1_280),
     ("encode", 940),
-    ("lane", 11_020),
+    ("task", 11_020),
 ];
 
 const RECORDS: usize = 4_000;

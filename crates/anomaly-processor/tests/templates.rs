@@ -1,4 +1,4 @@
-//! What a lane says of templates, and when.
+//! What a task says of templates, and when.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,11 +7,13 @@
 
 use std::time::{Duration, Instant};
 
-use anomaly_processor::{knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets};
+use anomaly_processor::{
+    metrics::Metrics, partition_state::PartitionState, partition_task::PartitionTask, sinks,
+};
 use pipeline::{
-    Assignment, Epoch, Incarnation, LaneId, Limits, NextOffset, Offset, Partition, Work,
-    beginning::Beginning,
+    Assignment, Epoch, Incarnation, Limits, NextOffset, Offset, Partition, TaskId, Work,
     ports::{Bare, Record},
+    resume::ResumePoint,
 };
 use service_kit::metrics::Registry;
 
@@ -19,30 +21,30 @@ fn at(offset: i64) -> NextOffset {
     NextOffset::resume_at(Offset::new(offset))
 }
 
-fn lane(replay_from: i64, take_from: i64, knowledge: Knowledge) -> Lane {
-    let id = LaneId {
+fn task(replay_from: i64, take_from: i64, state: PartitionState) -> PartitionTask {
+    let id = TaskId {
         assignment: Assignment {
             partition: Partition(0),
             epoch: Epoch(1),
         },
         incarnation: Incarnation::of(uuid::Uuid::from_u128(1), "group"),
     };
-    let beginning = Beginning {
+    let resume = ResumePoint {
         replay_from: at(replay_from),
         take_from: at(take_from),
         announced: None,
         unsettled: None,
     };
     let (limits, every) = (Limits::default(), Duration::ZERO);
-    Lane::new(id, limits, knowledge, beginning, every, Instant::now())
+    PartitionTask::new(id, limits, state, resume, every, Instant::now())
 }
 
-fn nothing_known() -> Knowledge {
+fn nothing_known() -> PartitionState {
     let mining = template_mining::Limits::default();
-    Knowledge::none(detection::Config::default(), mining)
+    PartitionState::none(detection::Config::default(), mining)
 }
 
-fn take(lane: &mut Lane, offset: i64, payload: &str) {
+fn take(task: &mut PartitionTask, offset: i64, payload: &str) {
     let record = Record {
         offset: Offset::new(offset),
         leader_epoch: pipeline::LeaderEpoch::UNKNOWN,
@@ -52,7 +54,7 @@ fn take(lane: &mut Lane, offset: i64, payload: &str) {
         rest: &Bare,
     };
     let metrics = Metrics::new(&Registry::new());
-    lane.take(&record, Instant::now(), &metrics, &mut outlets::Closed)
+    task.take(&record, Instant::now(), &metrics, &mut sinks::Closed)
         .unwrap();
 }
 
@@ -64,56 +66,56 @@ fn line(message: &str) -> String {
 /// to them. A snapshot before they are stored would lose them.
 #[test]
 fn what_was_news_while_replaying_goes_with_the_first_rows_and_no_snapshot_comes_before() {
-    let mut lane = lane(0, 20, nothing_known());
+    let mut task = task(0, 20, nothing_known());
     for offset in 0..20 {
         let name = char::from(b'a' + offset as u8).to_string().repeat(4);
-        take(&mut lane, offset, &line(&format!("user {name} logged in")));
+        take(&mut task, offset, &line(&format!("user {name} logged in")));
     }
-    assert!(lane.snapshot(Instant::now(), true).is_none());
+    assert!(task.snapshot(Instant::now(), true).is_none());
 
-    // A dead letter makes a block, and has no row.
-    take(&mut lane, 20, "{");
-    let block = lane.close().unwrap();
-    assert!(block.rows.is_empty() && block.rows.templates.is_empty());
-    assert!(lane.snapshot(Instant::now(), true).is_none());
+    // A dead letter makes a batch, and has no row.
+    take(&mut task, 20, "{");
+    let batch = task.close().unwrap();
+    assert!(batch.rows.is_empty() && batch.rows.templates.is_empty());
+    assert!(task.snapshot(Instant::now(), true).is_none());
 
-    take(&mut lane, 21, &line("user zoe logged in"));
-    let block = lane.close().unwrap();
-    let id = block.rows.template_ids().next().unwrap();
-    let news = &block.rows.templates;
+    take(&mut task, 21, &line("user zoe logged in"));
+    let batch = task.close().unwrap();
+    let id = batch.rows.template_ids().next().unwrap();
+    let news = &batch.rows.templates;
     assert_eq!(news.texts()[&id].text, "user <*> logged in");
     assert!(!news.merges().is_empty());
     assert!(news.merges().iter().all(|(_, into)| *into == id));
     assert_eq!(news.texts()[&id].service, "login");
-    assert!(block.bytes > news.size());
-    let kept = lane.snapshot(Instant::now(), true);
+    assert!(batch.bytes > news.size());
+    let kept = task.snapshot(Instant::now(), true);
     assert!(matches!(kept, Some(Work::Snapshot(_, _))));
 }
 
 #[test]
 fn every_message_has_a_template_and_news_are_told_once() {
-    let mut lane = lane(0, 0, nothing_known());
+    let mut task = task(0, 0, nothing_known());
     let messages = ["", "   ", "ready", "ready", "42", "{{\\\"a\\\":1}}"];
     for (offset, message) in (0..).zip(messages) {
-        take(&mut lane, offset, &line(message));
+        take(&mut task, offset, &line(message));
     }
-    let block = lane.close().unwrap();
-    let ids: Vec<u64> = block.rows.template_ids().collect();
+    let batch = task.close().unwrap();
+    let ids: Vec<u64> = batch.rows.template_ids().collect();
     assert_eq!(ids.len(), messages.len());
     for id in &ids {
         assert_ne!(*id, 0, "that is for lines that were not mined");
-        assert!(block.rows.templates.texts().contains_key(id));
+        assert!(batch.rows.templates.texts().contains_key(id));
     }
     assert_eq!(ids[2], ids[3]);
-    take(&mut lane, 10, &line("ready"));
-    assert!(lane.close().unwrap().rows.templates.is_empty());
+    take(&mut task, 10, &line("ready"));
+    assert!(task.close().unwrap().rows.templates.is_empty());
 }
 
 /// Restored, the miner gives every line the id that it would have been given, and has no news of
 /// what was stored.
 #[test]
 fn a_restored_miner_goes_on() {
-    let mut first = lane(0, 0, nothing_known());
+    let mut first = task(0, 0, nothing_known());
     for offset in 0..20 {
         take(
             &mut first,
@@ -129,14 +131,14 @@ fn a_restored_miner_goes_on() {
         detection::Config::default(),
         template_mining::Limits::default(),
     );
-    let (knowledge, lost) = Knowledge::restore(&snapshot.state, detection, mining).unwrap();
+    let (state, lost) = PartitionState::restore(&snapshot.state, detection, mining).unwrap();
     assert_eq!(lost, None);
-    let mut second = lane(20, 20, knowledge);
+    let mut second = task(20, 20, state);
     take(&mut second, 20, &line("user u77 logged in"));
-    let block = second.close().unwrap();
-    assert!(block.rows.templates.is_empty());
+    let batch = second.close().unwrap();
+    assert!(batch.rows.templates.is_empty());
     assert_eq!(
-        block.rows.template_ids().next(),
+        batch.rows.template_ids().next(),
         before.rows.template_ids().last()
     );
 }

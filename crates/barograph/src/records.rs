@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use contracts::Timestamp;
-use log_records::{Arrived, Field, Line, NoTime, Note, ServiceFrom, Unreadable, Verdict};
+use log_records::{Field, Line, NoTime, Note, RecordContext, ServiceFrom, Unreadable, Verdict};
 
 use crate::{moment, say};
 
@@ -61,11 +61,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     stdin
         .read_to_end(&mut payload)
         .context("the record cannot be read from standard input")?;
-    let arrived = Arrived {
+    let context = RecordContext {
         key: args.key.as_deref(),
         kafka_time: args.kafka_time.unwrap_or_else(moment::now).as_millis(),
     };
-    let (read, notes) = log_records::explain(&payload, &arrived);
+    let (read, notes) = log_records::explain(&payload, &context);
     match read {
         Ok(line) => {
             if args.json {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use clickhouse::Row;
 use pipeline::{
-    Day, HoleReason, LeaderEpoch, Line, NextOffset, Offset, beginning::Accounted, block::Last,
+    Day, HoleReason, LeaderEpoch, Line, NextOffset, Offset, batch::Last, resume::Accounted,
 };
 use serde::Deserialize;
 

@@ -72,7 +72,7 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Inserts versions as one block; the same ones again change nothing.
+/// Inserts versions as one batch; the same ones again change nothing.
 pub async fn store(client: &Client, anomalies: &[Anomaly]) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut hash = Sha256::new();

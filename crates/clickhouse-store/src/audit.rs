@@ -199,7 +199,7 @@ pub async fn differences(
     rows(client, &question).await
 }
 
-/// The same stretches, each once, with all that stands in them and is said of them, of whatever day. A block that
+/// The same stretches, each once, with all that stands in them and is said of them, of whatever day. A batch that
 /// was made again is in the account under the first day on which its rows may have been stored.
 pub async fn of_all_days(client: &Client, found: &[Difference]) -> Result<Vec<Difference>, Error> {
     let stretches: Vec<String> = found

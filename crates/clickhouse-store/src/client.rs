@@ -1,5 +1,5 @@
 //! One way to each end: typed questions through the `clickhouse` crate, inserts through a plain
-//! request, because a block wants one body with a length, and its error's number (docs/adr/003).
+//! request, because a batch wants one body with a length, and its error's number (docs/adr/003).
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
-//! Stores blocks of log lines.
+//! Stores batches of log lines.
 //!
-//! Invariant: a block is one request, one server block and one token; how large the server's blocks
+//! Invariant: a batch is one request, one server batch and one token; how large the server's batches
 //! are is sent along, not assumed.
 
 use std::collections::HashSet;
 
 use pipeline::{
-    Block, Days,
+    Batch, Days,
     ports::{RowStore, StoreError},
 };
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ pub struct LogStore {
     client: Client,
 }
 
-/// Settings of every insert whose rows are counted on: `rows` in one server block, known by `token`.
+/// Settings of every insert whose rows are counted on: `rows` in one server batch, known by `token`.
 pub fn insert_settings<'a>(rows: &'a str, token: &'a str) -> [(&'a str, &'a str); 10] {
     [
         ("insert_deduplication_token", token),
@@ -30,9 +30,9 @@ pub fn insert_settings<'a>(rows: &'a str, token: &'a str) -> [(&'a str, &'a str)
         ("max_insert_threads", "1"),
         ("max_insert_block_size", rows),
         ("min_insert_block_size_rows", rows),
-        // No limit by bytes: the block is already bounded, and must not be cut in two.
+        // No limit by bytes: the batch is already bounded, and must not be cut in two.
         ("min_insert_block_size_bytes", "0"),
-        // The block itself lies in one partition by its `block_day`.
+        // The batch itself lies in one partition by its `block_day`.
         ("max_partitions_per_insert_block", "0"),
     ]
 }
@@ -44,15 +44,15 @@ impl LogStore {
 
     async fn send(
         &self,
-        block: &Block<LogRows>,
+        batch: &Batch<LogRows>,
         days: Days,
         rows: &LogRows,
         token: &str,
     ) -> Result<(), Error> {
         let count = rows.len().to_string();
         let body = rows.encode(
-            &block.id.incarnation.to_string(),
-            block.id.assignment.partition.0,
+            &batch.id.incarnation.to_string(),
+            batch.id.assignment.partition.0,
             days.own,
         );
         self.client
@@ -64,14 +64,14 @@ impl LogStore {
             .await
     }
 
-    fn range(what: &str, block: &Block<LogRows>, days: Days) -> String {
+    fn range(what: &str, batch: &Batch<LogRows>, days: Days) -> String {
         format!(
             "SELECT {what} FROM logs WHERE incarnation = '{}' AND kafka_partition = {} \
              AND kafka_offset >= {} AND kafka_offset < {} AND block_day >= toDate({}) FORMAT TabSeparated",
-            block.id.incarnation,
-            block.id.assignment.partition,
-            block.first,
-            block.end,
+            batch.id.incarnation,
+            batch.id.assignment.partition,
+            batch.first,
+            batch.end,
             days.since.min(days.own)
         )
     }
@@ -90,37 +90,37 @@ impl LogStore {
 }
 
 impl RowStore<LogRows> for LogStore {
-    async fn prepare(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
-        Ok(templates::store(&self.client, &block.rows.templates).await?)
+    async fn prepare(&self, batch: &Batch<LogRows>) -> Result<(), StoreError> {
+        Ok(templates::store(&self.client, &batch.rows.templates).await?)
     }
 
-    async fn insert(&self, block: &Block<LogRows>, days: Days) -> Result<(), StoreError> {
-        Ok(self.send(block, days, &block.rows, &block.token()).await?)
+    async fn insert(&self, batch: &Batch<LogRows>, days: Days) -> Result<(), StoreError> {
+        Ok(self.send(batch, days, &batch.rows, &batch.token()).await?)
     }
 
-    async fn count(&self, block: &Block<LogRows>, days: Days) -> Result<u64, StoreError> {
-        let query = Self::range("uniqExact(kafka_offset)", block, days);
+    async fn count(&self, batch: &Batch<LogRows>, days: Days) -> Result<u64, StoreError> {
+        let query = Self::range("uniqExact(kafka_offset)", batch, days);
         let numbers = self.numbers(&query).await?;
         Ok(numbers.first().copied().unwrap_or_default().cast_unsigned())
     }
 
     async fn repair(
         &self,
-        block: &Block<LogRows>,
+        batch: &Batch<LogRows>,
         days: Days,
         round: u32,
     ) -> Result<u64, StoreError> {
         let there: HashSet<i64> = self
-            .numbers(&Self::range("kafka_offset", block, days))
+            .numbers(&Self::range("kafka_offset", batch, days))
             .await?
             .into_iter()
             .collect();
-        let keep: Vec<bool> = block
+        let keep: Vec<bool> = batch
             .rows
             .offsets()
             .map(|offset| !there.contains(&offset))
             .collect();
-        let missing = block.rows.select(&keep);
+        let missing = batch.rows.select(&keep);
         if missing.is_empty() {
             return Ok(0);
         }
@@ -131,8 +131,8 @@ impl RowStore<LogRows> for LogStore {
             hash.update(offset.to_le_bytes());
         }
         let digest = hash.finalize();
-        let token = format!("{}-repair-{round}-{:02x?}", block.token(), &digest[..8]);
-        self.send(block, days, &missing, &token).await?;
+        let token = format!("{}-repair-{round}-{:02x?}", batch.token(), &digest[..8]);
+        self.send(batch, days, &missing, &token).await?;
         Ok(missing.len() as u64)
     }
 }

@@ -1,4 +1,4 @@
-//! What the rows of a block refer to: the texts of templates, and which templates became one.
+//! What the rows of a batch refer to: the texts of templates, and which templates became one.
 //!
 //! Invariants: texts are stored before merges, so that what an id leads to has a text; storing the
 //! same again changes nothing.

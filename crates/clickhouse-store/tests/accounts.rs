@@ -14,10 +14,10 @@ use clickhouse_store::{
     migrate::ALL,
 };
 use pipeline::{
-    Day, Days, Incarnation, LeaderEpoch, Line, NextOffset, Offset, block::Last,
+    Day, Days, Incarnation, LeaderEpoch, Line, NextOffset, Offset, batch::Last,
     ports::RowStore as _,
 };
-use support::{Engine, answer, block};
+use support::{Engine, answer, batch};
 
 fn line(first: i64, end: i64, rows: u64) -> Line {
     Line {
@@ -90,21 +90,21 @@ async fn a_row_that_is_gone_from_an_old_day_is_found_and_can_be_accepted() {
         let client = engine.database(name, ALL).await;
         let store = LogStore::new(client.clone());
         let (old, today) = (days_ago(9), days_ago(0));
-        let blocks = [(old, block(1, 0, 100)), (today, block(1, 100, 150))];
-        let life = blocks[0].1.id.incarnation.to_string();
-        for (own, block) in &blocks {
+        let batches = [(old, batch(1, 0, 100)), (today, batch(1, 100, 150))];
+        let life = batches[0].1.id.incarnation.to_string();
+        for (own, batch) in &batches {
             let days = Days {
                 own: *own,
                 since: *own,
             };
-            store.insert(block, days).await.unwrap();
-            let mut line = line(block.first.raw(), block.end.raw(), block.row_count());
+            store.insert(batch, days).await.unwrap();
+            let mut line = line(batch.first.raw(), batch.end.raw(), batch.row_count());
             line.dead_letters = 0;
             line.day = *own;
             accounts::keep(&client, &life, 1, &[line]).await.unwrap();
         }
         // What another group has stored, from before there were accounts.
-        let mut other = block(2, 0, 100);
+        let mut other = batch(2, 0, 100);
         other.id.incarnation = Incarnation::of(uuid::Uuid::from_u128(9), "other");
         store
             .insert(
@@ -161,9 +161,9 @@ async fn rows_of_another_day_than_their_line_are_no_difference_of_their_stretch(
     let client = engine.database("otherwise", ALL).await;
     let store = LogStore::new(client.clone());
     let (since, own) = (days_ago(3), days_ago(0));
-    let block = block(1, 0, 50);
-    let life = block.id.incarnation.to_string();
-    store.insert(&block, Days { own, since }).await.unwrap();
+    let batch = batch(1, 0, 50);
+    let life = batch.id.incarnation.to_string();
+    store.insert(&batch, Days { own, since }).await.unwrap();
     let mut line = line(0, 50, 50);
     line.dead_letters = 0;
     line.day = since;

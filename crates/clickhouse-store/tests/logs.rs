@@ -1,4 +1,4 @@
-//! Blocks of lines on the real engine: what goes in comes out, and the windows count it exactly.
+//! Batches of lines on the real engine: what goes in comes out, and the windows count it exactly.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use pipeline::{
     Day, Days,
     ports::{Kind, RowStore as _},
 };
-use support::{DAY, DAYS, Engine, START, answer, block, block_of};
+use support::{DAY, DAYS, Engine, START, answer, batch, batch_of};
 
 /// Counted line by line and by the projection, and whether they say the same.
 const SUMS: &str = "SELECT (SELECT count(), countIf(is_error), countIf(late) FROM logs SETTINGS optimize_use_projections = 0), \
@@ -26,7 +26,7 @@ const SUMS: &str = "SELECT (SELECT count(), countIf(is_error), countIf(late) FRO
 async fn every_column_is_sent_in_the_type_of_the_table() {
     let engine = Engine::start();
     let client = engine.database("types", ALL).await;
-    let sent = block(0, 0, 1).rows.encode("0123456789abcdef", 0, DAY);
+    let sent = batch(0, 0, 1).rows.encode("0123456789abcdef", 0, DAY);
     let columns = answer(
         &client,
         "SELECT name, type FROM system.columns WHERE database = 'types' AND table = 'logs' AND default_kind != 'MATERIALIZED' FORMAT TSVRaw",
@@ -51,7 +51,7 @@ async fn what_goes_in_comes_out() {
     let engine = Engine::start();
     let client = engine.database("round", ALL).await;
     let store = LogStore::new(client.clone());
-    store.insert(&block(3, 10, 20), DAYS).await.unwrap();
+    store.insert(&batch(3, 10, 20), DAYS).await.unwrap();
     let row = "SELECT toUnixTimestamp64Milli(timestamp), service, level, is_error, message, host, trace_id, span_id, latency_ms, \
                status, client_ip, user, attributes, timestamp_source, late, toUnixTimestamp64Milli(kafka_timestamp), \
                length(incarnation), kafka_partition, block_day FROM logs WHERE kafka_offset = ";
@@ -66,11 +66,11 @@ async fn what_goes_in_comes_out() {
          {'region':'eu-1','größe':'1\\n2'}\tclamped\tfalse\t1795244400000\t16\t3\t2099-12-31"
     );
     // None of its rows has an attribute.
-    store.insert(&block(3, 0, 1), DAYS).await.unwrap();
-    assert_eq!(store.count(&block(3, 0, 20), DAYS).await.unwrap(), 11);
+    store.insert(&batch(3, 0, 1), DAYS).await.unwrap();
+    assert_eq!(store.count(&batch(3, 0, 20), DAYS).await.unwrap(), 11);
 }
 
-/// Blocks of days that no clock wrote, of long ago and of days to come.
+/// Batches of days that no clock wrote, of long ago and of days to come.
 #[tokio::test]
 async fn no_time_of_a_producer_decides_how_long_rows_live() {
     const DAY: i64 = 86_400_000;
@@ -88,11 +88,11 @@ async fn no_time_of_a_producer_decides_how_long_rows_live() {
     let days = [-1, now / 1000, now - 40 * DAY, now, now + 400 * DAY].map(Day::of_millis);
     for (partition, own) in (0..).zip(days) {
         let days = Days { own, since: own };
-        let block = block(partition, 0, 50);
-        store.insert(&block, days).await.unwrap();
+        let batch = batch(partition, 0, 50);
+        store.insert(&batch, days).await.unwrap();
         // Again, as after a lost answer.
-        store.insert(&block, days).await.unwrap();
-        assert_eq!(store.count(&block, days).await.unwrap(), 50, "{own}");
+        store.insert(&batch, days).await.unwrap();
+        assert_eq!(store.count(&batch, days).await.unwrap(), 50, "{own}");
     }
     answer(&client, "OPTIMIZE TABLE logs FINAL").await;
     answer(
@@ -143,7 +143,7 @@ async fn any_number_of_different_services_hosts_and_keys_is_stored() {
     }
     let store = LogStore::new(client.clone());
     store
-        .insert(&block_of(0, 0, ROWS, rows), DAYS)
+        .insert(&batch_of(0, 0, ROWS, rows), DAYS)
         .await
         .unwrap();
     let right = "SELECT count() FROM logs WHERE service = concat('s', toString(kafka_offset)) \
@@ -157,11 +157,11 @@ async fn halves_of_a_block_are_the_block() {
     let engine = Engine::start();
     let client = engine.database("halves", ALL).await;
     let store = LogStore::new(client.clone());
-    let (first, second) = block(0, 0, 101).halve();
+    let (first, second) = batch(0, 0, 101).halve();
     store.insert(&first, DAYS).await.unwrap();
     store.insert(&second, DAYS).await.unwrap();
     let contents = "SELECT count(), sum(cityHash64(* EXCEPT (kafka_partition))) FROM logs WHERE kafka_partition = ";
-    store.insert(&block(1, 0, 101), DAYS).await.unwrap();
+    store.insert(&batch(1, 0, 101), DAYS).await.unwrap();
     assert_eq!(
         answer(&client, &format!("{contents} 0")).await,
         answer(&client, &format!("{contents} 1")).await
@@ -174,9 +174,9 @@ async fn windows_count_what_is_stored_through_repeats_losses_and_repairs() {
     let engine = Engine::start();
     let client = engine.database("windows", ALL).await;
     let store = LogStore::new(client.clone());
-    let block = block(0, 0, 1000);
+    let batch = batch(0, 0, 1000);
     for _ in 0..3 {
-        store.insert(&block, DAYS).await.unwrap();
+        store.insert(&batch, DAYS).await.unwrap();
     }
     let whole = "(1000,333,100)\t(1000,333,100)";
     assert_eq!(answer(&client, SUMS).await, whole);
@@ -189,7 +189,7 @@ async fn windows_count_what_is_stored_through_repeats_losses_and_repairs() {
         let left = answer(&client, SUMS).await;
         let (lines, windows) = left.split_once('\t').unwrap();
         assert_eq!(lines, windows, "{loss}");
-        assert!(store.repair(&block, DAYS, 0).await.unwrap() > 0, "{loss}");
+        assert!(store.repair(&batch, DAYS, 0).await.unwrap() > 0, "{loss}");
         assert_eq!(answer(&client, SUMS).await, whole, "{loss}");
     }
     answer(&client, "OPTIMIZE TABLE logs FINAL").await;
@@ -208,7 +208,7 @@ async fn a_database_with_lines_is_brought_up_to_date_with_them() {
     let store = LogStore::new(old.clone());
     for partition in 0..3 {
         store
-            .insert(&block(partition, 0, 5000), DAYS)
+            .insert(&batch(partition, 0, 5000), DAYS)
             .await
             .unwrap();
     }
@@ -227,7 +227,7 @@ async fn a_database_with_lines_is_brought_up_to_date_with_them() {
     );
     assert_eq!(answer(&new, &by_projection).await, before);
     LogStore::new(new.clone())
-        .insert(&block(0, 5000, 6000), DAYS)
+        .insert(&batch(0, 5000, 6000), DAYS)
         .await
         .unwrap();
     assert_eq!(
@@ -236,7 +236,7 @@ async fn a_database_with_lines_is_brought_up_to_date_with_them() {
     );
 }
 
-/// Somebody's own constraint refuses a row: the data is at fault, and none of the block is there.
+/// Somebody's own constraint refuses a row: the data is at fault, and none of the batch is there.
 #[tokio::test]
 async fn a_violated_constraint_is_the_datas_fault() {
     let engine = Engine::start();
@@ -247,14 +247,14 @@ async fn a_violated_constraint_is_the_datas_fault() {
     )
     .await;
     let store = LogStore::new(client.clone());
-    let block = block(0, 0, 10);
-    let error = store.insert(&block, DAYS).await.unwrap_err();
+    let batch = batch(0, 0, 10);
+    let error = store.insert(&batch, DAYS).await.unwrap_err();
     assert_eq!(
         (error.kind, error.uncertain),
         (Kind::Rejected, false),
         "{error}"
     );
-    assert_eq!(store.count(&block, DAYS).await.unwrap(), 0);
+    assert_eq!(store.count(&batch, DAYS).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use clickhouse_store::{
     templates::Text,
 };
 use contracts::Level;
-use pipeline::{Block, ports::RowStore as _};
-use support::{DAYS, Engine, START, answer, block, block_of};
+use pipeline::{Batch, ports::RowStore as _};
+use support::{DAYS, Engine, START, answer, batch, batch_of};
 
 fn text(text: &str, open_places: u32) -> Text {
     Text {
@@ -26,7 +26,7 @@ fn text(text: &str, open_places: u32) -> Text {
 }
 
 /// A row for each id; every third is an error, of two services.
-fn mined(first: i64, ids: &[u64]) -> Block<LogRows> {
+fn mined(first: i64, ids: &[u64]) -> Batch<LogRows> {
     let mut rows = LogRows::default();
     for (offset, id) in (first..).zip(ids) {
         let row = LogRow {
@@ -50,13 +50,13 @@ fn mined(first: i64, ids: &[u64]) -> Block<LogRows> {
         };
         rows.push(&row, []);
     }
-    block_of(0, first, first + ids.len() as i64, rows)
+    batch_of(0, first, first + ids.len() as i64, rows)
 }
 
-async fn store(client: &Client, block: &Block<LogRows>) {
+async fn store(client: &Client, batch: &Batch<LogRows>) {
     let store = LogStore::new(client.clone());
-    store.prepare(block).await.unwrap();
-    store.insert(block, DAYS).await.unwrap();
+    store.prepare(batch).await.unwrap();
+    store.insert(batch, DAYS).await.unwrap();
 }
 
 /// Counted line by line, and twice by the projection: an empty table has none.
@@ -133,17 +133,17 @@ async fn counts_are_the_rows_and_ids_lead_to_what_they_became_part_of() {
 async fn merges_in_a_circle_and_in_a_chain_lead_to_one() {
     let engine = Engine::start();
     let client = engine.database("circle", ALL).await;
-    let mut block = mined(0, &[7, 9, 105, 104, 103, 102, 101]);
+    let mut batch = mined(0, &[7, 9, 105, 104, 103, 102, 101]);
     for id in [7, 9, 101, 102, 103, 104, 105] {
-        block.rows.templates.describe(id, text("t", 0));
+        batch.rows.templates.describe(id, text("t", 0));
     }
     for (from, into) in [(9, 7), (7, 9)] {
-        block.rows.templates.merge(from, into);
+        batch.rows.templates.merge(from, into);
     }
     for from in 102..=105 {
-        block.rows.templates.merge(from, from - 1);
+        batch.rows.templates.merge(from, from - 1);
     }
-    store(&client, &block).await;
+    store(&client, &batch).await;
     assert_eq!(
         answer(&client, "SELECT id, count FROM templates ORDER BY id").await,
         "7\t2\n101\t5"
@@ -155,11 +155,11 @@ async fn counts_go_with_the_rows_through_losses_and_repairs() {
     let engine = Engine::start();
     let client = engine.database("losses", ALL).await;
     let ids: Vec<u64> = (0..1000).map(|at| 1 + at % 7).collect();
-    let mut block = mined(0, &ids);
+    let mut batch = mined(0, &ids);
     for id in 1..=7 {
-        block.rows.templates.describe(id, text("t", 0));
+        batch.rows.templates.describe(id, text("t", 0));
     }
-    store(&client, &block).await;
+    store(&client, &batch).await;
     assert_eq!(sums(&client).await, [1000; 3]);
     for loss in [
         "DELETE FROM logs WHERE kafka_offset % 7 = 0",
@@ -170,7 +170,7 @@ async fn counts_go_with_the_rows_through_losses_and_repairs() {
         let left = sums(&client).await;
         assert_eq!(left, [left[0]; 3], "{loss}");
         let store = LogStore::new(client.clone());
-        assert!(store.repair(&block, DAYS, 0).await.unwrap() > 0, "{loss}");
+        assert!(store.repair(&batch, DAYS, 0).await.unwrap() > 0, "{loss}");
         assert_eq!(sums(&client).await, [1000; 3], "{loss}");
     }
 }
@@ -205,8 +205,8 @@ async fn a_block_without_news_asks_nothing() {
     // No such tables: whoever asked would be told.
     let client = engine.database("unasked", &ALL[..7]).await;
     let store = LogStore::new(client);
-    store.prepare(&block(0, 0, 10)).await.unwrap();
-    let mut with_news = block(0, 0, 10);
+    store.prepare(&batch(0, 0, 10)).await.unwrap();
+    let mut with_news = batch(0, 0, 10);
     let mut news = TemplateNews::default();
     news.describe(1, text("t", 0));
     with_news.rows.templates.append(news);

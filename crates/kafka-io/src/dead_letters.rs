@@ -8,7 +8,7 @@ use contracts::{
 };
 use pipeline::{
     Partition,
-    block::Acknowledgement,
+    batch::Acknowledgement,
     ports::{Header, Record},
 };
 use sha2::{Digest, Sha256};

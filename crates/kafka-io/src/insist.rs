@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use pipeline::{backoff::Backoff, block::Acknowledgement};
+use pipeline::{backoff::Backoff, batch::Acknowledgement};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use tokio::sync::oneshot;
 

@@ -10,8 +10,8 @@ use std::{
 
 use contracts::dead_letter::Reason;
 use pipeline::{
-    LaneId, LeaderEpoch, Offset, Partition,
-    block::Acknowledgement,
+    LeaderEpoch, Offset, Partition, TaskId,
+    batch::Acknowledgement,
     ports::{Bare, DeadLetters, Record},
 };
 use rdkafka::{
@@ -38,7 +38,7 @@ pub struct SetAside {
 }
 
 impl DeadLetters for SetAside {
-    async fn set_aside(&self, id: LaneId, offset: Offset, error: &str) -> Result<(), String> {
+    async fn set_aside(&self, id: TaskId, offset: Offset, error: &str) -> Result<(), String> {
         let partition = id.assignment.partition;
         let (connection, producer) = (self.connection.clone(), self.producer.clone());
         let (topic, to, error) = (

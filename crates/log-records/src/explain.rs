@@ -1,6 +1,6 @@
 //! How a record was read, for people.
 
-use crate::{Arrived, Line, Unreadable, names::Field, read_record};
+use crate::{Line, RecordContext, Unreadable, names::Field, read_record};
 
 /// What became of one member of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub enum Verdict {
 /// The notes of an outer record come before those of one that it wraps.
 pub fn explain<'a>(
     payload: &'a [u8],
-    arrived: &Arrived<'a>,
+    context: &RecordContext<'a>,
 ) -> (Result<Line<'a>, Unreadable>, Vec<Note>) {
     let mut notes = Vec::new();
-    let line = read_record(payload, arrived, Some(&mut notes));
+    let line = read_record(payload, context, Some(&mut notes));
     (line, notes)
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    Arrived, Level, Line, ServiceFrom, clef,
+    Level, Line, RecordContext, ServiceFrom, clef,
     explain::{Note, Verdict},
     json::{Broken, Scanner, Shape, Value},
     level,
@@ -211,10 +211,14 @@ impl<'a> Fields<'a> {
     }
 
     /// `None`: there is no message.
-    pub(super) fn take_line(&mut self, arrived: &Arrived<'a>, depth: usize) -> Option<Line<'a>> {
+    pub(super) fn take_line(
+        &mut self,
+        context: &RecordContext<'a>,
+        depth: usize,
+    ) -> Option<Line<'a>> {
         let Message { text, kind } = self.pick(Field::Message, message)?;
         let mut no_time = NoTime::Absent;
-        let timestamp = self.time(arrived.kafka_time, &mut no_time);
+        let timestamp = self.time(context.kafka_time, &mut no_time);
         let level = self
             .pick(Field::Level, |value, how| {
                 level::of_value(&value, how).ok_or(value)
@@ -228,8 +232,8 @@ impl<'a> Fields<'a> {
         let status = self.pick(Field::Status, status);
         let level = level.or_else(|| self.level_in_status());
         let named = self.pick(Field::Service, name_of_service);
-        let source = self.source(named.is_some() || arrived.key.is_some());
-        let (service, service_from) = match (named, arrived.key, source) {
+        let source = self.source(named.is_some() || context.key.is_some());
+        let (service, service_from) = match (named, context.key, source) {
             (Some(name), _, _) => (name, ServiceFrom::Name),
             (None, Some(key), _) => (Cow::Borrowed(key), ServiceFrom::Key),
             (None, None, Some(source)) => (source, ServiceFrom::Source),
@@ -267,7 +271,7 @@ impl<'a> Fields<'a> {
             line.message = Cow::Owned(clef::rendered(&line.message, &line.attributes));
         }
         if line.message.starts_with('{')
-            && let Some(inner) = self.wrapped(&line.message, arrived, depth)
+            && let Some(inner) = self.wrapped(&line.message, context, depth)
         {
             line.wrap(inner);
         } else if level.is_none() {
@@ -287,12 +291,12 @@ impl<'a> Fields<'a> {
     #[cold]
     pub(super) fn take_line_around(
         &mut self,
-        arrived: &Arrived<'a>,
+        context: &RecordContext<'a>,
         inner: Line<'a>,
     ) -> Option<Line<'a>> {
         self.values[Field::Message as usize] = Value::EMPTY;
         self.ranks[Field::Message as usize] = 0;
-        let mut line = self.take_line(arrived, 0)?;
+        let mut line = self.take_line(context, 0)?;
         line.wrap(inner);
         last_of_each(&mut line.attributes);
         Some(line)
@@ -300,16 +304,21 @@ impl<'a> Fields<'a> {
 
     /// A record that is the text of this one's message.
     #[cold]
-    fn wrapped(&mut self, text: &str, arrived: &Arrived<'_>, depth: usize) -> Option<Line<'a>> {
+    fn wrapped(
+        &mut self,
+        text: &str,
+        context: &RecordContext<'_>,
+        depth: usize,
+    ) -> Option<Line<'a>> {
         if depth == 0 {
             return None;
         }
-        let arrived = Arrived {
+        let context = RecordContext {
             key: None,
-            kafka_time: arrived.kafka_time,
+            kafka_time: context.kafka_time,
         };
         let mut notes = self.notes.is_some().then(Vec::new);
-        let line = crate::read_text(text, &arrived, depth - 1, notes.as_mut()).ok()?;
+        let line = crate::read_text(text, &context, depth - 1, notes.as_mut()).ok()?;
         if let (Some(all), Some(notes)) = (&mut self.notes, notes) {
             all.extend(notes);
         }

@@ -40,14 +40,14 @@ const DEPTH: usize = 4;
 
 /// What Kafka says of a record.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrived<'a> {
+pub struct RecordContext<'a> {
     /// `None`: it has none, or one that is no text.
     pub key: Option<&'a str>,
     /// Milliseconds since the epoch; not above 0: it has none.
     pub kafka_time: i64,
 }
 
-impl Arrived<'_> {
+impl RecordContext<'_> {
     /// A record that Kafka says nothing of.
     pub const UNKNOWN: Self = Self {
         key: None,
@@ -95,8 +95,8 @@ impl<'a> Line<'a> {
         self.level.is_error() || self.status >= 500
     }
 
-    fn plain(message: &'a str, arrived: &Arrived<'a>) -> Self {
-        let (service, service_from) = match arrived.key {
+    fn plain(message: &'a str, context: &RecordContext<'a>) -> Self {
+        let (service, service_from) = match context.key {
             Some(key) => (key, ServiceFrom::Key),
             None => (NOBODY, ServiceFrom::Nobody),
         };
@@ -190,13 +190,13 @@ impl Unreadable {
 }
 
 /// Reads one record's value. In time and memory linear in its length, however it is nested.
-pub fn decode<'a>(payload: &'a [u8], arrived: &Arrived<'a>) -> Result<Line<'a>, Unreadable> {
-    read_record(payload, arrived, None)
+pub fn decode<'a>(payload: &'a [u8], context: &RecordContext<'a>) -> Result<Line<'a>, Unreadable> {
+    read_record(payload, context, None)
 }
 
 fn read_record<'a>(
     payload: &'a [u8],
-    arrived: &Arrived<'a>,
+    context: &RecordContext<'a>,
     notes: Option<&mut Vec<Note>>,
 ) -> Result<Line<'a>, Unreadable> {
     let whole = match std::str::from_utf8(payload) {
@@ -218,32 +218,32 @@ fn read_record<'a>(
         return Err(Unreadable::new(Reason::Empty, error));
     }
     if text.starts_with('{') {
-        return read_object(text, whole.len() - begun.len(), arrived, DEPTH, notes);
+        return read_object(text, whole.len() - begun.len(), context, DEPTH, notes);
     }
-    read_text(text, arrived, DEPTH, notes)
+    read_text(text, context, DEPTH, notes)
 }
 
 /// A text that may be a record, or hold one. `depth`: records in it that may be looked into.
 fn read_text<'a>(
     text: &'a str,
-    arrived: &Arrived<'a>,
+    context: &RecordContext<'a>,
     depth: usize,
     notes: Option<&mut Vec<Note>>,
 ) -> Result<Line<'a>, Unreadable> {
     match text.as_bytes() {
-        [b'{', ..] => read_object(text, 0, arrived, depth, notes),
+        [b'{', ..] => read_object(text, 0, context, depth, notes),
         [b'[', ..] => match envelope::array(text) {
-            Some(Batch::One(one)) => read_within(&one, arrived, depth, notes),
+            Some(Batch::One(one)) => read_within(&one, context, depth, notes),
             Some(Batch::Many(count)) => Err(Batch::refused(count)),
-            None => Ok(Line::plain(text, arrived)),
+            None => Ok(Line::plain(text, context)),
         },
         [b'"', .., b'"'] => match serde_json::from_str::<String>(text) {
-            Ok(inner) => read_within(&inner, arrived, depth, notes),
-            Err(_) => Ok(Line::plain(text, arrived)),
+            Ok(inner) => read_within(&inner, context, depth, notes),
+            Err(_) => Ok(Line::plain(text, context)),
         },
         _ => match Cri::of(text) {
-            Some(cri) => Ok(read_output(&cri, arrived, depth, notes)),
-            None => Ok(Line::plain(text, arrived)),
+            Some(cri) => Ok(read_output(&cri, context, depth, notes)),
+            None => Ok(Line::plain(text, context)),
         },
     }
 }
@@ -251,34 +251,34 @@ fn read_text<'a>(
 /// What is within a text that does not live as long as the record.
 fn read_within<'a>(
     text: &str,
-    arrived: &Arrived<'a>,
+    context: &RecordContext<'a>,
     depth: usize,
     notes: Option<&mut Vec<Note>>,
 ) -> Result<Line<'a>, Unreadable> {
     if depth == 0 || text.trim_ascii().is_empty() {
-        return Ok(Line::plain(text, arrived).into_owned());
+        return Ok(Line::plain(text, context).into_owned());
     }
-    read_text(text.trim_ascii(), arrived, depth - 1, notes).map(Line::into_owned)
+    read_text(text.trim_ascii(), context, depth - 1, notes).map(Line::into_owned)
 }
 
 /// A line of a container's output.
 fn read_output<'a>(
     cri: &Cri<'a>,
-    arrived: &Arrived<'a>,
+    context: &RecordContext<'a>,
     depth: usize,
     notes: Option<&mut Vec<Note>>,
 ) -> Line<'a> {
     let is_whole = cri.text.starts_with('{') && depth > 0 && !cri.tag.starts_with('P');
-    let mut line = match is_whole.then(|| read_text(cri.text, arrived, depth - 1, notes)) {
+    let mut line = match is_whole.then(|| read_text(cri.text, context, depth - 1, notes)) {
         Some(Ok(line)) => line,
-        _ => Line::plain(cri.text, arrived),
+        _ => Line::plain(cri.text, context),
     };
     if line.timestamp.is_none() {
         let read = time::read(
             cri.time,
             json::Shape::Text,
             names::How::Plain,
-            arrived.kafka_time,
+            context.kafka_time,
             false,
         );
         line.timestamp = read.ok();
@@ -298,7 +298,7 @@ fn read_output<'a>(
 fn read_object<'a>(
     text: &'a str,
     before: usize,
-    arrived: &Arrived<'a>,
+    context: &RecordContext<'a>,
     depth: usize,
     notes: Option<&mut Vec<Note>>,
 ) -> Result<Line<'a>, Unreadable> {
@@ -309,9 +309,9 @@ fn read_object<'a>(
     if let Err(broken) = read.and_then(|()| scanner.end()) {
         return Err(refused(text, before, broken));
     }
-    let line = match fields.take_line(arrived, depth) {
+    let line = match fields.take_line(context, depth) {
         Some(line) => Ok(line),
-        None => batch_of_one(&mut fields, arrived, depth),
+        None => batch_of_one(&mut fields, context, depth),
     };
     if let (Some(notes), Some(own)) = (notes, fields.notes) {
         notes.extend(own);
@@ -336,7 +336,7 @@ fn refused(text: &str, before: usize, Broken { at, expected }: Broken) -> Unread
 #[cold]
 fn batch_of_one<'a>(
     fields: &mut Fields<'a>,
-    arrived: &Arrived<'a>,
+    context: &RecordContext<'a>,
     depth: usize,
 ) -> Result<Line<'a>, Unreadable> {
     let no_message = || {
@@ -352,14 +352,14 @@ fn batch_of_one<'a>(
         Batch::Many(count) => return Err(Batch::refused(count)),
     };
     fields.remove_other(place);
-    let inside = Arrived {
+    let inside = RecordContext {
         key: None,
-        ..*arrived
+        ..*context
     };
     let mut notes = fields.notes.is_some().then(Vec::new);
     let line = read_within(&one, &inside, depth, notes.as_mut())?;
     let line = fields
-        .take_line_around(arrived, line)
+        .take_line_around(context, line)
         .ok_or_else(no_message);
     if let (Some(all), Some(notes)) = (&mut fields.notes, notes) {
         all.extend(notes);
@@ -374,7 +374,7 @@ mod tests {
     use super::*;
 
     fn decode(payload: &[u8]) -> Result<Line<'_>, Unreadable> {
-        super::decode(payload, &Arrived::UNKNOWN)
+        super::decode(payload, &RecordContext::UNKNOWN)
     }
 
     #[test]

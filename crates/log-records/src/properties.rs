@@ -3,22 +3,22 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::{Arrived, decode, reference};
+use super::{RecordContext, decode, reference};
 use contracts::dead_letter::Reason;
 
 fn agrees(payload: &[u8]) -> Result<(), TestCaseError> {
-    let arrived = Arrived {
+    let context = RecordContext {
         key: Some("key"),
         kafka_time: 1_795_244_400_000,
     };
-    let decoded = decode(payload, &arrived).map_err(|unreadable| unreadable.reason);
+    let decoded = decode(payload, &context).map_err(|unreadable| unreadable.reason);
     let Ok(text) = std::str::from_utf8(payload) else {
         prop_assert_eq!(decoded, Err(Reason::NotUtf8));
         return Ok(());
     };
     let text = text.trim_start_matches('\u{feff}').trim_ascii();
     if text.starts_with('{') && decoded != Err(Reason::SeveralRecords) && !text.contains("ecords") {
-        prop_assert_eq!(decoded, reference::read(text, &arrived));
+        prop_assert_eq!(decoded, reference::read(text, &context));
     }
     Ok(())
 }

@@ -8,13 +8,13 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
-    Arrived, DEPTH, Line,
+    DEPTH, Line, RecordContext,
     fields::Fields,
     json::{Shape, Value},
 };
 
 /// Of a text that begins with `{`.
-pub(super) fn read<'a>(text: &'a str, arrived: &Arrived<'a>) -> Result<Line<'a>, Reason> {
+pub(super) fn read<'a>(text: &'a str, context: &RecordContext<'a>) -> Result<Line<'a>, Reason> {
     let members = members(text).ok_or(Reason::BrokenJson)?;
     let mut fields = Fields::none();
     for (name, json) in members {
@@ -34,7 +34,7 @@ pub(super) fn read<'a>(text: &'a str, arrived: &Arrived<'a>) -> Result<Line<'a>,
             None => {}
         }
     }
-    fields.take_line(arrived, DEPTH).ok_or(Reason::NoMessage)
+    fields.take_line(context, DEPTH).ok_or(Reason::NoMessage)
 }
 
 /// One member of the JSON object: its name, and its value's JSON text.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::{Timestamp, tz::TimeZone};
-use log_records::{Arrived, decode};
+use log_records::{RecordContext, decode};
 use serde_json::{Map, Value, json};
 
 /// A minute after the records' own times.
@@ -30,7 +30,7 @@ fn folder() -> PathBuf {
 /// What becomes of a record, in the columns that cases name.
 fn columns(payload: &[u8], key: Option<&str>) -> Map<String, Value> {
     let kafka_time = KAFKA_TIME.parse::<Timestamp>().unwrap().as_millisecond();
-    let columns = match decode(payload, &Arrived { key, kafka_time }) {
+    let columns = match decode(payload, &RecordContext { key, kafka_time }) {
         Err(unreadable) => json!({ "dlq": unreadable.reason.as_str() }),
         Ok(line) => {
             let source = match line.timestamp {

@@ -8,20 +8,20 @@
 use std::fmt::Write as _;
 
 use contracts::dead_letter::Reason;
-use log_records::{Arrived, Line, NoTime, ServiceFrom, decode};
+use log_records::{Line, NoTime, RecordContext, ServiceFrom, decode};
 
 /// 2026-11-26T17:00:00.123Z, a moment before Kafka's time of every record here.
 const MOMENT: i64 = 1_795_712_400_123;
 
-fn arrived(key: Option<&str>) -> Arrived<'_> {
-    Arrived {
+fn context(key: Option<&str>) -> RecordContext<'_> {
+    RecordContext {
         key,
         kafka_time: MOMENT + 250,
     }
 }
 
 fn read(payload: &str) -> Line<'_> {
-    decode(payload.as_bytes(), &arrived(Some("k")))
+    decode(payload.as_bytes(), &context(Some("k")))
         .unwrap_or_else(|error| panic!("{payload}: {error:?}"))
 }
 
@@ -460,13 +460,13 @@ fn fields_are_read_by_type() {
         ),
     ]);
     let source = r#"{"message":"m","source":"till"}"#;
-    let line = decode(source.as_bytes(), &arrived(None)).unwrap();
+    let line = decode(source.as_bytes(), &context(None)).unwrap();
     assert_eq!(
         (&*line.service, line.service_from),
         ("till", ServiceFrom::Source)
     );
     let stream = r#"{"message":"m","source":"stdout"}"#;
-    let line = decode(stream.as_bytes(), &arrived(None)).unwrap();
+    let line = decode(stream.as_bytes(), &context(None)).unwrap();
     assert_eq!(
         (&*line.service, line.service_from),
         ("unknown", ServiceFrom::Nobody)
@@ -483,7 +483,7 @@ fn several_records_are_one_dead_letter() {
         r#"{"logEvents":[{"message":"a"},{"message":"b"}]}"#,
         batch,
     ] {
-        let refused = decode(payload.as_bytes(), &arrived(None)).unwrap_err();
+        let refused = decode(payload.as_bytes(), &context(None)).unwrap_err();
         assert_eq!(refused.reason, Reason::SeveralRecords, "{payload}");
     }
     for payload in ["[1,2]", "[]", "[INFO] text"] {

@@ -5,8 +5,8 @@
 //! row, a dead letter, or in a hole, and what is none of these is missing from the sum.
 
 use crate::{
-    Block, Day, Hole, HoleReason, NextOffset, Offset, Rows,
-    block::{Last, lies_in},
+    Batch, Day, Hole, HoleReason, NextOffset, Offset, Rows,
+    batch::{Last, lies_in},
 };
 
 /// Offsets that are compared as one.
@@ -100,7 +100,7 @@ impl Account {
         self.passed = Some((hole, rows));
     }
 
-    /// Writes down what is known before the first block.
+    /// Writes down what is known before the first batch.
     pub fn start(&mut self, today: Day) {
         if let Some(first) = self.begins.take() {
             self.closed.push(Line::at(first.offset(), today));
@@ -134,13 +134,13 @@ impl Account {
         self.closed.clear();
     }
 
-    /// The block is complete: its rows are stored on `day`. `set_aside`: they became dead letters.
-    pub fn add<R: Rows>(&mut self, block: &Block<R>, day: Day, set_aside: bool) {
+    /// The batch is complete: its rows are stored on `day`. `set_aside`: they became dead letters.
+    pub fn add<R: Rows>(&mut self, batch: &Batch<R>, day: Day, set_aside: bool) {
         let rows_below = |offset: i64| {
-            let (mut low, mut high) = (0, block.rows.count());
+            let (mut low, mut high) = (0, batch.rows.count());
             while low < high {
                 let middle = usize::midpoint(low, high);
-                if block.rows.offset_of(middle).raw() < offset {
+                if batch.rows.offset_of(middle).raw() < offset {
                     low = middle + 1;
                 } else {
                     high = middle;
@@ -149,18 +149,18 @@ impl Account {
             low
         };
         let letters_below = |offset: i64| {
-            block
+            batch
                 .letters
                 .partition_point(|letter| letter.raw() < offset)
         };
-        let end = block.end.raw();
-        let mut at = block.first.raw();
+        let end = batch.end.raw();
+        let mut at = batch.first.raw();
         while at < end {
             let (rows, letters) = (rows_below(at), letters_below(at));
-            let next_row = (rows < block.rows.count()).then(|| block.rows.offset_of(rows));
+            let next_row = (rows < batch.rows.count()).then(|| batch.rows.offset_of(rows));
             let content = next_row
                 .into_iter()
-                .chain(block.letters.get(letters).copied());
+                .chain(batch.letters.get(letters).copied());
             let content = content.map(Offset::raw).min().unwrap_or(end);
             let border = (at.div_euclid(STRETCH) + 1) * STRETCH;
             // A hole may be wider than many stretches: it is one line.
@@ -170,10 +170,10 @@ impl Account {
             let stored = (rows_below(upto) - rows) as u64;
             piece.rows = if set_aside { 0 } else { stored };
             piece.dead_letters = (letters_below(upto) - letters) as u64 + stored - piece.rows;
-            for hole in &block.holes {
+            for hole in &batch.holes {
                 piece.holes[hole.why.at()] += lies_in(hole, at, upto);
             }
-            piece.last = block.last.filter(|last| last.offset.raw() < upto);
+            piece.last = batch.last.filter(|last| last.offset.raw() < upto);
             self.take(&piece);
             at = upto;
         }
@@ -204,7 +204,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{Assignment, DayOf, Epoch, Incarnation, LaneId, Partition};
+    use crate::{Assignment, DayOf, Epoch, Incarnation, Partition, TaskId};
 
     #[derive(Debug, Default)]
     struct Offsets(Vec<i64>);
@@ -234,10 +234,10 @@ mod tests {
         Hole,
     }
 
-    /// One block from `first` on, of these runs.
-    fn block(first: i64, runs: &[(What, i64)]) -> Block<Offsets> {
-        let mut made = Block {
-            id: LaneId {
+    /// One batch from `first` on, of these runs.
+    fn batch(first: i64, runs: &[(What, i64)]) -> Batch<Offsets> {
+        let mut made = Batch {
+            id: TaskId {
                 assignment: Assignment {
                     partition: Partition(0),
                     epoch: Epoch(0),
@@ -275,7 +275,7 @@ mod tests {
     proptest! {
         #[test]
         fn lines_lie_side_by_side_and_say_what_became_of_every_offset(
-            blocks in prop::collection::vec(
+            batches in prop::collection::vec(
                 (0_u16..3, prop::collection::vec((prop::sample::select(vec![What::Row, What::Letter, What::Hole]), 1_i64..90_000), 1..4)),
                 1..4,
             ),
@@ -284,12 +284,12 @@ mod tests {
             let mut account = Account::default();
             let (mut next, mut day) = (first, 0);
             let mut rows: Vec<(i64, u16)> = Vec::new();
-            for (later, runs) in &blocks {
+            for (later, runs) in &batches {
                 day += later;
-                let block = block(next, runs);
-                rows.extend(block.rows.0.iter().map(|offset| (*offset, day)));
-                account.add(&block, Day::new(day), false);
-                next = block.end.raw();
+                let batch = batch(next, runs);
+                rows.extend(batch.rows.0.iter().map(|offset| (*offset, day)));
+                account.add(&batch, Day::new(day), false);
+                next = batch.end.raw();
             }
             let mut at = first;
             for line in account.close() {
@@ -311,14 +311,14 @@ mod tests {
     fn a_wide_hole_is_a_few_lines() {
         let mut account = Account::default();
         let runs = [(What::Row, 1), (What::Hole, 1_000_000_000), (What::Row, 1)];
-        account.add(&block(5, &runs), Day::new(1), false);
+        account.add(&batch(5, &runs), Day::new(1), false);
         assert_eq!(account.close().len(), 3);
     }
 
     #[test]
     fn a_row_that_was_set_aside_is_a_dead_letter() {
         let mut account = Account::default();
-        account.add(&block(5, &[(What::Row, 1)]), Day::new(1), true);
+        account.add(&batch(5, &[(What::Row, 1)]), Day::new(1), true);
         let line = account.open().copied().unwrap();
         assert_eq!(
             (line.rows, line.dead_letters, line.unexplained()),

@@ -1,6 +1,6 @@
-//! Days of the wall clock in UTC: how long a block's rows live is counted from one.
+//! Days of the wall clock in UTC: how long a batch's rows live is counted from one.
 //!
-//! Invariant: a block has one day, chosen by whoever first announces it and carried by the intent;
+//! Invariant: a batch has one day, chosen by whoever first announces it and carried by the intent;
 //! no time that a producer wrote has a part in it.
 
 use std::fmt;
@@ -41,7 +41,7 @@ impl fmt::Display for Day {
     }
 }
 
-/// What is known of a block's day before it is announced.
+/// What is known of a batch's day before it is announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DayOf {
     /// Nobody has announced it.
@@ -52,7 +52,7 @@ pub enum DayOf {
     FirstRecord(Day),
 }
 
-/// The days of one block.
+/// The days of one batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Days {
     /// Of all its rows.
@@ -67,7 +67,7 @@ pub struct Days {
 const NEAR: u16 = 7;
 
 impl DayOf {
-    /// `since`: rows of the block's range may have been stored from that day on.
+    /// `since`: rows of the batch's range may have been stored from that day on.
     pub fn decide(self, today: Day, since: Option<Day>) -> Days {
         let days = self.decide_own(today);
         Days {

@@ -1,4 +1,4 @@
-//! Which life of a topic rows belong to.
+//! Which incarnation of a topic rows belong to: what lived between two of its deletions, or two losses of its disk.
 
 use std::fmt;
 

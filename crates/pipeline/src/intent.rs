@@ -1,12 +1,12 @@
 //! What a partition's owner says it is about to insert, kept in the metadata of the committed offset.
 //!
-//! Invariants: once an intent was committed for a block that starts at `a`, the block's end never
-//! changes, whoever inserts it, until an offset past `a` is committed (only a block that the store
-//! rejects for its data is split), and neither does its day; what one life of a topic committed says nothing about another.
+//! Invariants: once an intent was committed for a batch that starts at `a`, the batch's end never
+//! changes, whoever inserts it, until an offset past `a` is committed (only a batch that the store
+//! rejects for its data is split), and neither does its day; what one incarnation of a topic committed says nothing about another.
 
-use crate::{Day, Incarnation, LeaderEpoch, Line, NextOffset, Offset, block::Last};
+use crate::{Day, Incarnation, LeaderEpoch, Line, NextOffset, Offset, batch::Last};
 
-/// A block that begins at the committed offset and may have been inserted.
+/// A batch that begins at the committed offset and may have been inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Intent {
     pub end: NextOffset,
@@ -20,7 +20,7 @@ pub struct Mark {
     /// Everything before it is finished.
     pub next: NextOffset,
     pub incarnation: Incarnation,
-    /// The last record before it, or of the block that is announced.
+    /// The last record before it, or of the batch that is announced.
     pub last: Option<Last>,
     /// What became of the last offsets before it, which is kept nowhere else yet.
     pub account: Option<Line>,
@@ -38,11 +38,11 @@ pub struct BadIntent(String);
 
 /// What metadata says about the offset it stands by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
-    /// The offset was committed for this life of the topic.
-    Here(Mark),
-    /// It was committed for another life of the topic: the number means nothing here.
-    Elsewhere,
+pub enum CommitMetadata {
+    /// The offset was committed for this incarnation of the topic.
+    Ours(Mark),
+    /// It was committed for another incarnation of the topic: the number means nothing here.
+    OtherIncarnation,
     /// Somebody else committed it: an operator's tool, another program of the same group.
     Foreign,
 }
@@ -84,14 +84,18 @@ impl Mark {
 ///
 /// Version 1 named no incarnation, version 2 no day and no account. Everything that Barograph did not
 /// write is foreign.
-pub fn read(metadata: &str, next: NextOffset, here: Incarnation) -> Result<Said, BadIntent> {
+pub fn read(
+    metadata: &str,
+    next: NextOffset,
+    here: Incarnation,
+) -> Result<CommitMetadata, BadIntent> {
     if !metadata.starts_with("barograph") {
-        return Ok(Said::Foreign);
+        return Ok(CommitMetadata::Foreign);
     }
     read_fields(metadata, next, here).ok_or_else(|| BadIntent(metadata.chars().take(100).collect()))
 }
 
-fn read_fields(metadata: &str, next: NextOffset, here: Incarnation) -> Option<Said> {
+fn read_fields(metadata: &str, next: NextOffset, here: Incarnation) -> Option<CommitMetadata> {
     let mut mark = Mark {
         next,
         incarnation: here,
@@ -102,7 +106,7 @@ fn read_fields(metadata: &str, next: NextOffset, here: Incarnation) -> Option<Sa
     let (version, rest) = metadata.split_once(':')?;
     if version == "barograph1" {
         mark.intent = Some(read_intent(&format!("{rest},"), next)?);
-        return Some(Said::Here(mark));
+        return Some(CommitMetadata::Ours(mark));
     }
     let (incarnation, rest) = rest.split_once(':')?;
     if incarnation.len() != 16 || u64::from_str_radix(incarnation, 16).is_err() {
@@ -137,9 +141,9 @@ fn read_fields(metadata: &str, next: NextOffset, here: Incarnation) -> Option<Sa
         _ => return None,
     }
     Some(if incarnation == here.to_string() {
-        Said::Here(mark)
+        CommitMetadata::Ours(mark)
     } else {
-        Said::Elsewhere
+        CommitMetadata::OtherIncarnation
     })
 }
 
@@ -226,14 +230,17 @@ mod tests {
                     intent,
                     ..mark(here)
                 };
-                assert_eq!(read(&mark.metadata(), at(7), here), Ok(Said::Here(mark)));
+                assert_eq!(
+                    read(&mark.metadata(), at(7), here),
+                    Ok(CommitMetadata::Ours(mark))
+                );
                 for elsewhere in [before, here.in_life(1)] {
                     let said = read(&mark.metadata(), at(7), elsewhere);
-                    assert_eq!(said, Ok(Said::Elsewhere));
+                    assert_eq!(said, Ok(CommitMetadata::OtherIncarnation));
                 }
             }
         }
-        let before_days = Ok(Said::Here(Mark {
+        let before_days = Ok(CommitMetadata::Ours(Mark {
             intent: Some(Intent { end, day: None }),
             ..mark(here)
         }));
@@ -241,14 +248,21 @@ mod tests {
         let second = format!("barograph2:{here}:42");
         assert_eq!(read(&second, at(7), here), before_days);
         let second = format!("barograph2:{here}:");
-        assert_eq!(read(&second, at(7), here), Ok(Said::Here(mark(here))));
+        assert_eq!(
+            read(&second, at(7), here),
+            Ok(CommitMetadata::Ours(mark(here)))
+        );
     }
 
     #[test]
     fn what_others_commit_is_told_apart() {
         let here = Incarnation::of(Uuid::from_u128(1), "g");
         for metadata in ["", "flink", "{\"a\":1}", "12"] {
-            assert_eq!(read(metadata, at(7), here), Ok(Said::Foreign), "{metadata}");
+            assert_eq!(
+                read(metadata, at(7), here),
+                Ok(CommitMetadata::Foreign),
+                "{metadata}"
+            );
         }
     }
 

@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, future::Future, time::Duration};
 
 use crate::{
-    Assignment, Block, Day, Days, LaneId, LeaderEpoch, Line, Mark, NextOffset, Offset, Partition,
-    Snapshot, fence::Fenced,
+    Assignment, Batch, Day, Days, LeaderEpoch, Line, Mark, NextOffset, Offset, Partition, Snapshot,
+    TaskId, fence::Fenced,
 };
 
 /// What to do about an error. No caller ever guesses from a message.
@@ -29,27 +29,27 @@ pub struct StoreError {
 
 /// The store of rows.
 pub trait RowStore<R>: Send + Sync + 'static {
-    /// Stores what the block's rows refer to, so that it is there before they are. The same again
+    /// Stores what the batch's rows refer to, so that it is there before they are. The same again
     /// changes nothing.
-    fn prepare(&self, block: &Block<R>) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// Inserts the block as one, under its own day, deduplicated by its token among the blocks of that
+    fn prepare(&self, batch: &Batch<R>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Inserts the batch as one, under its own day, deduplicated by its token among the batches of that
     /// day.
     fn insert(
         &self,
-        block: &Block<R>,
+        batch: &Batch<R>,
         days: Days,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// Offsets of the block's range that have a row, of any day since `days.since`.
+    /// Offsets of the batch's range that have a row, of any day since `days.since`.
     fn count(
         &self,
-        block: &Block<R>,
+        batch: &Batch<R>,
         days: Days,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
-    /// Inserts those rows of the block that are missing, under a token of their own and of the
+    /// Inserts those rows of the batch that are missing, under a token of their own and of the
     /// `round`: a repair can be lost behind its token like any other insert.
     fn repair(
         &self,
-        block: &Block<R>,
+        batch: &Batch<R>,
         days: Days,
         round: u32,
     ) -> impl Future<Output = Result<u64, StoreError>> + Send;
@@ -59,7 +59,7 @@ pub trait RowStore<R>: Send + Sync + 'static {
 pub trait Snapshots: Send + Sync + 'static {
     fn keep(
         &self,
-        id: LaneId,
+        id: TaskId,
         snapshot: Snapshot,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
@@ -71,7 +71,7 @@ pub struct Standing {
     pub done: NextOffset,
     /// Complete, and not kept as a line.
     pub open: Option<Line>,
-    /// A block is on its way, of which rows may be stored.
+    /// A batch is on its way, of which rows may be stored.
     pub under_way: bool,
 }
 
@@ -80,11 +80,11 @@ pub trait Accounts: Send + Sync + 'static {
     /// Keeps these lines; the same again changes nothing.
     fn keep_account(
         &self,
-        id: LaneId,
+        id: TaskId,
         lines: &[Line],
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Tells whoever compares what is not kept; `None`: nothing of this partition is ours any more.
-    fn stands(&self, id: LaneId, standing: Option<Standing>);
+    fn stands(&self, id: TaskId, standing: Option<Standing>);
 }
 
 /// Where records go that the store will not take.
@@ -92,7 +92,7 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// Sets the record at `offset` aside as it was received, and returns once that is durable.
     fn set_aside(
         &self,
-        id: LaneId,
+        id: TaskId,
         offset: Offset,
         error: &str,
     ) -> impl Future<Output = Result<(), String>> + Send;
@@ -238,6 +238,6 @@ pub trait RecordSource {
     fn resume(&self, partition: Partition) -> Result<(), SourceError>;
     /// Fences the partitions that are being revoked and gives them back.
     fn release(&self, partitions: &[Partition]);
-    /// Fences what the partitions' lanes have under way and pauses them: a new beginning.
+    /// Fences what the partitions' tasks have under way and pauses them: a new beginning.
     fn begin_anew(&self, partitions: &[Partition]) -> Vec<Assignment>;
 }

@@ -1,11 +1,11 @@
-//! Takes one partition's blocks through intent, insert and completion, one at a time.
+//! Takes one partition's batches through intent, insert and completion, one at a time.
 //!
 //! Invariants:
-//! - at most one block of a partition is between intent and acknowledgement;
-//! - once its intent is committed, a block's range never changes, unless the store rejects its data,
+//! - at most one batch of a partition is between intent and acknowledgement;
+//! - once its intent is committed, a batch's range never changes, unless the store rejects its data,
 //!   and neither does its day;
-//! - what a block's rows refer to is stored before anything is asked or said about the rows;
-//! - a block whose insert had no clear answer is counted before anything else happens;
+//! - what a batch's rows refer to is stored before anything is asked or said about the rows;
+//! - a batch whose insert had no clear answer is counted before anything else happens;
 //! - nothing is sent to the store when the last proof that the partition is ours is older than the
 //!   lease;
 //! - what became of an offset is kept as a line of the account before anything past it is committed,
@@ -18,9 +18,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 use crate::{
-    Account, Block, DayOf, Days, Intent, LaneId, Line, Mark, NextOffset, Offset, Rows, Work,
+    Account, Batch, DayOf, Days, Intent, Line, Mark, NextOffset, Offset, Rows, TaskId, Work,
     backoff::Backoff,
-    block::{Acknowledgement, Last},
+    batch::{Acknowledgement, Last},
     fence::Fenced,
     ports::{
         Accounts, Clock, CommitError, Commits, DeadLetters, Kind, RowStore, Snapshots, Standing,
@@ -41,22 +41,22 @@ const MOST_REPAIRS: u32 = 8;
 pub enum Ended {
     #[error(transparent)]
     Fenced(#[from] Fenced),
-    /// The store will not take this block, and nothing here can change that.
-    #[error("partition {partition}: block [{first}, {end}) cannot be stored: {source}", partition = id.assignment.partition)]
+    /// The store will not take this batch, and nothing here can change that.
+    #[error("partition {partition}: batch [{first}, {end}) cannot be stored: {source}", partition = id.assignment.partition)]
     Store {
-        id: LaneId,
+        id: TaskId,
         first: Offset,
         end: NextOffset,
         source: StoreError,
     },
     #[error("partition {partition}: a message was not acknowledged: {reason}", partition = id.assignment.partition)]
-    Unacknowledged { id: LaneId, reason: String },
+    Unacknowledged { id: TaskId, reason: String },
 }
 
-/// What a finished block tells the intake: its budget is free again.
+/// What a finished batch tells the consumer loop: its budget is free again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Finished {
-    pub id: LaneId,
+    pub id: TaskId,
     pub bytes: usize,
 }
 
@@ -72,7 +72,7 @@ pub trait WriterMetrics: Send + Sync + 'static {
     fn commit_retried(&self);
     fn snapshot(&self, bytes: usize, kept: bool);
     /// What keeps the writer from getting on, or that nothing does any more.
-    fn troubled(&self, id: LaneId, why: Option<&str>);
+    fn troubled(&self, id: TaskId, why: Option<&str>);
 }
 
 /// How far the work on a partition has come.
@@ -92,7 +92,7 @@ pub struct Ledger {
 }
 
 pub struct Writer<S, C, D, K, M> {
-    pub id: LaneId,
+    pub id: TaskId,
     pub store: Arc<S>,
     pub commits: Arc<C>,
     pub dead_letters: Arc<D>,
@@ -104,7 +104,7 @@ pub struct Writer<S, C, D, K, M> {
     pub lease: Duration,
 }
 
-/// How a block's way ended.
+/// How a batch's way ended.
 enum Outcome {
     Stored,
     Rejected(StoreError),
@@ -147,8 +147,8 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
             let next = if let Ok(next) = work.try_recv() {
                 next
             } else {
-                // Nothing waits: say that no block is open, so that a restart has nothing to settle.
-                // An announced block that is still to come begins where this stands.
+                // Nothing waits: say that no batch is open, so that a restart has nothing to settle.
+                // An announced batch that is still to come begins where this stands.
                 if self.ledger.committed.map(|mark| mark.next) != Some(self.ledger.resume) {
                     self.commit(self.ledger.resume, self.ledger.last, None)
                         .await?;
@@ -161,15 +161,15 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
                 }
             };
             match next {
-                Work::Block(block) => {
-                    let bytes = block.bytes;
-                    self.finish(block).await?;
+                Work::Batch(batch) => {
+                    let bytes = batch.bytes;
+                    self.finish(batch).await?;
                     if self.clock.now().saturating_sub(kept) >= LONGEST_OPEN {
                         kept = self.clock.now();
                         self.ledger.account.close();
                         self.keep_account().await?;
                     }
-                    // The intake may be gone already; then nobody waits for the budget.
+                    // The consumer loop may be gone already; then nobody waits for the budget.
                     let _gone = finished.send(Finished { id: self.id, bytes });
                 }
                 Work::Snapshot(snapshot, mut acknowledgements) => {
@@ -189,15 +189,15 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
         }
     }
 
-    /// Stores the block; pieces of it where the store rejects the whole.
-    async fn finish<R: Rows>(&mut self, block: Block<R>) -> Result<(), Ended>
+    /// Stores the batch; pieces of it where the store rejects the whole.
+    async fn finish<R: Rows>(&mut self, batch: Batch<R>) -> Result<(), Ended>
     where
         S: RowStore<R>,
     {
-        let days = block.day.decide(self.clock.today(), block.since);
-        let mut pieces = vec![Block {
+        let days = batch.day.decide(self.clock.today(), batch.since);
+        let mut pieces = vec![Batch {
             day: DayOf::Intent(days.own),
-            ..block
+            ..batch
         }];
         while let Some(mut piece) = pieces.pop() {
             let started = self.clock.now();
@@ -229,7 +229,7 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
     /// Everything of the piece is durable.
     async fn complete<R: Rows>(
         &mut self,
-        piece: &Block<R>,
+        piece: &Batch<R>,
         days: Days,
         set_aside: bool,
     ) -> Result<(), Ended>
@@ -302,24 +302,24 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
     }
 
     /// Intent and insert, until it is known how the insert ended.
-    async fn store<R: Rows>(&mut self, block: &Block<R>, days: Days) -> Result<Outcome, Ended>
+    async fn store<R: Rows>(&mut self, batch: &Batch<R>, days: Days) -> Result<Outcome, Ended>
     where
         S: RowStore<R>,
     {
         let intent = Intent {
-            end: block.end,
+            end: batch.end,
             day: Some(days.own),
         };
-        let first = NextOffset::resume_at(block.first);
-        // The block's own last record tells too whether the log is still the one it was read from.
-        let last = block.last.or(self.ledger.last);
+        let first = NextOffset::resume_at(batch.first);
+        // The batch's own last record tells too whether the log is still the one it was read from.
+        let last = batch.last.or(self.ledger.last);
         let mut proof = self.commit(first, last, Some(intent)).await?;
         let mut backoff = Backoff::new(
             Duration::from_millis(100),
             Duration::from_secs(10),
-            block.first.raw() as u64,
+            batch.first.raw() as u64,
         );
-        let mut uncertain = block.uncertain;
+        let mut uncertain = batch.uncertain;
         let mut prepared = false;
         loop {
             if self.clock.now().saturating_sub(proof) >= self.lease {
@@ -327,13 +327,13 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
                 proof = self.commit(first, last, Some(intent)).await?;
             }
             let tried = if prepared {
-                self.attempt(block, days, uncertain).await
+                self.attempt(batch, days, uncertain).await
             } else {
-                self.store.prepare(block).await.map_err(of_preparation)
+                self.store.prepare(batch).await.map_err(of_preparation)
             };
             let error = match tried {
-                // A block of dead letters alone has nothing to insert.
-                Ok(()) if prepared || block.row_count() == 0 => {
+                // A batch of dead letters alone has nothing to insert.
+                Ok(()) if prepared || batch.row_count() == 0 => {
                     self.metrics.troubled(self.id, None);
                     return Ok(Outcome::Stored);
                 }
@@ -348,12 +348,12 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
                     uncertain |= error.uncertain;
                     self.metrics.retried(&error);
                     self.metrics.troubled(self.id, Some(&error.message));
-                    tracing::warn!(partition = %self.id.assignment.partition, first = %block.first, %error, "insert failed, trying again");
+                    tracing::warn!(partition = %self.id.assignment.partition, first = %batch.first, %error, "insert failed, trying again");
                     self.clock.sleep(backoff.delay()).await;
                 }
                 // What was tried before it was rejected may have landed.
-                Kind::Rejected if uncertain => match self.store.count(block, days).await {
-                    Ok(there) if there == block.row_count() => return Ok(Outcome::Stored),
+                Kind::Rejected if uncertain => match self.store.count(batch, days).await {
+                    Ok(there) if there == batch.row_count() => return Ok(Outcome::Stored),
                     Ok(_) => return Ok(Outcome::Rejected(error)),
                     Err(_) => self.clock.sleep(backoff.delay()).await,
                 },
@@ -361,8 +361,8 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
                 Kind::Fatal => {
                     return Err(Ended::Store {
                         id: self.id,
-                        first: block.first,
-                        end: block.end,
+                        first: batch.first,
+                        end: batch.end,
                         source: error,
                     });
                 }
@@ -373,7 +373,7 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
     /// One try. When unsure, the count decides: the token alone may have outlived its part.
     async fn attempt<R: Rows>(
         &self,
-        block: &Block<R>,
+        batch: &Batch<R>,
         days: Days,
         uncertain: bool,
     ) -> Result<(), StoreError>
@@ -381,30 +381,30 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
         S: RowStore<R>,
     {
         if uncertain {
-            let there = self.store.count(block, days).await?;
-            let already_there = there == block.row_count();
+            let there = self.store.count(batch, days).await?;
+            let already_there = there == batch.row_count();
             self.metrics.settled(already_there);
-            tracing::info!(partition = %self.id.assignment.partition, first = %block.first, end = %block.end, there, already_there, "block settled by count");
+            tracing::info!(partition = %self.id.assignment.partition, first = %batch.first, end = %batch.end, there, already_there, "batch settled by count");
             if already_there {
                 return Ok(());
             }
-            // Rows of another block's range: the whole one would double them.
+            // Rows of another batch's range: the whole one would double them.
             if there > 0 {
-                return self.make_whole(block, days, there).await;
+                return self.make_whole(batch, days, there).await;
             }
         }
-        self.store.insert(block, days).await?;
+        self.store.insert(batch, days).await?;
         if !uncertain {
             return Ok(());
         }
-        let there = self.store.count(block, days).await?;
-        self.make_whole(block, days, there).await
+        let there = self.store.count(batch, days).await?;
+        self.make_whole(batch, days, there).await
     }
 
     /// Inserts what is missing, row by row.
     async fn make_whole<R: Rows>(
         &self,
-        block: &Block<R>,
+        batch: &Batch<R>,
         days: Days,
         mut there: u64,
     ) -> Result<(), StoreError>
@@ -413,17 +413,17 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
     {
         // The token outlived its part, and so may a repair's.
         for round in 0..MOST_REPAIRS {
-            if there == block.row_count() {
+            if there == batch.row_count() {
                 return Ok(());
             }
             self.metrics
-                .repaired(self.store.repair(block, days, round).await?);
-            there = self.store.count(block, days).await?;
+                .repaired(self.store.repair(batch, days, round).await?);
+            there = self.store.count(batch, days).await?;
         }
-        let vanished = block.row_count().saturating_sub(there);
+        let vanished = batch.row_count().saturating_sub(there);
         if vanished > 0 {
             self.metrics.vanished(vanished);
-            tracing::error!(partition = %self.id.assignment.partition, first = %block.first, end = %block.end, rows = vanished,
+            tracing::error!(partition = %self.id.assignment.partition, first = %batch.first, end = %batch.end, rows = vanished,
                 "rows are gone as soon as they are inserted: are they older than the store keeps rows?");
         }
         Ok(())
@@ -510,7 +510,7 @@ fn ends(lines: &[Line]) -> Option<(Offset, NextOffset)> {
     Some((lines.first()?.first, lines.last()?.end))
 }
 
-/// No row was sent, and no piece of the block could do without what is refused.
+/// No row was sent, and no piece of the batch could do without what is refused.
 fn of_preparation(error: StoreError) -> StoreError {
     let kind = match error.kind {
         Kind::Rejected => Kind::Fatal,

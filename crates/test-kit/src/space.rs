@@ -157,7 +157,7 @@ impl Space {
     pub async fn produce(&self, messages: Vec<Message>) -> anyhow::Result<()> {
         let producer = Arc::clone(&self.producer);
         let topic = self.logs.clone();
-        // Handing over blocks while the producer's queue is full.
+        // Handing over batches while the producer's queue is full.
         let handed_over = tokio::task::spawn_blocking(move || {
             let send = |message: &Message| {
                 let headers: Vec<_> = message

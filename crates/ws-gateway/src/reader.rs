@@ -273,7 +273,7 @@ impl Reader {
 
 /// Where to read on. A topic that is not the one of the log begins a new life.
 fn resume(log: &mut Log, survey: &Survey, keep: usize) -> Vec<i64> {
-    let is_known = log.life() > 0 && log.topic() == survey.topic;
+    let is_known = log.generation() > 0 && log.topic() == survey.topic;
     let next = |partition: usize| log.next_offsets().get(partition).copied().unwrap_or(0);
     // A broker that lost its disk gives offsets a second time: that is another topic, too.
     let was_cut = is_known

@@ -28,10 +28,10 @@ impl Odd {
     }
 }
 
-/// Days into which blocks may still come.
+/// Days into which batches may still come.
 pub(super) fn open_days(books: &Standings, today: Day) -> BTreeSet<Day> {
     let lines = books.values().filter_map(|standing| standing.open);
-    // A block that is on its way may have been announced before midnight.
+    // A batch that is on its way may have been announced before midnight.
     let under_way = books.values().any(|standing| standing.under_way);
     let yesterday = under_way.then(|| today.before(1));
     lines
@@ -170,7 +170,7 @@ mod tests {
             check((65_536, 300, 164), &standing, still, None);
             check((65_536, 170, 164), &standing, still, None);
             check((65_536, 163, 164), &standing, still, Some((1, 0)));
-            // A large block reaches into the next stretch.
+            // A large batch reaches into the next stretch.
             check((131_072, 500, 0), &standing, still, None);
         }
     }

@@ -3,15 +3,15 @@
 /// Planted where the pipeline meets the outside, so that the code under test is the shipped one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// Blocks are inserted without a deduplication token.
+    /// Batches are inserted without a deduplication token.
     NoToken,
-    /// The end of a block is committed before it is inserted.
+    /// The end of a batch is committed before it is inserted.
     CommitBeforeInsert,
     /// The epoch of the assignment is checked, but the lock is given back before the commit.
     EpochOutsideLock,
-    /// The next owner makes an announced block longer than it was announced.
+    /// The next owner makes an announced batch longer than it was announced.
     EndGrownOnRetry,
-    /// A block that an earlier owner announced gets a new day.
+    /// A batch that an earlier owner announced gets a new day.
     DayTakenAnew,
     /// An offset that somebody else has committed is believed.
     ForeignTrusted,
@@ -23,7 +23,7 @@ pub(crate) enum Mutant {
     CountSkipped,
     /// Tokens don't say which life of the topic they belong to.
     TokenWithoutIncarnation,
-    /// A block is complete before its anomalies are acknowledged.
+    /// A batch is complete before its anomalies are acknowledged.
     AcknowledgementNotAwaited,
     /// The id of an anomaly depends on when it was told.
     WallClockInId,

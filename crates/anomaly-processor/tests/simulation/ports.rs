@@ -10,22 +10,22 @@ use std::{
 
 use anomaly_processor::{
     announce,
-    lane::{OutletError, Outlets},
-    startup::{Places, StartError},
+    partition_task::{SinkError, Sinks},
+    startup::{RecoverySources, StartError},
 };
 use clickhouse_store::{LogRows, accounts::Life, deadline::DEADLINES};
 use contracts::dead_letter::Reason;
 use detection::Finding;
 use futures::future::{Either, select};
 use pipeline::{
-    Assignment, Block, Day, Days, Fence, Incarnation, LaneId, LeaderEpoch, Line, Mark, NextOffset,
-    Offset, Partition, Snapshot,
-    beginning::{Accounted, Known},
-    block::Acknowledgement,
+    Assignment, Batch, Day, Days, Fence, Incarnation, LeaderEpoch, Line, Mark, NextOffset, Offset,
+    Partition, Snapshot, TaskId,
+    batch::Acknowledgement,
     ports::{
         Accounts, Clock, CommitError, Commits, DeadLetters, Kind, Record, RowStore, Snapshots,
         Standing, StoreError,
     },
+    resume::{Accounted, KafkaState},
 };
 use rand::{RngExt as _, rngs::StdRng};
 use tokio::sync::oneshot;
@@ -89,7 +89,7 @@ impl Link {
         EPOCH_MS + self.handle.now().as_millis() as i64
     }
 
-    /// Days are short here, so that many blocks are stored on another one than they were announced.
+    /// Days are short here, so that many batches are stored on another one than they were announced.
     pub(crate) fn today(&self) -> Day {
         Day::new(20_000 + (self.handle.now().as_millis() / 1500) as u16)
     }
@@ -177,8 +177,8 @@ fn unsure(message: &str) -> StoreError {
 }
 
 /// Offset and template of each row.
-fn rows_of(block: &Block<LogRows>) -> Vec<(i64, u64)> {
-    let rows = &block.rows;
+fn rows_of(batch: &Batch<LogRows>) -> Vec<(i64, u64)> {
+    let rows = &batch.rows;
     rows.offsets().zip(rows.template_ids()).collect()
 }
 
@@ -189,7 +189,7 @@ impl Outside {
 
     async fn insert_rows(
         &self,
-        id: LaneId,
+        id: TaskId,
         days: Days,
         rows: Vec<(i64, u64)>,
         token: String,
@@ -252,9 +252,9 @@ impl Outside {
     }
 
     /// Texts, then merges: as the store is sent them.
-    async fn take_templates(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+    async fn take_templates(&self, batch: &Batch<LogRows>) -> Result<(), StoreError> {
         for take in [Templates::take_texts, Templates::take_merges] {
-            let news = block.rows.templates.clone();
+            let news = batch.rows.templates.clone();
             if news.is_empty() {
                 return Ok(());
             }
@@ -270,9 +270,9 @@ impl Outside {
         Ok(())
     }
 
-    async fn stored(&self, block: &Block<LogRows>, days: Days) -> Result<Vec<i64>, StoreError> {
-        let place = (block.id.incarnation.raw(), block.id.assignment.partition.0);
-        let (first, end) = (block.first.raw(), block.end.raw());
+    async fn stored(&self, batch: &Batch<LogRows>, days: Days) -> Result<Vec<i64>, StoreError> {
+        let place = (batch.id.incarnation.raw(), batch.id.assignment.partition.0);
+        let (first, end) = (batch.first.raw(), batch.end.raw());
         let asked = self.link.call_impatiently(move |world| {
             (!world.store.is_down).then(|| {
                 world
@@ -286,50 +286,50 @@ impl Outside {
 }
 
 impl RowStore<LogRows> for Outside {
-    async fn prepare(&self, block: &Block<LogRows>) -> Result<(), StoreError> {
+    async fn prepare(&self, batch: &Batch<LogRows>) -> Result<(), StoreError> {
         if self.is(Mutant::TemplatesAfterRows) {
             return Ok(());
         }
-        self.take_templates(block).await
+        self.take_templates(batch).await
     }
 
-    async fn insert(&self, block: &Block<LogRows>, days: Days) -> Result<(), StoreError> {
-        self.insert_rows(block.id, days, rows_of(block), block.token())
+    async fn insert(&self, batch: &Batch<LogRows>, days: Days) -> Result<(), StoreError> {
+        self.insert_rows(batch.id, days, rows_of(batch), batch.token())
             .await?;
         if self.is(Mutant::TemplatesAfterRows) {
-            self.take_templates(block).await?;
+            self.take_templates(batch).await?;
         }
         Ok(())
     }
 
-    async fn count(&self, block: &Block<LogRows>, days: Days) -> Result<u64, StoreError> {
+    async fn count(&self, batch: &Batch<LogRows>, days: Days) -> Result<u64, StoreError> {
         if self.is(Mutant::CountSkipped) {
             // What the token answers is believed.
-            self.insert(block, days).await?;
-            return Ok(block.row_count());
+            self.insert(batch, days).await?;
+            return Ok(batch.row_count());
         }
-        Ok(self.stored(block, days).await?.len() as u64)
+        Ok(self.stored(batch, days).await?.len() as u64)
     }
 
     async fn repair(
         &self,
-        block: &Block<LogRows>,
+        batch: &Batch<LogRows>,
         days: Days,
         round: u32,
     ) -> Result<u64, StoreError> {
-        let there = self.stored(block, days).await?;
-        let mut missing = rows_of(block);
+        let there = self.stored(batch, days).await?;
+        let mut missing = rows_of(batch);
         missing.retain(|(offset, _)| !there.contains(offset));
         let count = missing.len() as u64;
         let offsets: Vec<i64> = missing.iter().map(|(offset, _)| *offset).collect();
-        let token = format!("{}-repair-{round}-{offsets:?}", block.token());
-        self.insert_rows(block.id, days, missing, token).await?;
+        let token = format!("{}-repair-{round}-{offsets:?}", batch.token());
+        self.insert_rows(batch.id, days, missing, token).await?;
         Ok(count)
     }
 }
 
 impl Snapshots for Outside {
-    async fn keep(&self, id: LaneId, snapshot: Snapshot) -> Result<(), StoreError> {
+    async fn keep(&self, id: TaskId, snapshot: Snapshot) -> Result<(), StoreError> {
         let place = (id.incarnation.raw(), id.assignment.partition.0);
         let kept = self
             .link
@@ -339,7 +339,7 @@ impl Snapshots for Outside {
 }
 
 impl Accounts for Outside {
-    async fn keep_account(&self, id: LaneId, lines: &[Line]) -> Result<(), StoreError> {
+    async fn keep_account(&self, id: TaskId, lines: &[Line]) -> Result<(), StoreError> {
         let place = (id.incarnation.raw(), id.assignment.partition.0);
         let lines = lines.to_vec();
         if self.is(Mutant::AccountNotKept) && self.link.dice(4) == 0 {
@@ -355,11 +355,11 @@ impl Accounts for Outside {
         kept.await.flatten().ok_or_else(|| unsure("no answer"))
     }
 
-    fn stands(&self, _: LaneId, _: Option<Standing>) {}
+    fn stands(&self, _: TaskId, _: Option<Standing>) {}
 }
 
 impl DeadLetters for Outside {
-    async fn set_aside(&self, id: LaneId, offset: Offset, _error: &str) -> Result<(), String> {
+    async fn set_aside(&self, id: TaskId, offset: Offset, _error: &str) -> Result<(), String> {
         let position = (
             id.incarnation.raw(),
             id.assignment.partition.0,
@@ -416,11 +416,11 @@ impl Clock for Outside {
     }
 }
 
-impl Places for Outside {
-    async fn known(&self, partition: Partition) -> Result<(Incarnation, Known), StartError> {
+impl RecoverySources for Outside {
+    async fn known(&self, partition: Partition) -> Result<(Incarnation, KafkaState), StartError> {
         let asked = self.link.call(move |world| {
             let committed = world.group.committed.get(&partition.0);
-            let known = Known {
+            let known = KafkaState {
                 committed: committed.map(|(next, metadata)| {
                     (NextOffset::resume_at(Offset::new(*next)), metadata.clone())
                 }),
@@ -537,17 +537,17 @@ impl Sending {
     }
 }
 
-impl Outlets for Sending {
+impl Sinks for Sending {
     fn dead_letter(
         &mut self,
-        lane: &LaneId,
+        task: &TaskId,
         record: &Record<'_>,
         _reason: Reason,
         _error: &str,
-    ) -> Result<Acknowledgement, OutletError> {
+    ) -> Result<Acknowledgement, SinkError> {
         let position = (
-            lane.incarnation.raw(),
-            lane.assignment.partition.0,
+            task.incarnation.raw(),
+            task.assignment.partition.0,
             record.offset.raw(),
         );
         Ok(self.send(move |world| *world.letters.entry(position).or_default() += 1))
@@ -555,11 +555,11 @@ impl Outlets for Sending {
 
     fn announce(
         &mut self,
-        lane: &LaneId,
+        task: &TaskId,
         finding: Finding,
         _traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError> {
-        let mut id = announce::id_of(&finding, lane.incarnation, lane.assignment.partition);
+    ) -> Result<Acknowledgement, SinkError> {
+        let mut id = announce::id_of(&finding, task.incarnation, task.assignment.partition);
         let mutant = self.0.world().mutant;
         if mutant == Some(Mutant::WallClockInId) {
             id = Uuid::from_u128(id.as_u128() ^ self.0.wall_ms() as u128);

@@ -1,4 +1,4 @@
-//! One simulated process: the shipped intake, lanes, writers and starts, between simulated ports.
+//! One simulated process: the shipped consumer loop, tasks, writers and starts, between simulated ports.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -7,15 +7,15 @@ use std::{
 };
 
 use anomaly_processor::{
-    intake::{Answer, Ends, Intake, Request, Settings, State},
+    consumer_loop::{Answer, ConsumerLoop, Ends, Request, Settings, State},
     metrics::{Memory, Metrics},
     startup::{Starter, Watch},
 };
 use futures::{FutureExt as _, future::select};
 use pipeline::{
     Assignment, Fence, LeaderEpoch, Limits, NextOffset, Partition,
-    beginning::Start,
     ports::{Bare, Change, Polled, Record, RecordSource, SourceError},
+    resume::Start,
     writer::{Ended, Writer},
 };
 use service_kit::{lifecycle::Readiness, metrics::Registry};
@@ -31,7 +31,7 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Client {
     changes: VecDeque<Change>,
-    /// Position of each partition that was given to us; `None` until a lane begins.
+    /// Position of each partition that was given to us; `None` until a task begins.
     positions: BTreeMap<i32, Position>,
     /// Revoked, and not given back yet: the group is not heard before that.
     revoking: Vec<i32>,
@@ -343,9 +343,9 @@ pub(crate) fn start(link: &Link) {
     link.world().group.join(link.member);
     let origin = Instant::now();
     let metrics = Metrics::new(&Registry::new());
-    let intake = Intake {
+    let consumer_loop = ConsumerLoop {
         source: source.clone(),
-        outlets: Sending(link.clone()),
+        sinks: Sending(link.clone()),
         metrics: metrics.clone(),
         settings: settings(),
         latch: Readiness::new().latch("kafka"),
@@ -356,7 +356,10 @@ pub(crate) fn start(link: &Link) {
     };
     let handle = link.handle.clone();
     handle.spawn(link.group, source.clone().be_a_member());
-    handle.spawn(link.group, poll(intake, source, link.clone(), origin));
+    handle.spawn(
+        link.group,
+        poll(consumer_loop, source, link.clone(), origin),
+    );
     let outside = Outside {
         link: link.clone(),
         fence,
@@ -367,7 +370,12 @@ pub(crate) fn start(link: &Link) {
     );
 }
 
-async fn poll(mut intake: Intake<Source, Sending>, source: Source, link: Link, origin: Instant) {
+async fn poll(
+    mut consumer_loop: ConsumerLoop<Source, Sending>,
+    source: Source,
+    link: Link,
+    origin: Instant,
+) {
     let mut leaving = false;
     loop {
         let pause = Duration::from_millis(5 + link.dice(25) as u64);
@@ -378,9 +386,9 @@ async fn poll(mut intake: Intake<Source, Sending>, source: Source, link: Link, o
         let now = origin + link.handle.now();
         if link.is_leaving() && !leaving {
             leaving = true;
-            intake.stop(now);
+            consumer_loop.stop(now);
         }
-        if leaving && intake.is_idle() {
+        if leaving && consumer_loop.is_idle() {
             let mut world = link.world();
             world.group.remove(link.member);
             // What it has not heard yet would have it join again.
@@ -389,7 +397,7 @@ async fn poll(mut intake: Intake<Source, Sending>, source: Source, link: Link, o
             link.left();
             return;
         }
-        if let Err(error) = intake.step(now, Duration::ZERO) {
+        if let Err(error) = consumer_loop.step(now, Duration::ZERO) {
             link.fail(format!("process {} ended: {error}", link.member));
             return;
         }
@@ -412,11 +420,11 @@ async fn serve(
                 wanted,
             } => {
                 let handle = link.handle.clone();
-                let beginning = begin(link.clone(), outside, assignment, answers);
+                let resume = begin(link.clone(), outside, assignment, answers);
                 handle.clone().spawn(link.group, async move {
                     handle.sleep(after).await;
                     // Begun anew in the meantime, or not ours any more.
-                    select(Box::pin(beginning), wanted).await;
+                    select(Box::pin(resume), wanted).await;
                 });
             }
             Request::Write { id, ledger, work } => {
@@ -474,9 +482,9 @@ async fn serve(
 }
 
 async fn look(link: Link, answers: mpsc::UnboundedSender<Answer>) {
-    let life = link.call(|world| incarnation_of(world.topic_id)).await;
+    let incarnation = link.call(|world| incarnation_of(world.topic_id)).await;
     let _gone = answers.send(Answer::Topic {
-        life,
+        incarnation,
         partitions: PARTITIONS,
         leaderless: BTreeSet::new(),
     });
@@ -484,12 +492,12 @@ async fn look(link: Link, answers: mpsc::UnboundedSender<Answer>) {
 
 async fn begin(
     link: Link,
-    places: Outside,
+    sources: Outside,
     assignment: Assignment,
     answers: mpsc::UnboundedSender<Answer>,
 ) {
     let starter = Starter {
-        places,
+        sources,
         start: Start::Earliest,
         on_gap: anomaly_processor::options::OnGap::Stop,
         on_lost_state: anomaly_processor::options::OnLostState::Stop,
@@ -502,37 +510,37 @@ async fn begin(
         match starter.start(assignment).await {
             Ok(mut started) => {
                 let mut world = link.world();
-                world.tally.intents_found += u64::from(started.beginning.announced.is_some());
+                world.tally.intents_found += u64::from(started.resume.announced.is_some());
                 world.tally.foreign += u64::from(started.foreign.is_some());
-                world.tally.unsettled += u64::from(started.beginning.unsettled.is_some());
+                world.tally.unsettled += u64::from(started.resume.unsettled.is_some());
                 world.tally.restored += u64::from(started.memory == Memory::Restored);
                 if world.loses_miners && link.dice(3) == 0 {
-                    started.knowledge.miner = template_mining::Miner::new(mining());
+                    started.state.miner = template_mining::Miner::new(mining());
                     world.tally.mined_anew += 1;
                 }
                 match world.mutant {
                     Some(Mutant::EndGrownOnRetry) => {
                         let high = world.log.get(&assignment.partition.0).map_or(0, Vec::len);
-                        if let Some(announced) = &mut started.beginning.announced {
+                        if let Some(announced) = &mut started.resume.announced {
                             let grown = (announced.end.raw() + 5).min(high as i64);
                             announced.end = NextOffset::resume_at(pipeline::Offset::new(grown));
                         }
                     }
                     Some(Mutant::DayTakenAnew) => {
-                        if let Some(announced) = &mut started.beginning.announced {
+                        if let Some(announced) = &mut started.resume.announced {
                             announced.day = Some(link.today());
                         }
                     }
                     Some(Mutant::ForeignTrusted) => {
                         if let Some(foreign) = started.foreign {
-                            let beginning = &mut started.beginning;
-                            beginning.take_from = foreign;
-                            beginning.replay_from = beginning.replay_from.min(foreign);
-                            beginning.unsettled = None;
+                            let resume = &mut started.resume;
+                            resume.take_from = foreign;
+                            resume.replay_from = resume.replay_from.min(foreign);
+                            resume.unsettled = None;
                         }
                     }
                     Some(Mutant::ReplaySkipped) => {
-                        started.beginning.replay_from = started.beginning.take_from;
+                        started.resume.replay_from = started.resume.take_from;
                     }
                     _ => {}
                 }

@@ -11,19 +11,19 @@ use std::{
 
 use anomaly_processor::{
     announce,
-    knowledge::Knowledge,
-    lane::{Lane, OutletError, Outlets},
     metrics::Metrics,
+    partition_state::PartitionState,
+    partition_task::{PartitionTask, SinkError, Sinks},
 };
 use contracts::dead_letter::Reason;
 use detection::Finding;
-use log_records::{Arrived, decode};
+use log_records::{RecordContext, decode};
 use pipeline::{
-    Assignment, Day, Epoch, LaneId, Limits, NextOffset, Offset, Partition,
-    beginning::Beginning,
-    block::Acknowledgement,
-    intent::{self, Said},
+    Assignment, Day, Epoch, Limits, NextOffset, Offset, Partition, TaskId,
+    batch::Acknowledgement,
+    intent::{self, CommitMetadata},
     ports::{Bare, Record},
+    resume::ResumePoint,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use service_kit::metrics::Registry;
@@ -466,7 +466,7 @@ impl Run {
                 let position = (life, *partition, offset as i64);
                 let stored = world.store.rows.contains_key(&position);
                 let aside = world.letters.contains_key(&position);
-                let readable = decode(&produced.payload, &Arrived::UNKNOWN).is_ok();
+                let readable = decode(&produced.payload, &RecordContext::UNKNOWN).is_ok();
                 let expected = readable && !world.store.poison.contains(&position);
                 if stored != expected || aside == expected {
                     return Err(format!(
@@ -494,7 +494,7 @@ impl Run {
         self.check_anomalies()
     }
 
-    /// Every row's template has a text, whatever was merged; and is the one that a lane which reads
+    /// Every row's template has a text, whatever was merged; and is the one that a task which reads
     /// the whole topic undisturbed gives it.
     fn check_templates(&self) -> Result<(), String> {
         let mut world = self.world();
@@ -539,7 +539,7 @@ impl Run {
         Ok(())
     }
 
-    /// Against lanes that read the whole topic undisturbed.
+    /// Against tasks that read the whole topic undisturbed.
     fn check_anomalies(&self) -> Result<Tally, String> {
         let world = self.world();
         let mut by_records = Told::new();
@@ -623,7 +623,7 @@ fn check_account(world: &World, partition: i32, length: usize) -> Result<(), Str
         .unwrap_or_default();
     if let Some((next, metadata)) = world.group.committed.get(&partition) {
         let next = NextOffset::resume_at(Offset::new(*next));
-        if let Ok(Said::Here(mark)) = intent::read(metadata, next, life)
+        if let Ok(CommitMetadata::Ours(mark)) = intent::read(metadata, next, life)
             && let Some(line) = mark.account
         {
             lines.insert(line.first.raw(), line);
@@ -657,24 +657,24 @@ fn check_account(world: &World, partition: i32, length: usize) -> Result<(), Str
 
 struct Listening(Told);
 
-impl Outlets for Listening {
+impl Sinks for Listening {
     fn dead_letter(
         &mut self,
-        _lane: &LaneId,
+        _task: &TaskId,
         _record: &Record<'_>,
         _reason: Reason,
         _error: &str,
-    ) -> Result<Acknowledgement, OutletError> {
+    ) -> Result<Acknowledgement, SinkError> {
         Ok(tokio::sync::oneshot::channel().1)
     }
 
     fn announce(
         &mut self,
-        lane: &LaneId,
+        task: &TaskId,
         finding: Finding,
         _traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError> {
-        let id = announce::id_of(&finding, lane.incarnation, lane.assignment.partition);
+    ) -> Result<Acknowledgement, SinkError> {
+        let id = announce::id_of(&finding, task.incarnation, task.assignment.partition);
         let said = format!("{finding:?}");
         self.0.insert((id, finding.version), said);
         Ok(tokio::sync::oneshot::channel().1)
@@ -704,7 +704,7 @@ struct Undisturbed {
 
 /// `idle`: how long nothing comes after the last record.
 fn undisturbed(world: &World, partition: i32, log: &[Produced], idle: Duration) -> Undisturbed {
-    let id = LaneId {
+    let id = TaskId {
         assignment: Assignment {
             partition: Partition(partition),
             epoch: Epoch(0),
@@ -712,22 +712,22 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], idle: Duration) 
         incarnation: world.life_of(incarnation_of(world.topic_id), Partition(partition)),
     };
     let start = NextOffset::resume_at(Offset::new(0));
-    let beginning = Beginning {
+    let resume = ResumePoint {
         replay_from: start,
         take_from: start,
         announced: None,
         unsettled: None,
     };
     let now = Instant::now();
-    let mut lane = Lane::new(
+    let mut task = PartitionTask::new(
         id,
         Limits {
             rows: usize::MAX,
             bytes: usize::MAX,
             ..Limits::default()
         },
-        Knowledge::none(process::detection(), process::mining()),
-        beginning,
+        PartitionState::none(process::detection(), process::mining()),
+        resume,
         Duration::MAX,
         now,
     );
@@ -742,12 +742,12 @@ fn undisturbed(world: &World, partition: i32, log: &[Produced], idle: Duration) 
             value: Some(&produced.payload),
             rest: &Bare,
         };
-        lane.take(&record, now, &metrics, &mut told)
+        task.take(&record, now, &metrics, &mut told)
             .expect("nothing is sent");
     }
     let by_records = told.0.clone();
-    lane.idle(idle, &mut told).expect("nothing is sent");
-    let rows = lane.close().map(|block| block.rows).unwrap_or_default();
+    task.idle(idle, &mut told).expect("nothing is sent");
+    let rows = task.close().map(|batch| batch.rows).unwrap_or_default();
     let mut templates = Templates::default();
     templates.take_merges(&rows.templates);
     Undisturbed {

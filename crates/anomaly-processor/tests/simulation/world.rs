@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use clickhouse_store::accounts::Life;
 use pipeline::{
     Day, Incarnation, LeaderEpoch, Line, Mark, NextOffset, Offset, Partition, Snapshot,
-    beginning::Accounted,
+    resume::Accounted,
 };
 use uuid::Uuid;
 

@@ -43,8 +43,8 @@ pub(super) struct Args {
     pub(super) common: Common,
 }
 
-/// Records of one block, and how often a stage is run over them.
-const BLOCK: usize = 50_000;
+/// Records of one batch, and how often a stage is run over them.
+const BATCH: usize = 50_000;
 const ROUNDS: u32 = 20;
 /// Callgrind is some fifty times slower; more records would give the same figure.
 const COUNTED: usize = 4_000;
@@ -93,7 +93,7 @@ pub(super) async fn measure(args: &Args) -> anyhow::Result<Report> {
 async fn on_bed(bed: &Bed, args: &Args) -> anyhow::Result<Report> {
     let driver = Driver::find()?;
     let alone = Alone {
-        block: write_records(bed, "block", BLOCK)?,
+        batch: write_records(bed, "batch", BATCH)?,
         counted: write_records(bed, "counted", COUNTED)?,
         driver,
     };
@@ -102,10 +102,10 @@ async fn on_bed(bed: &Bed, args: &Args) -> anyhow::Result<Report> {
     let value = alone.cost("decode-peer").await?;
     let mine = alone.cost("mine").await?;
     let detect = alone.cost("detect").await?;
-    let gather = alone.cost("gather").await?;
+    let batch = alone.cost("batch").await?;
     let encode = alone.cost("encode").await?;
     let json = alone.cost("encode-peer").await?;
-    let lane = alone.cost("lane").await?;
+    let task = alone.cost("task").await?;
     let (consume, kcat) = consume(bed, &alone.driver, args).await?;
     let (native, each_row) = insert(bed, &alone, args.runs).await?;
     let stage = |name, cost| Stage {
@@ -128,11 +128,11 @@ async fn on_bed(bed: &Bed, args: &Args) -> anyhow::Result<Report> {
             beside(DECODE, decode, "serde_json::Value", value),
             stage("mine", mine),
             stage("detect", detect),
-            stage("gather", gather),
+            stage("batch", batch),
             stage("encode", encode),
-            beside(WRITE, gather.and(encode), "serde_json to JSONEachRow", json),
-            stage("lane: decode, mine, detect, gather", lane),
-            stage(ALL, consume.and(lane).and(encode)),
+            beside(WRITE, batch.and(encode), "serde_json to JSONEachRow", json),
+            stage("partition task: decode, mine, detect, batch", task),
+            stage(ALL, consume.and(task).and(encode)),
             beside(INSERT, native, "JSONEachRow", each_row),
         ],
     })
@@ -140,8 +140,8 @@ async fn on_bed(bed: &Bed, args: &Args) -> anyhow::Result<Report> {
 
 const CONSUME: &str = "consume";
 const DECODE: &str = "decode";
-const WRITE: &str = "gather and encode";
-const ALL: &str = "consume, lane and encode";
+const WRITE: &str = "batch and encode";
+const ALL: &str = "consume, partition task and encode";
 const INSERT: &str = "insert: ClickHouse";
 
 fn lines() -> Lines {
@@ -165,13 +165,13 @@ fn write_records(bed: &Bed, name: &str, records: usize) -> anyhow::Result<String
 /// Stages that need neither broker nor store.
 struct Alone {
     driver: Driver,
-    block: String,
+    batch: String,
     counted: String,
 }
 
 impl Alone {
     async fn cost(&self, stage: &str) -> anyhow::Result<Cost> {
-        let ns = self.driver.times(stage, &self.block, ROUNDS).await?;
+        let ns = self.driver.times(stage, &self.batch, ROUNDS).await?;
         Ok(Cost {
             // The first round also makes what the others find.
             cpu_ns: Spread::of(ns.into_iter().skip(1)),
@@ -203,7 +203,7 @@ async fn consume(bed: &Bed, driver: &Driver, args: &Args) -> anyhow::Result<(Cos
 
 /// The native block, and JSONEachRow, in turn.
 async fn insert(bed: &Bed, alone: &Alone, runs: u32) -> anyhow::Result<(Cost, Cost)> {
-    let mut inserting = Inserting::new(bed, &alone.driver, &alone.block).await?;
+    let mut inserting = Inserting::new(bed, &alone.driver, &alone.batch).await?;
     // What is made once, by the first insert of each.
     inserting.run(Format::Native).await?;
     inserting.run(Format::Json).await?;
@@ -254,7 +254,7 @@ impl output::Report for Report {
     fn text(&self) -> String {
         let text = format!(
             "\nStages, per record; median (least–most)\n{} records a block; {} were consumed\n\n",
-            grouped(BLOCK as f64),
+            grouped(BATCH as f64),
             grouped(self.records as f64)
         );
         let header = [
@@ -281,7 +281,7 @@ impl output::Report for Report {
         let ratios = [
             (CONSUME, "consume: CPU over kcat's"),
             (DECODE, "decode: CPU over serde_json::Value's"),
-            (WRITE, "gather and encode: CPU over writing JSONEachRow"),
+            (WRITE, "batch and encode: CPU over writing JSONEachRow"),
             (INSERT, "insert: ClickHouse's CPU over JSONEachRow's"),
         ];
         let figure = |(stage, name)| {

@@ -13,7 +13,7 @@ use clickhouse_store::{
 };
 use contracts::Level;
 use pipeline::{
-    Assignment, Block, Day, DayOf, Days, Epoch, Incarnation, LaneId, NextOffset, Offset, Partition,
+    Assignment, Batch, Day, DayOf, Days, Epoch, Incarnation, NextOffset, Offset, Partition, TaskId,
 };
 
 pub struct Engine {
@@ -136,17 +136,17 @@ pub fn push(rows: &mut LogRows, offset: i64) {
 }
 
 /// Offsets `[first, end)` of a partition.
-pub fn block(partition: i32, first: i64, end: i64) -> Block<LogRows> {
+pub fn batch(partition: i32, first: i64, end: i64) -> Batch<LogRows> {
     let mut rows = LogRows::default();
     for offset in first..end {
         push(&mut rows, offset);
     }
-    block_of(partition, first, end, rows)
+    batch_of(partition, first, end, rows)
 }
 
-pub fn block_of(partition: i32, first: i64, end: i64, rows: LogRows) -> Block<LogRows> {
-    Block {
-        id: LaneId {
+pub fn batch_of(partition: i32, first: i64, end: i64, rows: LogRows) -> Batch<LogRows> {
+    Batch {
+        id: TaskId {
             assignment: Assignment {
                 partition: Partition(partition),
                 epoch: Epoch(1),

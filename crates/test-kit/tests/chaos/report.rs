@@ -19,7 +19,7 @@ pub(crate) struct Tally {
     /// Positions that a processor said it passes, because nobody can read what lies there.
     pub(crate) passed: BTreeSet<(i32, i64)>,
     pub(crate) holes: u64,
-    /// Offsets (partition, from, to) that did not come to a lane.
+    /// Offsets (partition, from, to) that did not come to a partition task.
     pub(crate) absent: BTreeSet<(i32, i64, i64)>,
     /// Pieces of which it is known what they had to become.
     pub(crate) odd_pieces: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Tally {
     pub(crate) tricks: BTreeMap<&'static str, u64>,
     /// Where the detectors' memory came from when a partition began.
     pub(crate) memories: BTreeMap<String, u64>,
-    /// Blocks announced by an earlier owner and found on assignment.
+    /// Batches announced by an earlier owner and found on assignment.
     pub(crate) intents_found: u64,
     /// Inserts of unknown outcome settled by a count: all rows there, or not.
     pub(crate) settled_there: u64,
@@ -194,7 +194,7 @@ impl Tally {
                     *self.memories.entry(memory.to_owned()).or_default() += 1;
                 }
             }
-            if line.contains("block settled by count") {
+            if line.contains("batch settled by count") {
                 if line.contains("already_there=true") {
                     self.settled_there += 1;
                 } else {

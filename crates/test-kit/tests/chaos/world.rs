@@ -165,14 +165,14 @@ impl World {
             .space
             .service("anomaly-processor", &name)
             .env("CLICKHOUSE_URL", format!("http://{}", wire.address()))
-            // Small blocks, so that there is always one on its way.
+            // Small batches, so that there is always one on its way.
             .env("BATCH_ROWS", "200")
             .env("BATCH_AGE", "100ms")
             // A restart in the middle has a state to come back to.
             .env("SNAPSHOT_INTERVAL", "2s")
             .env(
                 "LOG_LEVEL",
-                "info,anomaly_processor::lane=debug,librdkafka=off,rdkafka=off",
+                "info,anomaly_processor::partition_task=debug,librdkafka=off,rdkafka=off",
             )
             // Simulated time must not be overtaken by the clock.
             .env("DETECTION_IDLE_TIMEOUT", "1h");

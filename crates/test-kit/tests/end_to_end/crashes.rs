@@ -63,7 +63,7 @@ async fn a_processor_killed_again_and_again_under_load_stores_each_record_once()
     const RECORDS: u64 = 200_000;
     let _alone = heavy().await?;
     let space = stack().await?.space_of("killed", 4).await?;
-    // Small blocks, so that there is always one on its way.
+    // Small batches, so that there is always one on its way.
     let service = space
         .service("anomaly-processor", "processor")
         .env("BATCH_ROWS", "2000");

@@ -1,10 +1,10 @@
-//! A block whose insert had no clear answer is counted, inserted again and made whole.
+//! A batch whose insert had no clear answer is counted, inserted again and made whole.
 
 use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource, logs::LogStore};
 use contracts::Level;
 use pipeline::ports::RowStore as _;
 use pipeline::{
-    Assignment, Block, Day, DayOf, Days, Epoch, Incarnation, LaneId, NextOffset, Offset, Partition,
+    Assignment, Batch, Day, DayOf, Days, Epoch, Incarnation, NextOffset, Offset, Partition, TaskId,
 };
 use test_kit::{Space, lines::now};
 
@@ -19,7 +19,7 @@ const DAYS: Days = Days {
 };
 
 /// Offsets 0 to 99 of one partition; the times lie in several windows.
-fn block(partition: i32) -> Block<LogRows> {
+fn batch(partition: i32) -> Batch<LogRows> {
     let start = now();
     let mut rows = LogRows::default();
     for offset in 0..ROWS {
@@ -45,8 +45,8 @@ fn block(partition: i32) -> Block<LogRows> {
         };
         rows.push(&row, [("a", "b")]);
     }
-    Block {
-        id: LaneId {
+    Batch {
+        id: TaskId {
             assignment: Assignment {
                 partition: Partition(partition),
                 epoch: Epoch(1),
@@ -82,12 +82,12 @@ async fn stands(space: &Space) -> anyhow::Result<(u64, u64, u64)> {
 async fn the_same_block_twice_is_stored_and_counted_once() -> anyhow::Result<()> {
     let space = space("twice").await?;
     let store = LogStore::new(space.client.clone());
-    let block = block(3);
+    let batch = batch(3);
     for _ in 0..3 {
-        store.insert(&block, DAYS).await?;
+        store.insert(&batch, DAYS).await?;
     }
     assert_eq!(stands(&space).await?, (100, 100, 100));
-    assert_eq!(store.count(&block, DAYS).await?, block.row_count());
+    assert_eq!(store.count(&batch, DAYS).await?, batch.row_count());
     Ok(())
 }
 
@@ -103,8 +103,8 @@ async fn rows_that_went_missing_are_put_back_once() -> anyhow::Result<()> {
     ] {
         let space = space(name).await?;
         let store = LogStore::new(space.client.clone());
-        let block = block(0);
-        store.insert(&block, DAYS).await?;
+        let batch = batch(0);
+        store.insert(&batch, DAYS).await?;
         space
             .client
             .execute(
@@ -112,17 +112,17 @@ async fn rows_that_went_missing_are_put_back_once() -> anyhow::Result<()> {
                 &[("mutations_sync", "2"), ("lightweight_deletes_sync", "2")],
             )
             .await?;
-        let left = store.count(&block, DAYS).await?;
-        assert!(left < block.row_count(), "{name}: {left}");
+        let left = store.count(&batch, DAYS).await?;
+        assert!(left < batch.row_count(), "{name}: {left}");
         // The token is known still, so that inserting again does nothing.
-        store.insert(&block, DAYS).await?;
-        assert_eq!(store.count(&block, DAYS).await?, left, "{name}");
+        store.insert(&batch, DAYS).await?;
+        assert_eq!(store.count(&batch, DAYS).await?, left, "{name}");
         assert_eq!(
-            store.repair(&block, DAYS, 0).await?,
-            block.row_count() - left,
+            store.repair(&batch, DAYS, 0).await?,
+            batch.row_count() - left,
             "{name}"
         );
-        assert_eq!(store.repair(&block, DAYS, 0).await?, 0, "{name}");
+        assert_eq!(store.repair(&batch, DAYS, 0).await?, 0, "{name}");
         let (rows, different, _) = stands(&space).await?;
         assert_eq!((rows, different), (100, 100), "{name}");
     }
@@ -133,9 +133,9 @@ async fn rows_that_went_missing_are_put_back_once() -> anyhow::Result<()> {
 async fn blocks_of_two_partitions_with_the_same_offsets_are_both_stored() -> anyhow::Result<()> {
     let space = space("partitions").await?;
     let store = LogStore::new(space.client.clone());
-    store.insert(&block(0), DAYS).await?;
-    store.insert(&block(1), DAYS).await?;
+    store.insert(&batch(0), DAYS).await?;
+    store.insert(&batch(1), DAYS).await?;
     assert_eq!(stands(&space).await?, (200, 200, 200));
-    assert_eq!(store.count(&block(1), DAYS).await?, 100);
+    assert_eq!(store.count(&batch(1), DAYS).await?, 100);
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! filter names a few services is asked only for entries of these.
 //!
 //! Invariants: who listens is woken by the first entry that its filter matches, and by no other; no
-//! group is empty. An ear changes while the log is written to, or by its owner while the log is read.
+//! group is empty. An waiter changes while the log is written to, or by its owner while the log is read.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -24,14 +24,14 @@ const LISTENING: u64 = u64::MAX;
 
 /// What one listener heard.
 #[derive(Debug, Default)]
-pub(super) struct Ear {
+pub(super) struct Waiter {
     /// Place of the first matching entry since it began to listen; [`LISTENING`]: none came yet.
     /// The lock of the log orders it.
     clear_until: AtomicU64,
     waker: AtomicWaker,
 }
 
-impl Ear {
+impl Waiter {
     /// Whether it listened until now.
     pub(super) fn hear(&self, place: u64) -> bool {
         self.clear_until
@@ -68,7 +68,7 @@ impl Ear {
 
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    groups: HashMap<Arc<Matcher>, Vec<Arc<Ear>>>,
+    groups: HashMap<Arc<Matcher>, Vec<Arc<Waiter>>>,
     by_service: HashMap<String, Vec<Arc<Matcher>>>,
     /// Asked for every entry.
     others: Vec<Arc<Matcher>>,
@@ -76,15 +76,15 @@ pub(super) struct Listeners {
 
 impl Listeners {
     /// The group's filter.
-    pub(super) fn join(&mut self, matcher: Matcher, ear: Arc<Ear>) -> Arc<Matcher> {
+    pub(super) fn join(&mut self, matcher: Matcher, waiter: Arc<Waiter>) -> Arc<Matcher> {
         match self.groups.entry(Arc::new(matcher)) {
             Slot::Occupied(mut group) => {
-                group.get_mut().push(ear);
+                group.get_mut().push(waiter);
                 Arc::clone(group.key())
             }
             Slot::Vacant(place) => {
                 let matcher = Arc::clone(place.key());
-                place.insert(vec![ear]);
+                place.insert(vec![waiter]);
                 let Some(services) = few_services(&matcher) else {
                     self.others.push(Arc::clone(&matcher));
                     return matcher;
@@ -98,11 +98,11 @@ impl Listeners {
         }
     }
 
-    pub(super) fn leave(&mut self, matcher: &Arc<Matcher>, ear: &Arc<Ear>) {
+    pub(super) fn leave(&mut self, matcher: &Arc<Matcher>, waiter: &Arc<Waiter>) {
         let Some(group) = self.groups.get_mut(matcher) else {
             return;
         };
-        if let Some(at) = group.iter().position(|member| Arc::ptr_eq(member, ear)) {
+        if let Some(at) = group.iter().position(|member| Arc::ptr_eq(member, waiter)) {
             group.swap_remove(at);
         }
         if !group.is_empty() {
@@ -125,7 +125,7 @@ impl Listeners {
     }
 
     /// Adds those who listen and want the entry at this place; they listen no more.
-    pub(super) fn call(&self, place: u64, facts: &Facts, called: &mut Vec<Arc<Ear>>) {
+    pub(super) fn call(&self, place: u64, facts: &Facts, called: &mut Vec<Arc<Waiter>>) {
         let named = facts
             .all_services()
             .filter_map(|service| self.by_service.get(service))
@@ -135,14 +135,14 @@ impl Listeners {
             if matcher.matches(facts)
                 && let Some(group) = self.groups.get(matcher)
             {
-                called.extend(group.iter().filter(|ear| ear.hear(place)).cloned());
+                called.extend(group.iter().filter(|waiter| waiter.hear(place)).cloned());
             }
         }
     }
 
-    pub(super) fn call_everybody(&self, place: u64, called: &mut Vec<Arc<Ear>>) {
+    pub(super) fn call_everybody(&self, place: u64, called: &mut Vec<Arc<Waiter>>) {
         let ears = self.groups.values().flatten();
-        called.extend(ears.filter(|ear| ear.hear(place)).cloned());
+        called.extend(ears.filter(|waiter| waiter.hear(place)).cloned());
     }
 
     #[cfg(test)]

@@ -54,7 +54,7 @@ pub enum Appended {
 pub struct Log {
     bounds: Bounds,
     /// Changes with each topic; 0: no topic was found yet.
-    life: u64,
+    generation: u64,
     topic: u64,
     entries: VecDeque<Arc<Entry>>,
     /// Place of the oldest entry.
@@ -85,7 +85,7 @@ impl Log {
     pub fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            life: 0,
+            generation: 0,
             topic: 0,
             entries: VecDeque::new(),
             base: 0,
@@ -102,7 +102,7 @@ impl Log {
     /// A topic that was not known before: nothing of an earlier one is kept.
     pub fn begin(&mut self, topic: u64, keep_from: &[i64]) {
         self.base += self.entries.len() as u64;
-        self.life += 1;
+        self.generation += 1;
         self.topic = topic;
         self.entries.clear();
         self.bytes = 0;
@@ -221,8 +221,8 @@ impl Log {
         self.loaded
     }
 
-    pub fn life(&self) -> u64 {
-        self.life
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub fn topic(&self) -> u64 {

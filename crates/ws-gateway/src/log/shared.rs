@@ -11,14 +11,14 @@ use std::task::{Context, Poll};
 use contracts::websocket::Filter;
 use tokio::sync::Notify;
 
-use super::listeners::{Ear, Listeners};
+use super::listeners::{Listeners, Waiter};
 use super::{Bounds, Log, Matcher};
 
 pub struct SharedLog {
     log: RwLock<Log>,
     listeners: Mutex<Listeners>,
     /// Those who wait to hear what the topic holds; every change wakes them.
-    doubting: Mutex<Vec<Arc<Ear>>>,
+    doubting: Mutex<Vec<Arc<Waiter>>>,
     doubted: Notify,
 }
 
@@ -41,7 +41,7 @@ impl SharedLog {
         !self.doubting().is_empty()
     }
 
-    fn doubting(&self) -> MutexGuard<'_, Vec<Arc<Ear>>> {
+    fn doubting(&self) -> MutexGuard<'_, Vec<Arc<Waiter>>> {
         self.doubting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -55,9 +55,9 @@ impl SharedLog {
         let mut called = Vec::new();
         let answer = {
             let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
-            let (life, end) = (log.life(), log.end());
+            let (generation, end) = (log.generation(), log.end());
             let answer = change(&mut log);
-            let is_continued = log.life() == life && log.base() <= end;
+            let is_continued = log.generation() == generation && log.base() <= end;
             if !is_continued {
                 self.listeners().call_everybody(end, &mut called);
             } else if log.end() > end {
@@ -66,15 +66,15 @@ impl SharedLog {
                     listeners.call(place, &entry.facts, &mut called);
                 }
             }
-            for ear in self.doubting().drain(..) {
-                if ear.hear(0) {
-                    called.push(ear);
+            for waiter in self.doubting().drain(..) {
+                if waiter.hear(0) {
+                    called.push(waiter);
                 }
             }
             answer
         };
-        for ear in called {
-            ear.wake();
+        for waiter in called {
+            waiter.wake();
         }
         answer
     }
@@ -89,7 +89,7 @@ impl SharedLog {
 /// Wakes one session for what its filter matches.
 pub struct Listener {
     log: Arc<SharedLog>,
-    ear: Arc<Ear>,
+    waiter: Arc<Waiter>,
     joined: Option<Arc<Matcher>>,
 }
 
@@ -97,7 +97,7 @@ impl Listener {
     pub fn new(log: Arc<SharedLog>) -> Self {
         Self {
             log,
-            ear: Arc::default(),
+            waiter: Arc::default(),
             joined: None,
         }
     }
@@ -107,35 +107,38 @@ impl Listener {
         let wanted = Matcher::new(filter);
         let mut listeners = self.log.listeners();
         if let Some(matcher) = self.joined.take() {
-            listeners.leave(&matcher, &self.ear);
+            listeners.leave(&matcher, &self.waiter);
         }
-        self.ear.stop_listening();
-        let matcher = listeners.join(wanted, Arc::clone(&self.ear));
+        self.waiter.stop_listening();
+        let matcher = listeners.join(wanted, Arc::clone(&self.waiter));
         self.joined = Some(Arc::clone(&matcher));
         matcher
     }
 
     /// From the end of the log as it is now.
     pub fn listen(&self, _log: &RwLockReadGuard<'_, Log>) {
-        self.ear.listen();
+        self.waiter.listen();
     }
 
     /// The next change wakes it, whatever it is, and the topic is looked at soon.
     pub fn doubt(&self, _log: &RwLockReadGuard<'_, Log>) {
         let mut doubting = self.log.doubting();
-        if !doubting.iter().any(|ear| Arc::ptr_eq(ear, &self.ear)) {
-            doubting.push(Arc::clone(&self.ear));
+        if !doubting
+            .iter()
+            .any(|waiter| Arc::ptr_eq(waiter, &self.waiter))
+        {
+            doubting.push(Arc::clone(&self.waiter));
         }
         self.log.doubted.notify_one();
     }
 
     /// Place before which nothing matches of what came since it began to listen.
     pub fn clear_until(&self, log: &RwLockReadGuard<'_, Log>) -> u64 {
-        self.ear.clear_until().min(log.end())
+        self.waiter.clear_until().min(log.end())
     }
 
     pub fn poll_heard(&self, context: &Context<'_>) -> Poll<()> {
-        self.ear.poll_heard(context)
+        self.waiter.poll_heard(context)
     }
 
     /// Ends when a matching entry came. At once while nobody listens.
@@ -147,10 +150,10 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         let mut doubting = self.log.doubting();
-        doubting.retain(|ear| !Arc::ptr_eq(ear, &self.ear));
+        doubting.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
         drop(doubting);
         if let Some(matcher) = self.joined.take() {
-            self.log.listeners().leave(&matcher, &self.ear);
+            self.log.listeners().leave(&matcher, &self.waiter);
         }
     }
 }

@@ -111,7 +111,7 @@ fn another_topic_leaves_nothing_of_the_one_before() {
     append(&mut log, 0, 0, 1, 1);
     log.set_loaded();
     log.begin(0xbeef, &[0]);
-    assert_eq!((log.base(), log.end(), log.life()), (1, 1, 2));
+    assert_eq!((log.base(), log.end(), log.generation()), (1, 1, 2));
     assert!(!log.is_loaded() && log.newest(Uuid::from_u128(1)).is_none());
     assert_eq!(append(&mut log, 0, 0, 1, 1), Appended::Kept);
 }

@@ -17,7 +17,7 @@ fn reading_goes_on_in_the_same_topic_and_begins_anew_in_another() {
     });
     let from = |log: &mut Log, topic, watermarks: &[(i64, i64)]| {
         let from = resume(log, &survey(topic, watermarks), 10);
-        (from, log.life(), log.next_offsets().to_vec())
+        (from, log.generation(), log.next_offsets().to_vec())
     };
     assert_eq!(
         from(&mut log, 7, &[(0, 35)]),

@@ -70,7 +70,7 @@ struct Doubt {
 struct Place {
     matcher: Arc<Matcher>,
     /// Of the log, when this place was taken.
-    life: u64,
+    generation: u64,
     /// Everything before it was handed out, or is covered by the cursor, or does not match.
     index: u64,
     /// What the client has beyond `index`. Another gateway, or this one before it was restarted,
@@ -184,7 +184,7 @@ impl Session {
         let end = log.end();
         self.place = Some(Place {
             matcher,
-            life: log.life(),
+            generation: log.generation(),
             index,
             ahead,
             live_from: end,
@@ -203,7 +203,7 @@ impl Session {
         let place = self
             .place
             .as_ref()
-            .filter(|place| place.life == log.life())?;
+            .filter(|place| place.generation == log.generation())?;
         Some(place.cursor(log))
     }
 
@@ -215,7 +215,7 @@ impl Session {
     /// Goes on to this place: somebody else has looked at what lies before, and nothing matches.
     pub fn pass(&mut self, index: u64, log: &Log) {
         if let Some(place) = &mut self.place
-            && place.life == log.life()
+            && place.generation == log.generation()
             && place.index < index
         {
             place.index = index;
@@ -237,7 +237,7 @@ impl Session {
         };
         let may_come = |ahead| log.may_hold(ahead);
         let waits_in_vain = !place.ahead.as_deref().is_none_or(may_come);
-        if place.life != log.life() || waits_in_vain {
+        if place.generation != log.generation() || waits_in_vain {
             place.start_over(log);
             return Next::Frame(Frame::Other(ServerFrame::Gone { missed: None }));
         }
@@ -263,7 +263,7 @@ impl Place {
 
     /// Another topic: its entries are all new.
     fn start_over(&mut self, log: &Log) {
-        self.life = log.life();
+        self.generation = log.generation();
         self.index = log.base();
         self.ahead = None;
         self.live_from = log.base();

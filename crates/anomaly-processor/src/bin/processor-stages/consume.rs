@@ -45,10 +45,10 @@ pub(crate) fn per_record(brokers: &str, topic: &str, records: u64) -> Result<f64
             if let Change::Assigned(assignments) = change {
                 assigned.get_or_insert_with(cpu_ns);
                 for assignment in assignments {
-                    let beginning = NextOffset::resume_at(Offset::new(0));
+                    let resume = NextOffset::resume_at(Offset::new(0));
                     consumer.start_at(
                         assignment.partition,
-                        beginning,
+                        resume,
                         pipeline::LeaderEpoch::UNKNOWN,
                     )?;
                 }

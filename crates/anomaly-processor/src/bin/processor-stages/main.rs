@@ -6,7 +6,7 @@
 //! processor-stages rounds STAGE FILE ROUNDS      the same without a clock, for callgrind to watch
 //! processor-stages instructions STAGE FILE       instructions per record, counted by callgrind
 //! processor-stages consume BROKERS TOPIC RECORDS nanoseconds of CPU per record of a group's member
-//! processor-stages native FILE OUT               the file's records as one encoded block
+//! processor-stages native FILE OUT               the file's records as one encoded batch
 //! processor-stages json FILE OUT                 the same rows as lines of JSONEachRow
 //! ```
 //!
@@ -107,7 +107,7 @@ fn answer(arguments: &[&str]) -> Result<serde_json::Value, Failure> {
             let inputs = Inputs::of(path, &text)?;
             let rows = if format == "native" {
                 inputs
-                    .gathered()
+                    .batched()
                     .encode(stage::INCARNATION, 0, pipeline::Day::new(20_000))
             } else {
                 inputs.json_each_row()

@@ -7,17 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anomaly_processor::{knowledge::Knowledge, lane::Lane, metrics::Metrics, outlets};
+use anomaly_processor::{
+    metrics::Metrics, partition_state::PartitionState, partition_task::PartitionTask, sinks,
+};
 use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource};
 use contracts::Timestamp;
 use detection::{Finding, Observation, PartitionDetectors, time::EventTime};
-use log_records::{Arrived, Line, decode};
+use log_records::{Line, RecordContext, decode};
 use pipeline::{
-    Assignment, Day, Epoch, Incarnation, LaneId, LeaderEpoch, Limits, NextOffset, Offset,
-    Partition,
-    beginning::Beginning,
-    gather::Gather,
+    Assignment, Day, Epoch, Incarnation, LeaderEpoch, Limits, NextOffset, Offset, Partition,
+    TaskId,
+    batch_builder::BatchBuilder,
     ports::{Bare, Record},
+    resume::ResumePoint,
 };
 use serde::Serialize;
 use service_kit::metrics::Registry;
@@ -38,14 +40,14 @@ pub(crate) enum Stage {
     Mine,
     /// `PartitionDetectors::observe`, warmed up, event time going on from round to round.
     Detect,
-    /// `Gather` and `LogRows::push`, a block per round.
-    Gather,
+    /// `BatchBuilder` and `LogRows::push`, a batch per round.
+    BatchBuilder,
     /// `LogRows::encode`.
     Encode,
-    /// Peer of [`Self::Gather`] and [`Self::Encode`] together: lines of JSONEachRow.
+    /// Peer of [`Self::BatchBuilder`] and [`Self::Encode`] together: lines of JSONEachRow.
     EncodePeer,
-    /// `Lane::take`: decode, mine and detect from nothing, gather, and what lies between.
-    Lane,
+    /// `PartitionTask::take`: decode, mine and detect from nothing, keep, and what lies between.
+    PartitionTask,
 }
 
 const STAGES: [(&str, Stage); 8] = [
@@ -53,10 +55,10 @@ const STAGES: [(&str, Stage); 8] = [
     ("decode-peer", Stage::DecodePeer),
     ("mine", Stage::Mine),
     ("detect", Stage::Detect),
-    ("gather", Stage::Gather),
+    ("batch", Stage::BatchBuilder),
     ("encode", Stage::Encode),
     ("encode-peer", Stage::EncodePeer),
-    ("lane", Stage::Lane),
+    ("task", Stage::PartitionTask),
 ];
 
 impl Stage {
@@ -88,7 +90,7 @@ impl Stage {
         match self {
             Self::Decode => timed(&mut || {
                 for input in &inputs.0 {
-                    let _ = black_box(decode(black_box(input.payload), &Arrived::UNKNOWN));
+                    let _ = black_box(decode(black_box(input.payload), &RecordContext::UNKNOWN));
                 }
             }),
             Self::DecodePeer => timed(&mut || {
@@ -114,11 +116,11 @@ impl Stage {
                 }
                 timed(&mut || detecting.round())
             }
-            Self::Gather => timed(&mut || {
-                black_box(inputs.gathered());
+            Self::BatchBuilder => timed(&mut || {
+                black_box(inputs.batched());
             }),
             Self::Encode => {
-                let rows = inputs.gathered();
+                let rows = inputs.batched();
                 timed(&mut || {
                     black_box(black_box(&rows).encode(INCARNATION, 0, Day::new(20_000)));
                 })
@@ -126,7 +128,7 @@ impl Stage {
             Self::EncodePeer => timed(&mut || {
                 black_box(inputs.json_each_row());
             }),
-            Self::Lane => {
+            Self::PartitionTask => {
                 let metrics = Metrics::new(&Registry::new());
                 timed(&mut || {
                     black_box(inputs.through_a_lane(&metrics));
@@ -156,7 +158,7 @@ impl<'a> Inputs<'a> {
                 why: why.to_owned(),
             };
             let payload = payload.as_bytes();
-            let line = decode(payload, &Arrived::UNKNOWN)
+            let line = decode(payload, &RecordContext::UNKNOWN)
                 .map_err(|unreadable| refuse(&unreadable.error))?;
             let time = line.timestamp.ok_or_else(|| refuse("no timestamp"))?;
             Ok(Input {
@@ -172,17 +174,17 @@ impl<'a> Inputs<'a> {
         self.0.len()
     }
 
-    /// All of them in one block.
-    pub(crate) fn gathered(&self) -> LogRows {
+    /// All of them in one batch.
+    pub(crate) fn batched(&self) -> LogRows {
         let now = Instant::now();
-        let mut gather = Gather::<LogRows>::new(lane_id(), Limits::default(), beginning());
+        let mut builder = BatchBuilder::<LogRows>::new(task_id(), Limits::default(), resume());
         for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
-            gather.see(offset);
-            let open = gather.open(&input.record(offset), now);
+            builder.see(offset);
+            let open = builder.open(&input.record(offset), now);
             open.bytes += input.payload.len();
             open.rows.push(&input.row(offset.raw()), input.attributes());
         }
-        gather.close().map(|block| block.rows).unwrap_or_default()
+        builder.close().map(|batch| batch.rows).unwrap_or_default()
     }
 
     /// The same rows, as text.
@@ -199,19 +201,19 @@ impl<'a> Inputs<'a> {
         out
     }
 
-    fn through_a_lane(&self, metrics: &Metrics) -> Option<pipeline::Block<LogRows>> {
+    fn through_a_lane(&self, metrics: &Metrics) -> Option<pipeline::Batch<LogRows>> {
         let now = Instant::now();
         let mining = template_mining::Limits::default();
-        let knowledge = Knowledge::none(detection::Config::default(), mining);
+        let state = PartitionState::none(detection::Config::default(), mining);
         let never = Duration::MAX;
         let limits = Limits::default();
-        let mut lane = Lane::new(lane_id(), limits, knowledge, beginning(), never, now);
+        let mut task = PartitionTask::new(task_id(), limits, state, resume(), never, now);
         for (offset, input) in (0..).map(Offset::new).zip(&self.0) {
             let record = input.record(offset);
-            // The outlets below never refuse.
-            let _ = lane.take(&record, now, metrics, &mut outlets::Closed);
+            // The sinks below never refuse.
+            let _ = task.take(&record, now, metrics, &mut sinks::Closed);
         }
-        lane.close()
+        task.close()
     }
 }
 
@@ -363,8 +365,8 @@ impl Serialize for Attributes<'_> {
     }
 }
 
-fn lane_id() -> LaneId {
-    LaneId {
+fn task_id() -> TaskId {
+    TaskId {
         assignment: Assignment {
             partition: Partition(0),
             epoch: Epoch(1),
@@ -373,9 +375,9 @@ fn lane_id() -> LaneId {
     }
 }
 
-fn beginning() -> Beginning {
+fn resume() -> ResumePoint {
     let first = NextOffset::resume_at(Offset::new(0));
-    Beginning {
+    ResumePoint {
         replay_from: first,
         take_from: first,
         announced: None,

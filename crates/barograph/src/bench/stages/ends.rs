@@ -68,7 +68,7 @@ pub(super) struct Inserting<'a> {
 }
 
 impl<'a> Inserting<'a> {
-    /// `file`: the records that become the rows of one block.
+    /// `file`: the records that become the rows of one batch.
     pub(super) async fn new(bed: &'a Bed, driver: &Driver, file: &str) -> anyhow::Result<Self> {
         let client = bed.database("stages").await?;
         client.execute("SYSTEM STOP MERGES", &[]).await?;
@@ -87,7 +87,7 @@ impl<'a> Inserting<'a> {
         })
     }
 
-    /// CPU nanoseconds of ClickHouse per row, until each block is acknowledged.
+    /// CPU nanoseconds of ClickHouse per row, until each batch is acknowledged.
     pub(super) async fn run(&mut self, format: Format) -> anyhow::Result<f64> {
         let pid = self.bed.stack.clickhouse.child().pid();
         let pid = pid.context("ClickHouse has ended")?;

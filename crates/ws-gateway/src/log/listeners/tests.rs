@@ -79,7 +79,7 @@ impl Wake for Wakes {
 /// A client, and what is known of it without an index.
 #[derive(Default)]
 struct Client {
-    ear: Arc<Ear>,
+    waiter: Arc<Waiter>,
     joined: Option<(Arc<Matcher>, Filter)>,
     listens: bool,
     wakes: Arc<Wakes>,
@@ -101,9 +101,9 @@ impl Client {
 
     fn leave(&mut self, listeners: &mut Listeners) {
         if let Some((matcher, _)) = self.joined.take() {
-            listeners.leave(&matcher, &self.ear);
+            listeners.leave(&matcher, &self.waiter);
         }
-        self.ear.stop_listening();
+        self.waiter.stop_listening();
         self.listens = false;
     }
 }
@@ -121,16 +121,16 @@ proptest! {
                 Step::Join(client, filter) => {
                     let client = &mut clients[client];
                     client.leave(&mut listeners);
-                    let matcher = listeners.join(Matcher::new(filter.clone()), Arc::clone(&client.ear));
+                    let matcher = listeners.join(Matcher::new(filter.clone()), Arc::clone(&client.waiter));
                     client.joined = Some((matcher, filter));
                 }
                 Step::Leave(client) => clients[client].leave(&mut listeners),
                 Step::Listen(client) => {
                     let client = &mut clients[client];
-                    client.ear.listen();
+                    client.waiter.listen();
                     client.listens = true;
                     let waker = Waker::from(Arc::clone(&client.wakes));
-                    let polled = client.ear.poll_heard(&Context::from_waker(&waker));
+                    let polled = client.waiter.poll_heard(&Context::from_waker(&waker));
                     prop_assert!(polled.is_pending());
                 }
                 Step::Come(anomaly) => {
@@ -146,13 +146,13 @@ proptest! {
                     }
                 }
             }
-            for ear in called {
-                prop_assert_eq!(ear.clear_until(), place);
-                ear.wake();
+            for waiter in called {
+                prop_assert_eq!(waiter.clear_until(), place);
+                waiter.wake();
             }
             for client in &clients {
                 prop_assert_eq!(client.wakes.0.load(Ordering::Relaxed), client.wakes_due);
-                prop_assert_eq!(client.ear.clear_until() == LISTENING, client.listens);
+                prop_assert_eq!(client.waiter.clear_until() == LISTENING, client.listens);
             }
         }
         for client in &mut clients {

@@ -2,8 +2,8 @@
 
 use crate::{
     Day, Incarnation, Intent, Line, Mark, NextOffset, Offset,
-    block::Last,
-    intent::{BadIntent, Said, read},
+    batch::Last,
+    intent::{BadIntent, CommitMetadata, read},
 };
 
 /// Where a group begins that has no committed offset and no stored row.
@@ -15,7 +15,7 @@ pub enum Start {
 
 /// What Kafka says of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KafkaState {
     /// What the group remembers: the committed offset and its metadata.
     pub committed: Option<(NextOffset, String)>,
     /// First offset that is kept.
@@ -42,21 +42,21 @@ pub struct Unsettled {
     pub since: Day,
 }
 
-/// Where a lane begins.
+/// Where a task begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beginning {
+pub struct ResumePoint {
     /// First record that teaches the detectors.
     pub replay_from: NextOffset,
     /// First record that is stored.
     pub take_from: NextOffset,
-    /// The block that an earlier owner announced.
+    /// The batch that an earlier owner announced.
     pub announced: Option<Intent>,
     pub unsettled: Option<Unsettled>,
 }
 
 /// Where the work of earlier owners stands, as far as the group and the account know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
+pub struct CommittedState {
     /// Everything before it is finished. `None`: only the rows themselves can say.
     pub next: Option<NextOffset>,
     pub intent: Option<Intent>,
@@ -71,7 +71,7 @@ pub struct Claim {
     pub committed: Option<Mark>,
 }
 
-impl Claim {
+impl CommittedState {
     const NONE: Self = Self {
         next: None,
         intent: None,
@@ -85,29 +85,31 @@ impl Claim {
 
 /// Reads the committed offset for what it is worth: only what Barograph wrote there says anything, and
 /// not against the account, which goes no further than what is finished, whoever sets offsets.
-pub fn claim(
-    known: &Known,
+pub fn committed_state(
+    known: &KafkaState,
     here: Incarnation,
     accounted: Option<Accounted>,
-) -> Result<Claim, BadIntent> {
+) -> Result<CommittedState, BadIntent> {
     // Of the day before: two hosts' clocks may differ.
-    let by_account = accounted.map_or(Claim::NONE, |accounted| Claim {
+    let by_account = accounted.map_or(CommittedState::NONE, |accounted| CommittedState {
         next: Some(accounted.end),
         last: accounted.last,
         since: accounted.day.before(1),
-        ..Claim::NONE
+        ..CommittedState::NONE
     });
     let Some((next, metadata)) = &known.committed else {
         return Ok(by_account);
     };
     Ok(match read(metadata, *next, here)? {
-        Said::Elsewhere => by_account,
-        Said::Foreign => Claim {
+        CommitMetadata::OtherIncarnation => by_account,
+        CommitMetadata::Foreign => CommittedState {
             foreign: Some(*next),
             ..by_account
         },
-        Said::Here(mark) if by_account.next.is_some_and(|end| end > mark.next) => by_account,
-        Said::Here(mark) => Claim {
+        CommitMetadata::Ours(mark) if by_account.next.is_some_and(|end| end > mark.next) => {
+            by_account
+        }
+        CommitMetadata::Ours(mark) => CommittedState {
             next: Some(mark.next),
             intent: mark.intent,
             // Kept at the orderly end of the owner before: not open any more.
@@ -127,18 +129,22 @@ pub fn claim(
 /// Decides where to take over, and how many records are gone for good.
 ///
 /// `stored`: one past the highest stored offset, if that is past what is claimed. `begins`: where
-/// this life of the partition's log begins. `replay_from` is left at `take_from`;
-/// [`Beginning::replaying_from`] sets it.
+/// this incarnation of the partition begins. `replay_from` is left at `take_from`;
+/// [`ResumePoint::replaying_from`] sets it.
 pub fn decide(
-    known: &Known,
-    claim: &Claim,
+    known: &KafkaState,
+    committed_state: &CommittedState,
     stored: Option<NextOffset>,
     begins: Option<NextOffset>,
     start: Start,
-) -> (Beginning, i64) {
+) -> (ResumePoint, i64) {
     // Without an account, everything below the highest row is settled. Where there is nothing at
     // all, somebody may have said where to begin.
-    let from = claim.next.or(stored).or(begins).or(claim.foreign);
+    let from = committed_state
+        .next
+        .or(stored)
+        .or(begins)
+        .or(committed_state.foreign);
     let from = from.map_or(
         match start {
             Start::Earliest => known.low,
@@ -148,30 +154,30 @@ pub fn decide(
     );
     let gap = (known.low - from).max(0);
     let take_from = from.clamp(known.low, known.high.max(known.low));
-    // An announced block whose first records are gone can't be made again as it was; what is left
+    // An announced batch whose first records are gone can't be made again as it was; what is left
     // of it is settled by its own count.
-    let announced = claim
+    let announced = committed_state
         .intent
-        .filter(|block| gap == 0 && block.end.raw() <= known.high);
-    // An announced block too may stand under another day than its intent's: whoever announced it may
+        .filter(|batch| gap == 0 && batch.end.raw() <= known.high);
+    // An announced batch too may stand under another day than its intent's: whoever announced it may
     // have been making it again.
     let unsettled = stored
         .filter(|end| end.raw() > take_from)
         .map(|end| Unsettled {
             end,
-            since: claim.since,
+            since: committed_state.since,
         });
     let take_from = NextOffset::resume_at(Offset::new(take_from));
-    let beginning = Beginning {
+    let resume = ResumePoint {
         replay_from: take_from,
         take_from,
         announced,
         unsettled,
     };
-    (beginning, gap)
+    (resume, gap)
 }
 
-impl Beginning {
+impl ResumePoint {
     /// Replays from `from`, or from the first record that is kept, or not at all.
     pub fn replaying_from(self, from: i64, low: i64) -> Self {
         let from = from.max(low).min(self.take_from.raw());
@@ -218,13 +224,13 @@ mod tests {
     }
     use By::{Nobody, Others, Us};
 
-    fn known(by: &By, (low, high): (i64, i64)) -> Known {
+    fn known(by: &By, (low, high): (i64, i64)) -> KafkaState {
         let committed = match by {
             Nobody => None,
             Us(next, intent) => Some((at(*next), mark(*next, *intent).metadata())),
             Others(next) => Some((at(*next), String::new())),
         };
-        Known {
+        KafkaState {
             committed,
             low,
             high,
@@ -249,12 +255,12 @@ mod tests {
         expected: (i64, Option<i64>, Option<i64>, i64),
     ) {
         let known = known(by, range);
-        let claim = claim(&known, here(), accounted.map(lines_to)).unwrap();
-        let (beginning, gap) = decide(&known, &claim, stored.map(at), None, start);
+        let committed_state = committed_state(&known, here(), accounted.map(lines_to)).unwrap();
+        let (resume, gap) = decide(&known, &committed_state, stored.map(at), None, start);
         let told = (
-            beginning.take_from.raw(),
-            beginning.announced.map(|block| block.end.raw()),
-            beginning.unsettled.map(|rows| rows.end.raw()),
+            resume.take_from.raw(),
+            resume.announced.map(|batch| batch.end.raw()),
+            resume.unsettled.map(|rows| rows.end.raw()),
             gap,
         );
         assert_eq!(told, expected);
@@ -291,7 +297,7 @@ mod tests {
         );
         let open = Us(300, Some(350));
         check(&open, nothing, whole, Earliest, (300, Some(350), None, 0));
-        // The block may be stored: its own count settles it.
+        // The batch may be stored: its own count settles it.
         check(
             &open,
             (Some(250), Some(350)),
@@ -346,9 +352,12 @@ mod tests {
     #[test]
     fn an_account_that_went_further_than_the_last_commit_is_believed() {
         let known = known(&Us(300, Some(350)), (0, 500));
-        let claim = claim(&known, here(), Some(lines_to(350))).unwrap();
-        assert_eq!((claim.next, claim.intent), (Some(at(350)), None));
-        assert_eq!(claim.committed, None);
+        let committed_state = committed_state(&known, here(), Some(lines_to(350))).unwrap();
+        assert_eq!(
+            (committed_state.next, committed_state.intent),
+            (Some(at(350)), None)
+        );
+        assert_eq!(committed_state.committed, None);
     }
 
     /// Rows that count as kept and as open too would be missed by the audit.
@@ -367,14 +376,14 @@ mod tests {
             account: Some(open),
             ..mark(300, None)
         };
-        let known = Known {
+        let known = KafkaState {
             committed: Some((at(300), committed.metadata())),
             low: 0,
             high: 500,
         };
         let begins_with = |kept: Option<i64>| {
-            let claim = claim(&known, here(), kept.map(lines_to)).unwrap();
-            (claim.next, claim.account)
+            let committed_state = committed_state(&known, here(), kept.map(lines_to)).unwrap();
+            (committed_state.next, committed_state.account)
         };
         assert_eq!(begins_with(None), (Some(at(300)), Some(open)));
         assert_eq!(begins_with(Some(200)), (Some(at(300)), Some(open)));
@@ -384,7 +393,7 @@ mod tests {
     #[test]
     fn rows_are_looked_for_since_the_day_of_the_last_line() {
         let since = |by: &By, accounted: Option<Accounted>| {
-            claim(&known(by, (0, 500)), here(), accounted)
+            committed_state(&known(by, (0, 500)), here(), accounted)
                 .unwrap()
                 .since
         };
@@ -403,15 +412,18 @@ mod tests {
             incarnation: Incarnation::of(Uuid::from_u128(2), "g"),
             ..mark(300, None)
         };
-        let known = Known {
+        let known = KafkaState {
             committed: Some((before.next, before.metadata())),
             low: 0,
             high: 500,
         };
-        assert_eq!(claim(&known, here(), None), Ok(Claim::NONE));
+        assert_eq!(
+            committed_state(&known, here(), None),
+            Ok(CommittedState::NONE)
+        );
         let begins = Some(at(20));
-        let (beginning, _) = decide(&known, &Claim::NONE, None, begins, Start::Latest);
-        assert_eq!(beginning.take_from, at(20));
+        let (resume, _) = decide(&known, &CommittedState::NONE, None, begins, Start::Latest);
+        assert_eq!(resume.take_from, at(20));
     }
 
     #[test]
@@ -426,7 +438,9 @@ mod tests {
         };
         let with = |by: &By| {
             let known = known(by, (0, 500));
-            claim(&known, here(), Some(accounted)).unwrap().last
+            committed_state(&known, here(), Some(accounted))
+                .unwrap()
+                .last
         };
         assert_eq!(with(&Others(0)), Some(last(240)));
         assert_eq!(with(&Us(300, None)), Some(last(240)));
@@ -434,7 +448,7 @@ mod tests {
 
     #[test]
     fn replays_what_is_kept() {
-        let beginning = Beginning {
+        let resume = ResumePoint {
             replay_from: at(300),
             take_from: at(300),
             announced: None,
@@ -442,10 +456,7 @@ mod tests {
         };
         for (from, low, expected) in [(250, 0, 250), (250, 280, 280), (400, 0, 300), (0, 300, 300)]
         {
-            assert_eq!(
-                beginning.replaying_from(from, low).replay_from,
-                at(expected)
-            );
+            assert_eq!(resume.replaying_from(from, low).replay_from, at(expected));
         }
     }
 }

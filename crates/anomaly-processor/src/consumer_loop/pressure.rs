@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use pipeline::{Partition, ports::RecordSource};
 
-use super::{Intake, State, running::Running};
-use crate::lane::Outlets;
+use super::{ConsumerLoop, State, running::Running};
+use crate::partition_task::Sinks;
 
-impl<S: RecordSource, O: Outlets> Intake<S, O> {
+impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     /// Pauses what is too far ahead of the store, and lets it flow again when the store has caught up.
     pub(super) fn hold_back(&mut self, now: Instant) {
-        let bytes = |running: &Running| running.flow.bytes() + running.lane.gather().open_bytes();
-        let total: usize = self.state.lanes.values().map(bytes).sum();
+        let bytes = |running: &Running| running.flow.bytes() + running.task.builder().open_bytes();
+        let total: usize = self.state.tasks.values().map(bytes).sum();
         self.metrics.in_flight.at(()).set(total as f64);
         let over = total > self.settings.in_flight_bytes;
         // Nothing will make room when nothing is on its way.
@@ -21,8 +21,8 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         let exempt = if over { self.make_room(now) } else { None };
         let in_turn = self.in_turn(now);
         let mut paused = 0;
-        for (partition, running) in &mut self.state.lanes {
-            let is_stuck = running.flow.waits() && running.lane.gather().is_full();
+        for (partition, running) in &mut self.state.tasks {
+            let is_stuck = running.flow.waits() && running.task.builder().is_full();
             let waits = over || !in_turn.contains(partition);
             let may = running.is_replaying() || exempt == Some(*partition);
             let must = is_stuck || running.flow.is_draining() || (waits && !may);
@@ -37,18 +37,18 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         self.metrics.paused.at(()).set(paused as f64);
     }
 
-    /// Partitions that may flow. Those that are behind take turns, so that each fills a large block in
-    /// the memory there is: large blocks cost the store less than many small ones.
+    /// Partitions that may flow. Those that are behind take turns, so that each fills a large batch in
+    /// the memory there is: large batches cost the store less than many small ones.
     fn in_turn(&self, now: Instant) -> Vec<Partition> {
         let at_once =
             (self.settings.in_flight_bytes / (2 * self.settings.limits.bytes).max(1)).max(1);
-        let lanes = self.state.lanes.iter();
+        let tasks = self.state.tasks.iter();
         let (mut behind, mut flowing): (Vec<_>, Vec<_>) =
-            lanes.partition(|(_, running)| running.is_behind(now) && !running.is_replaying());
-        // One that has begun a block finishes it; then whose last block is the longest ago.
+            tasks.partition(|(_, running)| running.is_behind(now) && !running.is_replaying());
+        // One that has begun a batch finishes it; then whose last batch is the longest ago.
         behind.retain(|(_, running)| !running.flow.waits());
         behind.sort_by_key(|(partition, running)| {
-            (running.lane.gather().is_empty(), running.turn, **partition)
+            (running.task.builder().is_empty(), running.turn, **partition)
         });
         flowing.extend(behind.into_iter().take(at_once));
         flowing
@@ -58,25 +58,27 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     }
 
     pub(super) fn on_its_way(&self) -> usize {
-        let lanes = self.state.lanes.values();
-        lanes.map(|running| running.flow.bytes()).sum()
+        let tasks = self.state.tasks.values();
+        tasks.map(|running| running.flow.bytes()).sum()
     }
 
-    /// What is still gathered counts too, and leaves only by being stored: the largest block first,
-    /// one at a time, because large blocks cost the store less than many small ones. One that an
+    /// What is still gathered counts too, and leaves only by being stored: the largest batch first,
+    /// one at a time, because large batches cost the store less than many small ones. One that an
     /// earlier owner announced can't be closed before it is whole: its partition is the answer, and
     /// flows on.
     fn make_room(&mut self, now: Instant) -> Option<Partition> {
         if self.on_its_way() > self.settings.in_flight_bytes / 2 {
             return None;
         }
-        let State { lanes, blocks, .. } = &mut self.state;
-        let (partition, largest) = lanes
+        let State { tasks, batches, .. } = &mut self.state;
+        let (partition, largest) = tasks
             .iter_mut()
             .filter(|(_, running)| !running.flow.waits())
-            .max_by_key(|(partition, running)| (running.lane.gather().open_bytes(), **partition))?;
-        largest.close(now, blocks);
-        let announced = !largest.lane.gather().is_empty();
+            .max_by_key(|(partition, running)| {
+                (running.task.builder().open_bytes(), **partition)
+            })?;
+        largest.close(now, batches);
+        let announced = !largest.task.builder().is_empty();
         announced.then_some(*partition)
     }
 }

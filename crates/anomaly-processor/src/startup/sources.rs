@@ -10,7 +10,7 @@ use clickhouse_store::{
 use kafka_io::{consumer::GroupConsumer, topic_id, witness::Witness};
 use pipeline::{
     Day, Incarnation, LeaderEpoch, NextOffset, Offset, Partition, Snapshot,
-    beginning::{Accounted, Known},
+    resume::{Accounted, KafkaState},
 };
 use tokio::sync::Semaphore;
 
@@ -19,12 +19,12 @@ use super::StartError;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// What Kafka and the store say of a partition.
-pub trait Places: Send + Sync + 'static {
-    /// Which life the topic lives, and what Kafka knows of the partition.
+pub trait RecoverySources: Send + Sync + 'static {
+    /// Which incarnation the topic is, and what Kafka knows of the partition.
     fn known(
         &self,
         partition: Partition,
-    ) -> impl Future<Output = Result<(Incarnation, Known), StartError>> + Send;
+    ) -> impl Future<Output = Result<(Incarnation, KafkaState), StartError>> + Send;
     /// The newest life of the partition's log; `None`: it is the first.
     fn life(
         &self,
@@ -79,15 +79,15 @@ pub struct KafkaAndClickHouse {
     pub witness: Arc<Witness>,
 }
 
-impl Places for KafkaAndClickHouse {
-    async fn known(&self, partition: Partition) -> Result<(Incarnation, Known), StartError> {
+impl RecoverySources for KafkaAndClickHouse {
+    async fn known(&self, partition: Partition) -> Result<(Incarnation, KafkaState), StartError> {
         let consumer = self.consumer.clone();
         let turn = Arc::clone(&self.asking).acquire_owned().await;
         let asked = tokio::task::spawn_blocking(move || {
             let topic_id = topic_id::fetch(consumer.client(), consumer.topic(), LIMIT)?;
             let committed = consumer.committed(partition, LIMIT)?;
             let (low, high) = consumer.watermarks(partition, LIMIT)?;
-            let known = Known {
+            let known = KafkaState {
                 committed: committed.map(|committed| (committed.next, committed.metadata)),
                 low,
                 high,

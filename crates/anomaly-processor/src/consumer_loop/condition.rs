@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use pipeline::{Partition, ports::RecordSource};
 use service_kit::lifecycle::PartitionReport;
 
-use super::{Intake, running::Running};
-use crate::lane::Outlets;
+use super::{ConsumerLoop, running::Running};
+use crate::partition_task::Sinks;
 
 /// How long a partition may stand still before that is trouble.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ struct Found {
     lag: Option<i64>,
 }
 
-impl<S: RecordSource, O: Outlets> Intake<S, O> {
+impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     /// Tells `/ready` and the metrics how each partition is.
     pub(super) fn show_partitions(&mut self, now: Instant) {
         let mut reports = Vec::new();
@@ -128,7 +128,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     /// Every partition that the group has given us.
     pub(super) fn ours(&self) -> Vec<Partition> {
         let state = &self.state;
-        let all = state.lanes.keys().chain(state.starting.keys());
+        let all = state.tasks.keys().chain(state.starting.keys());
         let mut all: Vec<_> = all.chain(&state.gone).copied().collect();
         all.sort_unstable();
         all.dedup();
@@ -145,7 +145,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 "no broker leads it".to_owned(),
                 Some(*since),
             )
-        } else if let Some(running) = state.lanes.get(&partition) {
+        } else if let Some(running) = state.tasks.get(&partition) {
             self.condition_of_lane(running, now)
         } else if let Some(starting) = state.starting.get(&partition) {
             let since = Some(starting.since);
@@ -157,8 +157,8 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             let why = "the topic has no such partition any more".to_owned();
             (Condition::Gone, why, None)
         };
-        let next = match state.lanes.get(&partition) {
-            Some(running) => Some(running.lane.gather().next().raw()),
+        let next = match state.tasks.get(&partition) {
+            Some(running) => Some(running.task.builder().next().raw()),
             // Nothing committed: everything is still to be read.
             None => state
                 .committed
@@ -185,11 +185,11 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         if running.flow.is_draining() {
             return (Condition::Draining, String::new(), None);
         }
-        if let Some(trouble) = self.metrics.troubles.of(running.lane.id()) {
+        if let Some(trouble) = self.metrics.troubles.of(running.task.id()) {
             return (Condition::StoreFailing, cut(&trouble), under_way);
         }
         if under_way.is_some_and(lasts) {
-            let why = "a block is on its way, and no answer has come yet".to_owned();
+            let why = "a batch is on its way, and no answer has come yet".to_owned();
             return (Condition::StoreFailing, why, under_way);
         }
         if running.withheld_since().is_some_and(lasts) {

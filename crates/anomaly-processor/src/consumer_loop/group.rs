@@ -5,25 +5,25 @@
 use std::time::{Duration, Instant};
 
 use pipeline::{
-    Assignment, LaneId, LeaderEpoch, Partition,
+    Assignment, LeaderEpoch, Partition, TaskId,
     ports::{Change, RecordSource},
     writer::Ledger,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Intake, IntakeError, Request, Starting,
+    ConsumerLoop, ConsumerLoopError, Request, Starting,
     flow::Flow,
     restarts::Restarts,
     running::{Running, Withheld},
 };
 use crate::{
-    lane::{Lane, Outlets},
     metrics::Release,
+    partition_task::{PartitionTask, Sinks},
     startup::Started,
 };
 
-impl<S: RecordSource, O: Outlets> Intake<S, O> {
+impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     pub(super) fn follow_the_group(&mut self, now: Instant) {
         for change in self.source.changes() {
             match change {
@@ -106,7 +106,11 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         }
     }
 
-    pub(super) fn begin(&mut self, started: Started, now: Instant) -> Result<(), IntakeError> {
+    pub(super) fn begin(
+        &mut self,
+        started: Started,
+        now: Instant,
+    ) -> Result<(), ConsumerLoopError> {
         let partition = started.assignment.partition;
         // Revoked, or assigned anew, in the meantime.
         let starting = self.state.starting.get(&partition);
@@ -116,14 +120,14 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         // While it was found out the topic became another one.
         if self
             .state
-            .life
-            .is_some_and(|life| life != started.incarnation.of_topic())
+            .incarnation
+            .is_some_and(|incarnation| incarnation != started.incarnation.of_topic())
         {
             self.begin_anew(&[partition], now);
             self.ask(Request::Look);
             return Ok(());
         }
-        let from = started.beginning.replay_from;
+        let from = started.resume.replay_from;
         let epoch = started.last.map_or(LeaderEpoch::UNKNOWN, |last| last.epoch);
         if let Err(error) = self.source.start_at(partition, from, epoch) {
             tracing::warn!(%partition, %error, "beginning anew");
@@ -135,7 +139,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         }
         self.state.starting.remove(&partition);
         started.count(&self.metrics);
-        let id = LaneId {
+        let id = TaskId {
             assignment: started.assignment,
             incarnation: started.incarnation,
         };
@@ -143,7 +147,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         self.ask(Request::Write {
             id,
             ledger: Box::new(Ledger {
-                resume: started.beginning.take_from,
+                resume: started.resume.take_from,
                 committed: started.committed,
                 found: started.found,
                 account: started.account,
@@ -152,17 +156,17 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             work: receiver,
         });
         self.state.writers += 1;
-        let mut lane = Lane::new(
+        let mut task = PartitionTask::new(
             id,
             self.settings.limits,
-            started.knowledge,
-            started.beginning,
+            started.state,
+            started.resume,
             self.settings.snapshot_every,
             now,
         );
-        lane.partitions_are(self.state.partitions, &mut self.outlets)?;
+        task.partitions_are(self.state.partitions, &mut self.sinks)?;
         let running = Running {
-            lane,
+            task,
             flow: Flow::into(work),
             paused: false,
             verified: started.verified,
@@ -175,7 +179,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             last_told: now,
             withheld: Withheld::default(),
         };
-        self.state.lanes.insert(partition, running);
+        self.state.tasks.insert(partition, running);
         Ok(())
     }
 }

@@ -6,32 +6,32 @@
 
 use std::time::{Duration, Instant};
 
-use pipeline::{LaneId, NextOffset, block::HoleReason, ports::RecordSource};
+use pipeline::{NextOffset, TaskId, batch::HoleReason, ports::RecordSource};
 
-use super::{Intake, Request};
-use crate::lane::Outlets;
+use super::{ConsumerLoop, Request};
+use crate::partition_task::Sinks;
 
 /// A partition that brings records can be read.
 const QUIET: Duration = Duration::from_secs(1);
 
-impl<S: RecordSource, O: Outlets> Intake<S, O> {
+impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     /// The client said that it cannot decode a batch, and says so again until it is passed.
     pub(super) fn examine(&mut self, reason: &str, now: Instant) {
         if self.state.examining {
             return;
         }
         let ends = &self.state.ends;
-        let suspects: Vec<(LaneId, NextOffset)> = self
+        let suspects: Vec<(TaskId, NextOffset)> = self
             .state
-            .lanes
+            .tasks
             .iter()
             .filter(|(partition, running)| {
-                let next = running.lane.gather().next().raw();
+                let next = running.task.builder().next().raw();
                 let has_more = ends.get(*partition).is_none_or(|(_, high)| *high > next);
                 let quiet = now.duration_since(running.last_record) >= QUIET;
                 has_more && quiet && !running.flow.is_draining()
             })
-            .map(|(_, running)| (running.lane.id(), running.lane.gather().next()))
+            .map(|(_, running)| (running.task.id(), running.task.builder().next()))
             .collect();
         if suspects.is_empty() {
             return;
@@ -48,32 +48,32 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     /// Nothing of `[first, end)` can be read by this client.
     pub(super) fn pass_unreadable(
         &mut self,
-        id: LaneId,
+        id: TaskId,
         (first, end): (NextOffset, NextOffset),
         reason: &str,
         now: Instant,
     ) {
-        let running = self.state.lanes.get_mut(&id.assignment.partition);
-        let Some(running) = running.filter(|running| running.lane.id() == id) else {
+        let running = self.state.tasks.get_mut(&id.assignment.partition);
+        let Some(running) = running.filter(|running| running.task.id() == id) else {
             return;
         };
         // It has come after all, or it is to be given back: whoever is next finds it again.
-        if running.lane.gather().next() != first || running.flow.is_draining() {
+        if running.task.builder().next() != first || running.flow.is_draining() {
             return;
         }
         let partition = id.assignment.partition;
         let offsets = end.raw() - first.raw();
         tracing::error!(%partition, %first, %end, offsets, reason, "a batch cannot be decoded and is passed: its records are neither stored nor dead letters");
-        // Up to the end of an announced block at most; what is left of the batch is found again.
-        let lane = &mut running.lane;
-        lane.hole(
+        // Up to the end of an announced batch at most; what is left of the batch is found again.
+        let task = &mut running.task;
+        task.hole(
             first.offset(),
             end,
             HoleReason::Unreadable,
             now,
             &self.metrics,
         );
-        let (next, paused, epoch) = (lane.gather().next(), running.paused, running.epoch);
+        let (next, paused, epoch) = (task.builder().next(), running.paused, running.epoch);
         self.metrics
             .unreadable_at
             .of(&partition.to_string())

@@ -1,7 +1,7 @@
-//! One lane's way to its writer.
+//! One task's way to its writer.
 //!
 //! Invariant: what is closed is handed over in order, and while something waits nothing more is
-//! closed: a partition holds one open block, one that waits, and two with its writer.
+//! closed: a partition holds one open batch, one that waits, and two with its writer.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -13,9 +13,9 @@ pub(super) struct Flow {
     /// `None`: everything is handed over, and the writer ends when it has finished.
     writer: Option<mpsc::Sender<Work<LogRows>>>,
     waiting: VecDeque<Work<LogRows>>,
-    /// Of records in blocks that are not finished.
+    /// Of records in batches that are not finished.
     bytes: usize,
-    /// Since the oldest of these blocks was closed, or since the one before it was finished.
+    /// Since the oldest of these batches was closed, or since the one before it was finished.
     under_way: Option<Instant>,
     draining: bool,
 }
@@ -33,8 +33,8 @@ impl Flow {
 
     pub(super) fn take_over(&mut self, work: VecDeque<Work<LogRows>>, now: Instant) {
         for work in work {
-            if let Work::Block(block) = &work {
-                self.bytes += block.bytes;
+            if let Work::Batch(batch) = &work {
+                self.bytes += batch.bytes;
                 self.under_way.get_or_insert(now);
             }
             self.waiting.push_back(work);
@@ -45,7 +45,7 @@ impl Flow {
     pub(super) fn hand_over(&mut self) {
         let Some(writer) = &self.writer else { return };
         while let Some(work) = self.waiting.pop_front() {
-            // Closed: the writer was fenced, and the change that fenced it takes this lane away.
+            // Closed: the writer was fenced, and the change that fenced it takes this task away.
             if let Err(mpsc::error::TrySendError::Full(work)) = writer.try_send(work) {
                 self.waiting.push_front(work);
                 return;
@@ -70,7 +70,7 @@ impl Flow {
         self.bytes
     }
 
-    /// Nothing more is read into this lane.
+    /// Nothing more is read into this task.
     pub(super) fn drain(&mut self) {
         self.draining = true;
     }

@@ -7,7 +7,7 @@ use std::{
 
 use clickhouse_store::LogRows;
 use pipeline::{
-    Assignment, Incarnation, LaneId, NextOffset, Partition, Work,
+    Assignment, Incarnation, NextOffset, Partition, TaskId, Work,
     writer::{self, Ledger},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -23,9 +23,9 @@ pub enum Request {
         after: Duration,
         wanted: oneshot::Receiver<()>,
     },
-    /// Run a writer for this lane.
+    /// Run a writer for this task.
     Write {
-        id: LaneId,
+        id: TaskId,
         ledger: Box<Ledger>,
         work: mpsc::Receiver<Work<LogRows>>,
     },
@@ -36,8 +36,8 @@ pub enum Request {
         unread: Vec<Partition>,
         asked_at: Instant,
     },
-    /// Find out whether what is next in these lanes can be read at all.
-    Examine(Vec<(LaneId, NextOffset)>),
+    /// Find out whether what is next in these tasks can be read at all.
+    Examine(Vec<(TaskId, NextOffset)>),
     /// Ask the brokers what the topic is now; that is done every few seconds anyway.
     Look,
 }
@@ -48,22 +48,22 @@ pub enum Answer {
     /// Not yet, for this reason; it is tried again.
     CannotBegin(Assignment, String),
     Finished(writer::Finished),
-    WriterEnded(LaneId),
+    WriterEnded(TaskId),
     /// A writer ended in a way that nothing here can mend.
     Broken(String),
     Ends(Ends),
-    /// What is next in this lane, at `first`, cannot be decoded, up to `end`.
+    /// What is next in this task, at `first`, cannot be decoded, up to `end`.
     Unreadable {
-        id: LaneId,
+        id: TaskId,
         first: NextOffset,
         end: NextOffset,
         reason: String,
     },
-    /// All lanes that were to be examined have been.
+    /// All tasks that were to be examined have been.
     Examined,
     /// The topic as it is now.
     Topic {
-        life: Incarnation,
+        incarnation: Incarnation,
         partitions: i32,
         /// Those that no broker leads.
         leaderless: BTreeSet<Partition>,

@@ -1,4 +1,4 @@
-//! From what a lane says to Kafka and ClickHouse.
+//! From what a task says to Kafka and ClickHouse.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,18 +11,18 @@ use kafka_io::{
     dead_letters::{self, DeadLetter},
     insist::{Insisting, Witness},
 };
-use pipeline::{LaneId, block::Acknowledgement, ports::Record};
+use pipeline::{TaskId, batch::Acknowledgement, ports::Record};
 use service_kit::lifecycle::Latch;
 use tokio::sync::oneshot;
 
 use crate::{
     announce::Announcer,
-    lane::{OutletError, Outlets},
     metrics::{Ending, Metrics, Why},
+    partition_task::{SinkError, Sinks},
 };
 
-/// The real outlets.
-pub struct Doors {
+/// The real ones.
+pub struct KafkaSinks {
     pub producer: Insisting,
     pub announcer: Announcer,
     pub dead_letter_topic: String,
@@ -30,19 +30,19 @@ pub struct Doors {
     pub metrics: Metrics,
 }
 
-impl Outlets for Doors {
+impl Sinks for KafkaSinks {
     fn dead_letter(
         &mut self,
-        lane: &LaneId,
+        task: &TaskId,
         record: &Record<'_>,
         reason: Reason,
         error: &str,
-    ) -> Result<Acknowledgement, OutletError> {
+    ) -> Result<Acknowledgement, SinkError> {
         self.metrics.records.at(Ending::DeadLettered).inc();
         self.metrics.dead_letters.at(why(reason)).inc();
         let letter = DeadLetter {
             topic: &self.topic,
-            partition: lane.assignment.partition,
+            partition: task.assignment.partition,
             record,
             reason,
             error,
@@ -56,12 +56,12 @@ impl Outlets for Doors {
 
     fn announce(
         &mut self,
-        lane: &LaneId,
+        task: &TaskId,
         finding: Finding,
         traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError> {
+    ) -> Result<Acknowledgement, SinkError> {
         self.announcer
-            .announce(finding, &self.topic, *lane, traceparent)
+            .announce(finding, &self.topic, *task, traceparent)
     }
 }
 
@@ -131,26 +131,26 @@ const fn why(reason: Reason) -> Why {
     }
 }
 
-/// Nobody listens and nothing is ever acknowledged: for measuring and testing a lane by itself.
+/// Nobody listens and nothing is ever acknowledged: for measuring and testing a task by itself.
 pub struct Closed;
 
-impl Outlets for Closed {
+impl Sinks for Closed {
     fn dead_letter(
         &mut self,
-        _: &LaneId,
+        _: &TaskId,
         _: &Record<'_>,
         _: Reason,
         _: &str,
-    ) -> Result<Acknowledgement, OutletError> {
+    ) -> Result<Acknowledgement, SinkError> {
         Ok(oneshot::channel().1)
     }
 
     fn announce(
         &mut self,
-        _: &LaneId,
+        _: &TaskId,
         _: Finding,
         _: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError> {
+    ) -> Result<Acknowledgement, SinkError> {
         Ok(oneshot::channel().1)
     }
 }

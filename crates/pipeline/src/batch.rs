@@ -4,9 +4,9 @@ use tokio::sync::oneshot;
 
 use crate::{Assignment, Day, DayOf, Incarnation, LeaderEpoch, NextOffset, Offset};
 
-/// Which partition, in which life of its topic, during which assignment.
+/// Which partition, in which incarnation of its topic, during which assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LaneId {
+pub struct TaskId {
     pub assignment: Assignment,
     pub incarnation: Incarnation,
 }
@@ -14,7 +14,7 @@ pub struct LaneId {
 /// Resolves when the broker has acknowledged a message; an error means that the producer gave up.
 pub type Acknowledgement = oneshot::Receiver<Result<(), String>>;
 
-/// Rows of a block: what the store takes, in order of their offsets.
+/// Rows of a batch: what the store takes, in order of their offsets.
 pub trait Rows: Default + Send + Sync + Sized + 'static {
     fn count(&self) -> usize;
     /// Offset of row `at`, which must exist.
@@ -75,11 +75,11 @@ pub struct Last {
     pub epoch: LeaderEpoch,
 }
 
-/// A closed block: `[first, end)` of one partition, its rows, and what else must be durable before
-/// the block is complete. Each of its offsets is a row, a dead letter, or lies in a hole.
+/// A closed batch: `[first, end)` of one partition, its rows, and what else must be durable before
+/// the batch is complete. Each of its offsets is a row, a dead letter, or lies in a hole.
 #[derive(Debug)]
-pub struct Block<R> {
-    pub id: LaneId,
+pub struct Batch<R> {
+    pub id: TaskId,
     pub first: Offset,
     pub end: NextOffset,
     /// Rows to store: one per record that was not dead-lettered.
@@ -91,7 +91,7 @@ pub struct Block<R> {
     pub last: Option<Last>,
     pub bytes: usize,
     pub day: DayOf,
-    /// Rows of its range may stand since then already, under whatever blocks.
+    /// Rows of its range may stand since then already, under whatever batches.
     pub since: Option<Day>,
     /// Dead letters and anomalies of these records.
     pub acknowledgements: Vec<Acknowledgement>,
@@ -109,12 +109,12 @@ pub struct Snapshot {
 /// What a writer is handed, in order.
 #[derive(Debug)]
 pub enum Work<R> {
-    Block(Block<R>),
+    Batch(Batch<R>),
     /// Worth keeping once everything before it is complete, and what else it takes for told.
     Snapshot(Snapshot, Vec<Acknowledgement>),
 }
 
-impl<R: Rows> Block<R> {
+impl<R: Rows> Batch<R> {
     pub fn row_count(&self) -> u64 {
         self.rows.count() as u64
     }
@@ -128,7 +128,7 @@ impl<R: Rows> Block<R> {
     }
 
     /// Two halves by rows, both uncertain. The acknowledgements of all its records stay with the
-    /// first half: nothing of the block is complete before they have come. It must have two rows.
+    /// first half: nothing of the batch is complete before they have come. It must have two rows.
     pub fn halve(self) -> (Self, Self) {
         let count = self.rows.count();
         let border = self.rows.offset_of(count / 2);

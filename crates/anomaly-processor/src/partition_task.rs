@@ -1,11 +1,20 @@
-//! One partition's way through the processor: decode, mine, detect, gather into a block.
+//! One partition's records on their way through the processor.
+//!
+//! ```text
+//!            1 place            2 read               3 learn                4 keep
+//! record ──► is its offset ──► which line is it, ──► its template, and ──► row and findings into ──► writer
+//!            new here?         of what time?         what is odd            the open batch
+//!            │                 │                                            │
+//!            seen before:      no line:                                     findings ──► topic `anomalies`
+//!            passed over       ──► topic of dead letters
+//! ```
 //!
 //! Invariants:
 //! - every record becomes a row or a dead letter, once;
 //! - records before the point where this assignment takes over only teach the detectors and the miner;
-//! - whatever the miner says of templates goes with a block, and with no later one than the first row
+//! - whatever the miner says of templates goes with a batch, and with no later one than the first row
 //!   that may refer to it;
-//! - a snapshot is what is known at the end of the block before it, and is kept only when everything
+//! - a snapshot is what is known at the end of the batch before it, and is kept only when everything
 //!   that this state takes for told is acknowledged or stored.
 
 use std::{
@@ -17,58 +26,58 @@ use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource,
 use contracts::dead_letter::Reason;
 use detection::{Arrival, Finding, Moves, Observation, time::EventTime};
 use kafka_io::partitioner::Partitioner;
-use log_records::{Arrived, Line, NoTime, ServiceFrom, Unreadable, decode};
+use log_records::{Line, NoTime, RecordContext, ServiceFrom, Unreadable, decode};
 use pipeline::{
-    Block, HoleReason, LaneId, Limits, NextOffset, Offset, Snapshot, Work,
-    beginning::Beginning,
-    block::Acknowledgement,
-    gather::{self, Gather},
+    Batch, HoleReason, Limits, NextOffset, Offset, Snapshot, TaskId, Work,
+    batch::Acknowledgement,
+    batch_builder::{self, BatchBuilder},
     ports::Record,
+    resume::ResumePoint,
 };
 use template_mining::{Changes, TemplateId};
 
 use crate::{
-    knowledge::Knowledge,
     metrics::{Metrics, Oddity, Skipped},
+    partition_state::PartitionState,
 };
 
 /// An event time more than this past the Kafka record's own is held back to it.
 const FUTURE_MS: i64 = 5 * 60_000;
 /// A name longer than this is no service's.
 const SERVICE_BYTES: usize = 256;
-/// News of templates that may wait for a block, beside those of templates that are still known.
+/// News of templates that may wait for a batch, beside those of templates that are still known.
 const MOST_WAITING: usize = 1024;
 
 /// What a dead letter takes beside its record, until it is acknowledged.
 const LETTER_BYTES: usize = 1024;
 
 /// Where dead letters and findings go. Handing over never waits for the network.
-pub trait Outlets {
+pub trait Sinks {
     fn dead_letter(
         &mut self,
-        lane: &LaneId,
+        task: &TaskId,
         record: &Record<'_>,
         reason: Reason,
         error: &str,
-    ) -> Result<Acknowledgement, OutletError>;
+    ) -> Result<Acknowledgement, SinkError>;
     fn announce(
         &mut self,
-        lane: &LaneId,
+        task: &TaskId,
         finding: Finding,
         traceparent: Option<&str>,
-    ) -> Result<Acknowledgement, OutletError>;
+    ) -> Result<Acknowledgement, SinkError>;
 }
 
 /// Kafka can never take this message.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct OutletError(pub String);
+pub struct SinkError(pub String);
 
-pub struct Lane {
-    gather: Gather<LogRows>,
-    knowledge: Knowledge,
+pub struct PartitionTask {
+    builder: BatchBuilder<LogRows>,
+    state: PartitionState,
     findings: Vec<Finding>,
-    /// What the miner has said and no block has yet.
+    /// What the miner has said and no batch has yet.
     news: TemplateNews,
     /// Of findings that no record raised: they belong to the next thing that is made durable.
     loose: Vec<Acknowledgement>,
@@ -88,6 +97,27 @@ struct Counted {
     templates: u64,
 }
 
+/// A record that was read.
+struct Reading<'a> {
+    line: Line<'a>,
+    timestamp: i64,
+    source: TimestampSource,
+    has_key: bool,
+}
+
+impl Reading<'_> {
+    fn service(&self) -> &str {
+        let service = &self.line.service;
+        &service[..service.floor_char_boundary(SERVICE_BYTES)]
+    }
+}
+
+/// What miner and detectors say of a line.
+struct Learned {
+    template_id: u64,
+    arrival: Arrival,
+}
+
 /// When what is known was last handed over to be kept.
 struct Kept {
     every: Duration,
@@ -95,31 +125,31 @@ struct Kept {
     next: NextOffset,
 }
 
-impl Lane {
-    /// `knowledge`: the state before the record at `beginning.replay_from`.
+impl PartitionTask {
+    /// `state`: what is known before the record at `resume.replay_from`.
     pub fn new(
-        id: LaneId,
+        id: TaskId,
         limits: Limits,
-        knowledge: Knowledge,
-        beginning: Beginning,
+        state: PartitionState,
+        resume: ResumePoint,
         snapshot_every: Duration,
         now: Instant,
     ) -> Self {
         Self {
-            gather: Gather::new(id, limits, beginning),
+            builder: BatchBuilder::new(id, limits, resume),
             counted: Counted {
-                services_evicted: knowledge.detectors.evicted(),
-                templates_evicted: knowledge.miner.evicted(),
-                templates: ever_known(&knowledge),
+                services_evicted: state.detectors.evicted(),
+                templates_evicted: state.miner.evicted(),
+                templates: ever_known(&state),
             },
-            knowledge,
+            state,
             findings: Vec::new(),
             news: TemplateNews::default(),
             loose: Vec::new(),
             kept: Kept {
                 every: snapshot_every,
                 at: now,
-                next: beginning.replay_from,
+                next: resume.replay_from,
             },
             partitions: 0,
             reckoned: 0,
@@ -128,24 +158,20 @@ impl Lane {
 
     /// The topic has this many partitions now, 0: nobody has said. Services whose lines go to another
     /// partition from now on are not silent here. Where keys go is found out from where they went.
-    pub fn partitions_are<O: Outlets>(
-        &mut self,
-        count: i32,
-        outlets: &mut O,
-    ) -> Result<(), OutletError> {
+    pub fn partitions_are<O: Sinks>(&mut self, count: i32, sinks: &mut O) -> Result<(), SinkError> {
         self.partitions = u32::try_from(count).unwrap_or_default();
-        self.reckon(outlets)
+        self.reckon(sinks)
     }
 
     /// Not before all is known that the owner before knew.
-    fn reckon<O: Outlets>(&mut self, outlets: &mut O) -> Result<(), OutletError> {
+    fn reckon<O: Sinks>(&mut self, sinks: &mut O) -> Result<(), SinkError> {
         let count = self.partitions;
-        if count == self.reckoned || count == 0 || !self.gather.has_caught_up() {
+        if count == self.reckoned || count == 0 || !self.builder.has_caught_up() {
             return Ok(());
         }
         self.reckoned = count;
-        let own = self.gather.id().assignment.partition;
-        let detectors = &mut self.knowledge.detectors;
+        let own = self.builder.id().assignment.partition;
+        let detectors = &mut self.state.detectors;
         let before = match detectors.partitions() {
             // Learned from the records alone, and the topic may have grown among them.
             0 => Partitioner::partitions_before(&detectors.names(), own, count),
@@ -164,36 +190,36 @@ impl Lane {
             })
         });
         detectors.have_grown(before, count, who, &mut self.findings);
-        self.tell(outlets)
+        self.tell(sinks)
     }
 
     /// The end of the partition is reached.
     pub fn at_end(&mut self) {
         if self.reckoned == self.partitions {
-            self.knowledge.detectors.at_end();
+            self.state.detectors.at_end();
         }
     }
 
-    pub fn id(&self) -> LaneId {
-        self.gather.id()
+    pub fn id(&self) -> TaskId {
+        self.builder.id()
     }
 
-    pub fn gather(&self) -> &Gather<LogRows> {
-        &self.gather
+    pub fn builder(&self) -> &BatchBuilder<LogRows> {
+        &self.builder
     }
 
     pub fn services(&self) -> usize {
-        self.knowledge.detectors.services()
+        self.state.detectors.services()
     }
 
     pub fn templates(&self) -> usize {
-        self.knowledge.miner.len()
+        self.state.miner.len()
     }
 
     /// Services and templates forgotten since the last call.
     pub fn newly_evicted(&mut self) -> (u64, u64) {
-        let services = self.knowledge.detectors.evicted();
-        let templates = self.knowledge.miner.evicted();
+        let services = self.state.detectors.evicted();
+        let templates = self.state.miner.evicted();
         let counted = &mut self.counted;
         (
             services - std::mem::replace(&mut counted.services_evicted, services),
@@ -201,12 +227,12 @@ impl Lane {
         )
     }
 
-    /// See [`Gather::reach`].
+    /// See [`BatchBuilder::reach`].
     pub fn reach(&mut self, offset: Offset, now: Instant) {
-        self.gather.reach(offset, now);
+        self.builder.reach(offset, now);
     }
 
-    /// Nothing will ever come of these offsets: see [`Gather::hole`].
+    /// Nothing will ever come of these offsets: see [`BatchBuilder::hole`].
     pub fn hole(
         &mut self,
         first: Offset,
@@ -215,25 +241,25 @@ impl Lane {
         now: Instant,
         metrics: &Metrics,
     ) {
-        let offsets = self.gather.hole(first, end, why, now);
+        let offsets = self.builder.hole(first, end, why, now);
         metrics.skipped.at(why.into()).inc_by(offsets);
     }
 
-    /// Closes the open block, if it may be closed.
-    pub fn close(&mut self) -> Option<Block<LogRows>> {
-        let mut block = self.gather.close()?;
-        block.acknowledgements.append(&mut self.loose);
-        Some(block)
+    /// Closes the open batch, if it may be closed.
+    pub fn close(&mut self) -> Option<Batch<LogRows>> {
+        let mut batch = self.builder.close()?;
+        batch.acknowledgements.append(&mut self.loose);
+        Some(batch)
     }
 
     /// What is known, if it is time to keep it, or `finally` if it is news at all. Call it when no
-    /// block is open. Never while the miner's news wait for a block: who goes on from the snapshot
+    /// batch is open. Never while the miner's news wait for a batch: who goes on from the snapshot
     /// takes them for stored.
     pub fn snapshot(&mut self, now: Instant, finally: bool) -> Option<Work<LogRows>> {
-        let next = self.gather.next();
+        let next = self.builder.next();
         let due = finally || now.duration_since(self.kept.at) >= self.kept.every;
         let is_whole =
-            self.gather.is_empty() && self.gather.has_caught_up() && self.news.is_empty();
+            self.builder.is_empty() && self.builder.has_caught_up() && self.news.is_empty();
         if !due || !is_whole || next == self.kept.next {
             return None;
         }
@@ -241,61 +267,112 @@ impl Lane {
         self.kept.next = next;
         let snapshot = Snapshot {
             next,
-            state: self.knowledge.snapshot(),
+            state: self.state.snapshot(),
         };
         Some(Work::Snapshot(snapshot, std::mem::take(&mut self.loose)))
     }
 
-    /// Takes one record. Records that were seen before (after a seek) are passed over.
-    pub fn take<O: Outlets>(
+    /// Takes one record through the four steps that stand at the top of this file. Records that were
+    /// seen before (after a seek) are passed over.
+    pub fn take<O: Sinks>(
         &mut self,
         record: &Record<'_>,
         now: Instant,
         metrics: &Metrics,
-        outlets: &mut O,
-    ) -> Result<(), OutletError> {
-        let absent = self.gather.absent_before(record.offset, now);
+        sinks: &mut O,
+    ) -> Result<(), SinkError> {
+        let is_replay = match self.place(record, now, metrics) {
+            batch_builder::Seen::Again => return Ok(()),
+            batch_builder::Seen::Replay => true,
+            batch_builder::Seen::New => false,
+        };
+        if !is_replay && self.reckoned != self.partitions {
+            self.reckon(sinks)?;
+        }
+        let reading = match self.read(record) {
+            Ok(reading) => reading,
+            Err(_) if is_replay => return Ok(()),
+            Err(unreadable) => return self.set_aside(record, &unreadable, now, sinks),
+        };
+        let learned = self.learn(record, &reading, is_replay, metrics);
+        if is_replay {
+            // Told already, by whoever owned the partition then.
+            self.findings.clear();
+            return Ok(());
+        }
+        count_oddities(metrics, learned.arrival, &reading);
+        self.keep(record, &reading, &learned, now, sinks)
+    }
+
+    /// Step 1: whether its offset is new here, and what between the one before and it did not come.
+    fn place(
+        &mut self,
+        record: &Record<'_>,
+        now: Instant,
+        metrics: &Metrics,
+    ) -> batch_builder::Seen {
+        let absent = self.builder.absent_before(record.offset, now);
         if absent > 0 {
             metrics.skipped.at(Skipped::Absent).inc_by(absent);
-            let id = self.gather.id();
+            let id = self.builder.id();
             tracing::debug!(partition = %id.assignment.partition, absent, offset = %record.offset, "offsets did not come");
         }
-        let replaying = match self.gather.see(record.offset) {
-            gather::Seen::Again => return Ok(()),
-            gather::Seen::Replay => true,
-            gather::Seen::New => false,
-        };
-        if !replaying && self.reckoned != self.partitions {
-            self.reckon(outlets)?;
-        }
-        let id = self.gather.id();
+        self.builder.see(record.offset)
+    }
+
+    /// Step 2: the line that the record is, and its time.
+    fn read<'a>(&self, record: &Record<'a>) -> Result<Reading<'a>, Unreadable> {
         let key = record
             .key
             .and_then(|key| std::str::from_utf8(key).ok())
             .filter(|key| !key.trim_ascii().is_empty());
-        let arrived = Arrived {
+        let context = RecordContext {
             key,
             kafka_time: record.kafka_time,
         };
-        let line = match decode(record.payload(), &arrived) {
-            Ok(line) => line,
-            Err(_) if replaying => return Ok(()),
-            Err(Unreadable { reason, error }) => {
-                let acknowledgement = outlets.dead_letter(&id, record, reason, &error)?;
-                let open = self.gather.open_for_letter(record, now);
-                open.bytes += record.size() + LETTER_BYTES;
-                open.acknowledgements.push(acknowledgement);
-                return Ok(());
-            }
-        };
-        let service = &line.service[..line.service.floor_char_boundary(SERVICE_BYTES)];
-        let kafka_time = self.knowledge.detectors.kafka_time();
+        let line = decode(record.payload(), &context)?;
+        let kafka_time = self.state.detectors.kafka_time();
         let (timestamp, source) = time_of(&line, record.kafka_time, kafka_time);
-        let template_id = self.mine(&line.message, service, replaying, metrics);
-        let seen = self.knowledge.detectors.observe(
+        Ok(Reading {
+            line,
+            timestamp,
+            source,
+            has_key: key.is_some(),
+        })
+    }
+
+    /// Instead of steps 3 and 4, where it is no line.
+    #[cold]
+    fn set_aside<O: Sinks>(
+        &mut self,
+        record: &Record<'_>,
+        why: &Unreadable,
+        now: Instant,
+        sinks: &mut O,
+    ) -> Result<(), SinkError> {
+        let id = self.builder.id();
+        let acknowledgement = sinks.dead_letter(&id, record, why.reason, &why.error)?;
+        let open = self.builder.open_for_letter(record, now);
+        open.bytes += record.size() + LETTER_BYTES;
+        open.acknowledgements.push(acknowledgement);
+        Ok(())
+    }
+
+    /// Step 3: miner and detectors see the line. What they find waits in `findings` and `news`.
+    fn learn(
+        &mut self,
+        record: &Record<'_>,
+        reading: &Reading<'_>,
+        is_replay: bool,
+        metrics: &Metrics,
+    ) -> Learned {
+        let line = &reading.line;
+        let service = reading.service();
+        let template_id = self.mine(&line.message, service, is_replay, metrics);
+        let arrival = self.state.detectors.observe(
             &Observation {
                 service,
-                time: EventTime(timestamp),
+                time: EventTime(reading.timestamp),
                 kafka_time: record.kafka_time,
                 offset: record.offset.raw(),
                 is_error: line.is_error(),
@@ -305,35 +382,42 @@ impl Lane {
             },
             &mut self.findings,
         );
-        if replaying {
-            // Told already, by whoever owned the partition then.
-            self.findings.clear();
-            return Ok(());
+        Learned {
+            template_id,
+            arrival,
         }
-        let open = self.gather.open(record, now);
+    }
+
+    /// Step 4: its row, what was found and what is news of templates go into the open batch.
+    fn keep<O: Sinks>(
+        &mut self,
+        record: &Record<'_>,
+        reading: &Reading<'_>,
+        learned: &Learned,
+        now: Instant,
+        sinks: &mut O,
+    ) -> Result<(), SinkError> {
+        let id = self.builder.id();
+        let open = self.builder.open(record, now);
         if !self.news.is_empty() {
             open.bytes += self.news.size();
             open.rows.templates.append(std::mem::take(&mut self.news));
         }
         for finding in self.findings.drain(..) {
-            open.acknowledgements.push(outlets.announce(
-                &id,
-                finding,
-                record.rest.traceparent(),
-            )?);
+            open.acknowledgements
+                .push(sinks.announce(&id, finding, record.rest.traceparent())?);
         }
-        let late = seen == Arrival::Late;
-        count_oddities(metrics, seen, source, &line, key.is_none());
         open.bytes += record.payload().len();
+        let line = &reading.line;
         open.rows.push(
             &LogRow {
-                timestamp,
-                timestamp_source: source,
-                service,
+                timestamp: reading.timestamp,
+                timestamp_source: reading.source,
+                service: reading.service(),
                 level: line.level,
                 is_error: line.is_error(),
                 message: &line.message,
-                template_id,
+                template_id: learned.template_id,
                 host: &line.host,
                 trace_id: &line.trace_id,
                 span_id: &line.span_id,
@@ -341,7 +425,7 @@ impl Lane {
                 status: line.status,
                 client_ip: &line.client_ip,
                 user: &line.user,
-                late,
+                late: learned.arrival == Arrival::Late,
                 kafka_timestamp: record.kafka_time,
                 kafka_offset: record.offset.raw(),
             },
@@ -355,8 +439,8 @@ impl Lane {
     /// The template of a message. What is news of any template is taken down at once, while there is
     /// a line to show for it, and before the miner can forget the template again.
     fn mine(&mut self, message: &str, service: &str, replaying: bool, metrics: &Metrics) -> u64 {
-        let id = self.knowledge.miner.observe(message.as_bytes());
-        let changes = self.knowledge.miner.take_changes();
+        let id = self.state.miner.observe(message.as_bytes());
+        let changes = self.state.miner.take_changes();
         if !(changes.templates.is_empty() && changes.merges.is_empty()) {
             self.take_down(changes, message, service, replaying, metrics);
         }
@@ -372,7 +456,7 @@ impl Lane {
         replaying: bool,
         metrics: &Metrics,
     ) {
-        let known = ever_known(&self.knowledge);
+        let known = ever_known(&self.state);
         let before = std::mem::replace(&mut self.counted.templates, known);
         if !replaying {
             metrics.templates_found.inc_by(known.saturating_sub(before));
@@ -392,35 +476,31 @@ impl Lane {
             self.news
                 .merge(stored_id(merge.from), stored_id(merge.into));
         }
-        // Only while there is no block to take them. No row refers to what was forgotten since, and
+        // Only while there is no batch to take them. No row refers to what was forgotten since, and
         // what is found again is said again.
         if self.news.texts().len() > 2 * self.templates() + MOST_WAITING {
-            let templates = self.knowledge.miner.templates();
+            let templates = self.state.miner.templates();
             let known: HashSet<u64> = templates.map(|one| stored_id(one.id())).collect();
             self.news.retain(|id| known.contains(&id));
         }
     }
 
     /// The partition is at its end, and nothing came for so long.
-    pub fn idle<O: Outlets>(
-        &mut self,
-        idle_for: Duration,
-        outlets: &mut O,
-    ) -> Result<(), OutletError> {
-        if !self.gather.has_caught_up() {
+    pub fn idle<O: Sinks>(&mut self, idle_for: Duration, sinks: &mut O) -> Result<(), SinkError> {
+        if !self.builder.has_caught_up() {
             return Ok(());
         }
-        self.reckon(outlets)?;
+        self.reckon(sinks)?;
         let millis = i64::try_from(idle_for.as_millis()).unwrap_or(i64::MAX);
-        self.knowledge.detectors.idle(millis, &mut self.findings);
-        self.tell(outlets)
+        self.state.detectors.idle(millis, &mut self.findings);
+        self.tell(sinks)
     }
 
     /// Findings that no record raised.
-    fn tell<O: Outlets>(&mut self, outlets: &mut O) -> Result<(), OutletError> {
-        let id = self.gather.id();
+    fn tell<O: Sinks>(&mut self, sinks: &mut O) -> Result<(), SinkError> {
+        let id = self.builder.id();
         for finding in self.findings.drain(..) {
-            self.loose.push(outlets.announce(&id, finding, None)?);
+            self.loose.push(sinks.announce(&id, finding, None)?);
         }
         Ok(())
     }
@@ -431,8 +511,8 @@ fn stored_id(id: TemplateId) -> u64 {
     id.0.max(1)
 }
 
-fn ever_known(knowledge: &Knowledge) -> u64 {
-    knowledge.miner.len() as u64 + knowledge.miner.evicted()
+fn ever_known(state: &PartitionState) -> u64 {
+    state.miner.len() as u64 + state.miner.evicted()
 }
 
 /// The record's own time, or Kafka's where there is none, or where it lies in the future: of the
@@ -450,13 +530,9 @@ fn time_of(line: &Line<'_>, kafka_time: i64, many: Option<i64>) -> (i64, Timesta
     }
 }
 
-fn count_oddities(
-    metrics: &Metrics,
-    seen: Arrival,
-    source: TimestampSource,
-    line: &Line<'_>,
-    no_key: bool,
-) {
+fn count_oddities(metrics: &Metrics, seen: Arrival, reading: &Reading<'_>) {
+    let Reading { line, source, .. } = reading;
+    let source = *source;
     let is_kafkas = |why: NoTime| source == TimestampSource::Kafka && line.no_time == why;
     let odd = [
         (seen == Arrival::Late, Oddity::Late),
@@ -466,7 +542,7 @@ fn count_oddities(
         (is_kafkas(NoTime::Implausible), Oddity::ImplausibleTimestamp),
         (source == TimestampSource::Clamped, Oddity::Clamped),
         (line.service_from != ServiceFrom::Name, Oddity::NoService),
-        (no_key, Oddity::NoKey),
+        (!reading.has_key, Oddity::NoKey),
     ];
     for (_, oddity) in odd.into_iter().filter(|(is_so, _)| *is_so) {
         metrics.oddities.at(oddity).inc();

@@ -1,20 +1,20 @@
-//! One partition while it is read: its lane, its way to the writer, and where it stands.
+//! One partition while it is read: its task, its way to the writer, and where it stands.
 
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use pipeline::{LeaderEpoch, NextOffset, Work, block::Last, ports::Record};
+use pipeline::{LeaderEpoch, NextOffset, Work, batch::Last, ports::Record};
 
 use super::{Settings, flow::Flow};
-use crate::lane::Lane;
+use crate::partition_task::PartitionTask;
 
 /// A partition whose end was not reached for longer is behind.
 const BEHIND_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Running {
-    pub(super) lane: Lane,
+    pub(super) task: PartitionTask,
     pub(super) flow: Flow,
     pub(super) paused: bool,
     /// Records before it belong to the log whose last record the start has looked at.
@@ -27,7 +27,7 @@ pub(super) struct Running {
     pub(super) at_end: bool,
     /// When it was last at its end.
     pub(super) last_end: Instant,
-    /// Which of the intake's blocks its last one was.
+    /// Which of the consumer loop's batches its last one was.
     pub(super) turn: u64,
     /// When its broker last said where it ends.
     pub(super) last_told: Instant,
@@ -83,31 +83,31 @@ impl Running {
         true
     }
 
-    /// Closes the lane's open block, if the one before has been handed over.
-    pub(super) fn close(&mut self, now: Instant, blocks: &mut u64) {
+    /// Closes the task's open batch, if the one before has been handed over.
+    pub(super) fn close(&mut self, now: Instant, batches: &mut u64) {
         if self.flow.waits() {
             return;
         }
-        let block = self.lane.close().map(Work::Block);
-        if block.is_some() {
-            *blocks += 1;
-            self.turn = *blocks;
+        let batch = self.task.close().map(Work::Batch);
+        if batch.is_some() {
+            *batches += 1;
+            self.turn = *batches;
         }
-        let snapshot = self.lane.snapshot(now, false);
+        let snapshot = self.task.snapshot(now, false);
         self.flow
-            .take_over(block.into_iter().chain(snapshot).collect(), now);
+            .take_over(batch.into_iter().chain(snapshot).collect(), now);
     }
 
-    /// One more step towards the end of a lane that is drained.
+    /// One more step towards the end of a task that is drained.
     pub(super) fn finish(&mut self, now: Instant) {
         self.flow.hand_over();
         if self.flow.waits() || self.flow.is_closed() {
             return;
         }
-        // A block that an earlier owner announced and that is not whole yet is left to the next one.
-        let block = self.lane.close().map(Work::Block);
-        let snapshot = self.lane.snapshot(now, true);
-        let last: VecDeque<_> = block.into_iter().chain(snapshot).collect();
+        // A batch that an earlier owner announced and that is not whole yet is left to the next one.
+        let batch = self.task.close().map(Work::Batch);
+        let snapshot = self.task.snapshot(now, true);
+        let last: VecDeque<_> = batch.into_iter().chain(snapshot).collect();
         if last.is_empty() {
             self.flow.close();
         } else {
@@ -132,7 +132,7 @@ impl Running {
             self.withheld.since = None;
             return;
         }
-        let next = self.lane.gather().next().raw();
+        let next = self.task.builder().next().raw();
         let heard = self.last_record.max(self.last_end);
         let ended = self.at_end;
         self.withheld.observe(next, high, heard, ended, now);
@@ -143,7 +143,7 @@ impl Running {
     }
 
     pub(super) fn is_replaying(&self) -> bool {
-        !self.lane.gather().has_caught_up()
+        !self.task.builder().has_caught_up()
     }
 }
 

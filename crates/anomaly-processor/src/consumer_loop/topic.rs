@@ -8,26 +8,28 @@ use std::{collections::BTreeSet, time::Duration, time::Instant};
 
 use pipeline::{Incarnation, Partition, ports::RecordSource};
 
-use super::{Ends, Intake, IntakeError, Request, condition::PATIENCE, running::Running};
-use crate::lane::Outlets;
+use super::{
+    ConsumerLoop, ConsumerLoopError, Ends, Request, condition::PATIENCE, running::Running,
+};
+use crate::partition_task::Sinks;
 
 /// How often the ends of all partitions are asked for.
 const ENDS_EVERY: Duration = Duration::from_secs(3);
 /// How often it is said that there is something to look at.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
-impl<S: RecordSource, O: Outlets> Intake<S, O> {
+impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     pub(super) fn topic_is(
         &mut self,
-        life: Incarnation,
+        incarnation: Incarnation,
         count: i32,
         leaderless: BTreeSet<Partition>,
         now: Instant,
-    ) -> Result<(), IntakeError> {
+    ) -> Result<(), ConsumerLoopError> {
         self.somebody_answers();
         self.state.partitions = count;
-        for running in self.state.lanes.values_mut() {
-            running.lane.partitions_are(count, &mut self.outlets)?;
+        for running in self.state.tasks.values_mut() {
+            running.task.partitions_are(count, &mut self.sinks)?;
         }
         self.state
             .leaderless
@@ -35,14 +37,17 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         for partition in leaderless {
             self.state.leaderless.entry(partition).or_insert(now);
         }
-        let is_another = self.state.life.is_some_and(|before| before != life);
-        self.state.life = Some(life);
+        let is_another = self
+            .state
+            .incarnation
+            .is_some_and(|before| before != incarnation);
+        self.state.incarnation = Some(incarnation);
         if self.state.stopping {
             return Ok(());
         }
         self.part_with_what_is_gone(count);
         let others = |running: &Running| {
-            running.lane.id().incarnation.of_topic() != life && !running.flow.is_draining()
+            running.task.id().incarnation.of_topic() != incarnation && !running.flow.is_draining()
         };
         let mut anew = self.partitions_where(others);
         let has_come_back = |partition: &&Partition| partition.0 < count;
@@ -52,7 +57,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             anew.extend(self.state.starting.keys());
         }
         if !anew.is_empty() {
-            tracing::warn!(incarnation = %life, partitions = anew.len(), "the topic is not what it was; beginning anew");
+            tracing::warn!(%incarnation, partitions = anew.len(), "the topic is not what it was; beginning anew");
             self.begin_anew(&anew, now);
         }
         Ok(())
@@ -61,8 +66,8 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     /// Partitions that the topic has no more. The group takes them away when it notices.
     fn part_with_what_is_gone(&mut self, count: i32) {
         let is_gone = |partition: &&Partition| partition.0 >= count;
-        let lanes = self.state.lanes.iter();
-        let gone: Vec<Partition> = lanes
+        let tasks = self.state.tasks.iter();
+        let gone: Vec<Partition> = tasks
             .filter(|(_, running)| !running.flow.is_draining())
             .map(|(partition, _)| partition)
             .chain(self.state.starting.keys())
@@ -134,11 +139,11 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         if partitions.is_empty() {
             return;
         }
-        let lanes = self.state.lanes.iter();
-        self.state.asked = lanes
+        let tasks = self.state.tasks.iter();
+        self.state.asked = tasks
             .map(|(partition, running)| {
-                let next = running.lane.gather().next().raw();
-                (*partition, (running.lane.id(), next))
+                let next = running.task.builder().next().raw();
+                (*partition, (running.task.id(), next))
             })
             .collect();
         self.ask(Request::Ends {
@@ -148,7 +153,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         });
     }
 
-    pub(super) fn ends_are(&mut self, ends: &Ends, now: Instant) -> Result<(), IntakeError> {
+    pub(super) fn ends_are(&mut self, ends: &Ends, now: Instant) -> Result<(), ConsumerLoopError> {
         if !ends.ends.is_empty() {
             self.somebody_answers();
         }
@@ -156,13 +161,13 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         let mut anew = Vec::new();
         for (partition, (low, high)) in &ends.ends {
             self.state.ends.insert(*partition, (*low, *high));
-            let Some(running) = self.state.lanes.get_mut(partition) else {
+            let Some(running) = self.state.tasks.get_mut(partition) else {
                 continue;
             };
-            let next = running.lane.gather().next().raw();
+            let next = running.task.builder().next().raw();
             if running.is_silent(now, &self.settings) && next >= *high {
                 let idle_for = ends.asked_at.saturating_duration_since(running.last_record);
-                running.lane.idle(idle_for, &mut self.outlets)?;
+                running.task.idle(idle_for, &mut self.sinks)?;
             }
             if running.flow.is_draining() {
                 continue;
@@ -170,7 +175,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             running.ends_at(*high, now);
             // What had been read before the question was asked was there.
             let asked = self.state.asked.get(partition);
-            let before = asked.filter(|(id, _)| *id == running.lane.id());
+            let before = asked.filter(|(id, _)| *id == running.task.id());
             let is_past_the_end = before.is_some_and(|(_, next)| next > high);
             // Unless it flows: what was fetched already may still come.
             let is_before_the_first = next < *low && before.is_some_and(|(_, then)| *then == next);

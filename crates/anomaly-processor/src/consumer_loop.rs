@@ -1,8 +1,8 @@
-//! The poll loop: one thread that reads the group's partitions and feeds their lanes.
+//! The poll loop: one thread that reads the group's partitions and feeds their tasks.
 //!
 //! Invariants: it polls whatever happens, also while the store is away (partitions are paused,
 //! polling goes on); it never waits for the network but in `poll`; bytes on their way to the store
-//! are bounded; a partition that is revoked is given back once its blocks are complete, or when the
+//! are bounded; a partition that is revoked is given back once its batches are complete, or when the
 //! time for that is over. Everything it knows of time is handed in.
 
 use std::{
@@ -11,15 +11,15 @@ use std::{
 };
 
 use pipeline::{
-    Assignment, Incarnation, LaneId, Partition,
+    Assignment, Incarnation, Partition, TaskId,
     ports::{Polled, RecordSource, SourceError},
 };
 use service_kit::lifecycle::{Latch, Partitions};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    lane::{OutletError, Outlets},
     metrics::{Metrics, Release},
+    partition_task::{SinkError, Sinks},
 };
 
 mod condition;
@@ -42,11 +42,11 @@ const LONGEST_POLL: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
-pub enum IntakeError {
+pub enum ConsumerLoopError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
-    Outlet(#[from] OutletError),
+    Outlet(#[from] SinkError),
     #[error("{0}")]
     Broken(String),
 }
@@ -57,14 +57,14 @@ pub struct Settings {
     /// Bytes of records, over all partitions, that are gathered or on their way to the store.
     pub in_flight_bytes: usize,
     pub idle_timeout: Duration,
-    /// How long a revoked partition may take to finish its blocks.
+    /// How long a revoked partition may take to finish its batches.
     pub release_within: Duration,
     pub snapshot_every: Duration,
 }
 
-pub struct Intake<S, O> {
+pub struct ConsumerLoop<S, O> {
     pub source: S,
-    pub outlets: O,
+    pub sinks: O,
     pub metrics: Metrics,
     pub settings: Settings,
     pub latch: Latch,
@@ -76,7 +76,7 @@ pub struct Intake<S, O> {
 
 /// What the loop remembers between two steps.
 pub struct State {
-    lanes: BTreeMap<Partition, Running>,
+    tasks: BTreeMap<Partition, Running>,
     /// Assignments whose start is under way.
     starting: BTreeMap<Partition, Starting>,
     /// Ours by the group, and no longer part of the topic.
@@ -86,12 +86,12 @@ pub struct State {
     releasing: Option<(Vec<Partition>, Instant)>,
     /// Writers that have not ended.
     writers: usize,
-    /// Blocks that were closed.
-    blocks: u64,
-    /// When a block was last finished, or none was under way.
+    /// Batches that were closed.
+    batches: u64,
+    /// When a batch was last finished, or none was under way.
     last_finished: Instant,
-    /// Which life the topic lives, as far as it is known.
-    life: Option<Incarnation>,
+    /// Which incarnation the topic is, as far as it is known.
+    incarnation: Option<Incarnation>,
     /// How many partitions the topic has; 0 while nobody has said.
     partitions: i32,
     /// Partitions without a leader, and since when.
@@ -100,8 +100,8 @@ pub struct State {
     ends: BTreeMap<Partition, (i64, i64)>,
     /// What the group has committed of partitions that are not read yet.
     committed: BTreeMap<Partition, i64>,
-    /// What had been read of each lane when the ends were last asked for.
-    asked: BTreeMap<Partition, (LaneId, i64)>,
+    /// What had been read of each task when the ends were last asked for.
+    asked: BTreeMap<Partition, (TaskId, i64)>,
     /// The group has given us something, if only nothing.
     joined: bool,
     /// No broker answers since the last answer.
@@ -130,15 +130,15 @@ struct Starting {
 impl State {
     pub fn at(now: Instant) -> Self {
         Self {
-            lanes: BTreeMap::new(),
+            tasks: BTreeMap::new(),
             starting: BTreeMap::new(),
             gone: BTreeSet::new(),
             restarts: BTreeMap::new(),
             releasing: None,
             writers: 0,
-            blocks: 0,
+            batches: 0,
             last_finished: now,
-            life: None,
+            incarnation: None,
             partitions: 0,
             leaderless: BTreeMap::new(),
             ends: BTreeMap::new(),
@@ -157,10 +157,10 @@ impl State {
     }
 }
 
-impl<S: RecordSource, O: Outlets> Intake<S, O> {
-    /// One round: answers, the group's decisions, at most a stride of records, blocks that are due.
+impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
+    /// One round: answers, the group's decisions, at most a stride of records, batches that are due.
     /// Waits for records up to `longest`.
-    pub fn step(&mut self, now: Instant, longest: Duration) -> Result<(), IntakeError> {
+    pub fn step(&mut self, now: Instant, longest: Duration) -> Result<(), ConsumerLoopError> {
         self.hear(now)?;
         self.follow_the_group(now);
         self.read_a_stride(now, longest)?;
@@ -179,7 +179,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         self.state.stopping = true;
         self.state.starting.clear();
         self.state.gone.clear();
-        let partitions: Vec<Partition> = self.state.lanes.keys().copied().collect();
+        let partitions: Vec<Partition> = self.state.tasks.keys().copied().collect();
         self.drain(&partitions, now);
     }
 
@@ -194,19 +194,19 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     }
 
     /// Answers of writers and starts.
-    fn hear(&mut self, now: Instant) -> Result<(), IntakeError> {
+    fn hear(&mut self, now: Instant) -> Result<(), ConsumerLoopError> {
         while let Ok(answer) = self.answers.try_recv() {
             match answer {
                 Answer::Started(started) => self.begin(*started, now)?,
                 Answer::Finished(note) => {
                     self.state.last_finished = now;
-                    if let Some(running) = self.lane_of(note.id) {
+                    if let Some(running) = self.task_of(note.id) {
                         running.flow.finished(note.bytes, now);
                     }
                 }
                 Answer::WriterEnded(id) => {
                     self.state.writers = self.state.writers.saturating_sub(1);
-                    let Some(running) = self.lane_of(id) else {
+                    let Some(running) = self.task_of(id) else {
                         continue;
                     };
                     let was_to_end = running.flow.is_draining() || running.flow.is_closed();
@@ -218,7 +218,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                         self.begin_anew(&[partition], now);
                     }
                 }
-                Answer::Broken(reason) => return Err(IntakeError::Broken(reason)),
+                Answer::Broken(reason) => return Err(ConsumerLoopError::Broken(reason)),
                 Answer::CannotBegin(assignment, why) => {
                     if let Some(starting) = self.state.starting.get_mut(&assignment.partition)
                         && starting.assignment == assignment
@@ -228,10 +228,10 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 }
                 Answer::Ends(ends) => self.ends_are(&ends, now)?,
                 Answer::Topic {
-                    life,
+                    incarnation,
                     partitions,
                     leaderless,
-                } => self.topic_is(life, partitions, leaderless, now)?,
+                } => self.topic_is(incarnation, partitions, leaderless, now)?,
                 Answer::NoTopic => self.topic_is_missing(),
                 Answer::NoAnswer(reason) => self.nobody_answers(&reason),
                 Answer::Unreadable {
@@ -246,14 +246,14 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         Ok(())
     }
 
-    fn lane_of(&mut self, id: LaneId) -> Option<&mut Running> {
-        let running = self.state.lanes.get_mut(&id.assignment.partition)?;
-        (running.lane.id() == id).then_some(running)
+    fn task_of(&mut self, id: TaskId) -> Option<&mut Running> {
+        let running = self.state.tasks.get_mut(&id.assignment.partition)?;
+        (running.task.id() == id).then_some(running)
     }
 
     fn partitions_where(&self, wanted: impl Fn(&Running) -> bool) -> Vec<Partition> {
-        let lanes = self.state.lanes.iter();
-        let mut partitions: Vec<_> = lanes
+        let tasks = self.state.tasks.iter();
+        let mut partitions: Vec<_> = tasks
             .filter(|(_, running)| wanted(running))
             .map(|(partition, _)| *partition)
             .collect();
@@ -261,31 +261,31 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         partitions
     }
 
-    fn read_a_stride(&mut self, now: Instant, longest: Duration) -> Result<(), IntakeError> {
-        // A lane that can't be closed yet is not waited for: it would have this thread spin.
+    fn read_a_stride(&mut self, now: Instant, longest: Duration) -> Result<(), ConsumerLoopError> {
+        // A task that can't be closed yet is not waited for: it would have this thread spin.
         let due = self
             .state
-            .lanes
+            .tasks
             .values()
             .filter(|running| !running.flow.waits());
         let wait = due
-            .filter_map(|running| running.lane.gather().due_in(now, running.is_behind(now)))
+            .filter_map(|running| running.task.builder().due_in(now, running.is_behind(now)))
             .min()
             .unwrap_or(LONGEST_POLL)
             .min(longest);
         let mut outcome = Ok(());
         let Self {
             source,
-            outlets,
+            sinks,
             metrics,
             state,
             ..
         } = self;
         let mut of_other_logs = BTreeSet::new();
         let polled = source.poll(wait, STRIDE, &mut |partition, record| {
-            // Of a partition without a lane: it will be read again from where it begins.
-            let State { lanes, blocks, .. } = &mut *state;
-            let Some(running) = lanes.get_mut(&partition) else {
+            // Of a partition without a task: it will be read again from where it begins.
+            let State { tasks, batches, .. } = &mut *state;
+            let Some(running) = tasks.get_mut(&partition) else {
                 return;
             };
             if outcome.is_err() || running.flow.is_draining() {
@@ -295,19 +295,19 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
                 of_other_logs.insert(partition);
                 return;
             }
-            running.lane.reach(record.offset, now);
-            if running.lane.gather().is_full() {
-                running.close(now, blocks);
+            running.task.reach(record.offset, now);
+            if running.task.builder().is_full() {
+                running.close(now, batches);
             }
             running.last_record = now;
             if running.at_end {
                 running.at_end = false;
                 running.last_end = now;
             }
-            outcome = running.lane.take(record, now, metrics, outlets);
-            if running.lane.gather().is_full() {
-                running.close(now, blocks);
-                if running.lane.gather().is_full() && !running.paused {
+            outcome = running.task.take(record, now, metrics, sinks);
+            if running.task.builder().is_full() {
+                running.close(now, batches);
+                if running.task.builder().is_full() && !running.paused {
                     running.paused = source.pause(partition).is_ok();
                 }
             }
@@ -324,14 +324,14 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         self.notice(polled, now)
     }
 
-    fn notice(&mut self, polled: Polled, now: Instant) -> Result<(), IntakeError> {
+    fn notice(&mut self, polled: Polled, now: Instant) -> Result<(), ConsumerLoopError> {
         match polled {
             Polled::Records | Polled::Nothing => {}
             Polled::End(partition) => {
-                if let Some(running) = self.state.lanes.get_mut(&partition) {
+                if let Some(running) = self.state.tasks.get_mut(&partition) {
                     running.at_end = true;
                     running.last_end = now;
-                    running.lane.at_end();
+                    running.task.at_end();
                 }
             }
             Polled::Away(reason) => self.nobody_answers(&reason),
@@ -342,17 +342,17 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
             }
             Polled::Unreadable(reason) => self.examine(&reason, now),
             Polled::Warned(reason) => tracing::warn!(reason, "kafka"),
-            Polled::Failed(reason) => return Err(IntakeError::Source(SourceError(reason))),
+            Polled::Failed(reason) => return Err(ConsumerLoopError::Source(SourceError(reason))),
         }
         Ok(())
     }
 
     fn hand_over(&mut self, now: Instant) {
-        let State { lanes, blocks, .. } = &mut self.state;
-        for running in lanes.values_mut() {
+        let State { tasks, batches, .. } = &mut self.state;
+        for running in tasks.values_mut() {
             running.flow.hand_over();
-            if running.lane.gather().is_due(now, running.is_behind(now)) {
-                running.close(now, blocks);
+            if running.task.builder().is_due(now, running.is_behind(now)) {
+                running.close(now, batches);
             }
         }
     }
@@ -360,7 +360,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     /// Stops reading the partitions and lets their writers finish.
     fn drain(&mut self, partitions: &[Partition], now: Instant) {
         for partition in partitions {
-            let Some(running) = self.state.lanes.get_mut(partition) else {
+            let Some(running) = self.state.tasks.get_mut(partition) else {
                 continue;
             };
             running.paused = self.source.pause(*partition).is_ok();
@@ -370,7 +370,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
     }
 
     fn release_what_is_done(&mut self, now: Instant) {
-        for running in self.state.lanes.values_mut() {
+        for running in self.state.tasks.values_mut() {
             if running.flow.is_draining() {
                 running.finish(now);
             }
@@ -380,7 +380,7 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         };
         let left: Vec<Partition> = partitions
             .iter()
-            .filter(|partition| self.state.lanes.contains_key(partition))
+            .filter(|partition| self.state.tasks.contains_key(partition))
             .copied()
             .collect();
         if !left.is_empty() && now < *until {
@@ -406,9 +406,9 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
         }
     }
 
-    /// Without its sender, the lane's writer ends.
+    /// Without its sender, the task's writer ends.
     fn forget(&mut self, partition: Partition) {
-        if self.state.lanes.remove(&partition).is_some() {
+        if self.state.tasks.remove(&partition).is_some() {
             self.metrics.services.forget(&partition.to_string());
         }
     }
@@ -429,12 +429,12 @@ impl<S: RecordSource, O: Outlets> Intake<S, O> {
 
     fn tick(&mut self, now: Instant) {
         let mut templates = 0;
-        for (partition, running) in &mut self.state.lanes {
+        for (partition, running) in &mut self.state.tasks {
             let label = partition.to_string();
-            let services = running.lane.services();
+            let services = running.task.services();
             self.metrics.services.of(&label).set(services as f64);
-            templates += running.lane.templates();
-            let (services_evicted, templates_evicted) = running.lane.newly_evicted();
+            templates += running.task.templates();
+            let (services_evicted, templates_evicted) = running.task.newly_evicted();
             self.metrics.evicted.inc_by(services_evicted);
             self.metrics.templates_evicted.inc_by(templates_evicted);
         }

@@ -9,10 +9,10 @@ use std::collections::HashMap;
 
 use pipeline::{
     LeaderEpoch, NextOffset, Offset, Partition,
-    beginning::{Claim, Known},
+    resume::{CommittedState, KafkaState},
 };
 
-use super::{Places, StartError};
+use super::{RecoverySources, StartError};
 
 /// How often the end is looked at before it is believed that a log ends before what was finished: a
 /// leader that has just been elected may not know its end yet.
@@ -52,27 +52,27 @@ impl Suspects {
 }
 
 /// `Some`: the log was lost. An error: look again, it may have been.
-pub(super) async fn lost<P: Places>(
-    places: &P,
+pub(super) async fn lost<P: RecoverySources>(
+    sources: &P,
     suspects: &std::sync::Mutex<Suspects>,
     partition: Partition,
-    known: &Known,
-    claim: &Claim,
+    known: &KafkaState,
+    committed_state: &CommittedState,
 ) -> Result<Option<LostLog>, StartError> {
-    let Some(next) = claim.next else {
+    let Some(next) = committed_state.next else {
         return Ok(None);
     };
     // What was announced had been read.
-    let to = claim.intent.map_or(next, |block| block.end);
+    let to = committed_state.intent.map_or(next, |batch| batch.end);
     let suspects = || {
         suspects
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     };
     let is_short = known.high < to.raw();
-    let is_other = match claim.last {
+    let is_other = match committed_state.last {
         Some(last) if last.epoch != LeaderEpoch::UNKNOWN && last.offset.raw() >= known.low => {
-            let there = places.record_at(partition, last.offset).await?;
+            let there = sources.record_at(partition, last.offset).await?;
             // Of a record that is not there (compacted, or before the log's end) nothing can be told.
             there.is_some_and(|(offset, epoch)| offset == last.offset && epoch != last.epoch)
         }
@@ -88,25 +88,27 @@ pub(super) async fn lost<P: Places>(
             finished: to.raw(),
         });
     }
-    let epoch = claim.last.map_or(LeaderEpoch::UNKNOWN, |last| last.epoch);
-    let from = parts_at(places, partition, known, to, epoch).await?;
+    let epoch = committed_state
+        .last
+        .map_or(LeaderEpoch::UNKNOWN, |last| last.epoch);
+    let from = parts_at(sources, partition, known, to, epoch).await?;
     suspects().clear(partition);
     Ok(Some(LostLog { from, to }))
 }
 
 /// The first offset whose record a later leader wrote than that of the last one that was taken. Where
 /// nobody says who wrote what, everything that is there is taken for new: twice is better than never.
-async fn parts_at<P: Places>(
-    places: &P,
+async fn parts_at<P: RecoverySources>(
+    sources: &P,
     partition: Partition,
-    known: &Known,
+    known: &KafkaState,
     to: NextOffset,
     last: LeaderEpoch,
 ) -> Result<NextOffset, StartError> {
     let (mut low, mut high) = (known.low, known.high.min(to.raw()).max(known.low));
     while low < high {
         let middle = low + (high - low) / 2;
-        let there = places.record_at(partition, Offset::new(middle)).await?;
+        let there = sources.record_at(partition, Offset::new(middle)).await?;
         match there {
             Some((offset, epoch))
                 if offset.raw() < high && epoch <= last && last != LeaderEpoch::UNKNOWN =>

@@ -1,4 +1,4 @@
-//! What a partition's lane knows: its detectors and its miner, kept and restored as one.
+//! What a partition's task knows: its detectors and its miner, kept and restored as one.
 //!
 //! Invariant: both are a function of the partition's records in order, and a snapshot is both after
 //! the same record.
@@ -13,8 +13,8 @@ const MAGIC: [u8; 8] = *b"BAROLANE";
 /// Layout of the bytes around the states; each has a version of its own. 1: the detectors' alone.
 pub const FORMAT: u16 = 2;
 
-/// The state of one partition's lane.
-pub struct Knowledge {
+/// The state of one partition's task.
+pub struct PartitionState {
     pub detectors: PartitionDetectors,
     pub miner: Miner,
 }
@@ -39,7 +39,7 @@ pub enum MinerLost {
     Unusable(#[from] template_mining::SnapshotError),
 }
 
-impl Knowledge {
+impl PartitionState {
     /// Of a partition that nothing is known of.
     pub fn none(detection: Config, mining: Limits) -> Self {
         Self {
@@ -113,8 +113,8 @@ mod tests {
 
     use super::*;
 
-    fn knowledge() -> Knowledge {
-        let mut knowledge = Knowledge::none(Config::default(), Limits::default());
+    fn state() -> PartitionState {
+        let mut state = PartitionState::none(Config::default(), Limits::default());
         for n in 0..50 {
             let message = format!("user u{n} logged in from 10.0.0.{n}");
             let observation = Observation {
@@ -127,19 +127,19 @@ mod tests {
                 message: &message,
                 trace_id: "",
             };
-            knowledge.detectors.observe(&observation, &mut Vec::new());
-            knowledge.miner.observe(message.as_bytes());
+            state.detectors.observe(&observation, &mut Vec::new());
+            state.miner.observe(message.as_bytes());
         }
-        knowledge
+        state
     }
 
-    fn restore(bytes: &[u8]) -> Result<(Knowledge, Option<MinerLost>), Unusable> {
-        Knowledge::restore(bytes, Config::default(), Limits::default())
+    fn restore(bytes: &[u8]) -> Result<(PartitionState, Option<MinerLost>), Unusable> {
+        PartitionState::restore(bytes, Config::default(), Limits::default())
     }
 
     #[test]
     fn what_was_kept_is_what_is_known() {
-        let kept = knowledge().snapshot();
+        let kept = state().snapshot();
         let (restored, lost) = restore(&kept).unwrap();
         assert_eq!(lost, None);
         assert_eq!(restored.miner.lines(), 50);
@@ -148,14 +148,14 @@ mod tests {
 
     #[test]
     fn detectors_go_on_where_only_the_miner_is_missing_or_damaged() {
-        let knowledge = knowledge();
-        let detectors = knowledge.detectors.snapshot();
+        let state = state();
+        let detectors = state.detectors.snapshot();
         let (restored, lost) = restore(&detectors).unwrap();
         assert_eq!(lost, Some(MinerLost::Absent));
         assert_eq!(restored.detectors.snapshot(), detectors);
         assert_eq!(restored.miner.lines(), 0);
 
-        let mut damaged = knowledge.snapshot();
+        let mut damaged = state.snapshot();
         *damaged.last_mut().unwrap() ^= 1;
         let (restored, lost) = restore(&damaged).unwrap();
         assert!(matches!(lost, Some(MinerLost::Unusable(_))), "{lost:?}");
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn any_other_bytes_are_refused() {
-        let kept = knowledge().snapshot();
+        let kept = state().snapshot();
         for length in 0..kept.len() {
             assert!(restore(&kept[..length]).is_err(), "{length}");
         }

@@ -1,22 +1,22 @@
-//! Gathers one partition's records into blocks.
+//! Gathers one partition's records into batches.
 //!
 //! Invariants:
-//! - a block holds every record of its range, once, and every hole between them;
-//! - blocks lie side by side: one begins where the one before has ended;
-//! - a block whose range an earlier owner announced is closed exactly at that range's end;
-//! - records before the point where this assignment takes over are in no block.
+//! - a batch holds every record of its range, once, and every hole between them;
+//! - batches lie side by side: one begins where the one before has ended;
+//! - a batch whose range an earlier owner announced is closed exactly at that range's end;
+//! - records before the point where this assignment takes over are in no batch.
 
 use std::time::{Duration, Instant};
 
 use crate::{
-    Block, Day, DayOf, Hole, HoleReason, Intent, NextOffset, Offset,
-    beginning::Beginning,
-    beginning::Unsettled,
-    block::{Acknowledgement, LaneId, Last, Rows},
+    Batch, Day, DayOf, Hole, HoleReason, Intent, NextOffset, Offset,
+    batch::{Acknowledgement, Last, Rows, TaskId},
     ports::Record,
+    resume::ResumePoint,
+    resume::Unsettled,
 };
 
-/// When a block is closed, whichever comes first.
+/// When a batch is closed, whichever comes first.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub rows: usize,
@@ -24,7 +24,7 @@ pub struct Limits {
     pub bytes: usize,
     /// Of a partition that is read to its end as it grows.
     pub age: Duration,
-    /// Of a partition that is behind: what is late already gains by larger blocks, which cost the
+    /// Of a partition that is behind: what is late already gains by larger batches, which cost the
     /// store less.
     pub age_behind: Duration,
 }
@@ -50,11 +50,11 @@ pub enum Seen {
     New,
 }
 
-pub struct Gather<R> {
-    id: LaneId,
+pub struct BatchBuilder<R> {
+    id: TaskId,
     limits: Limits,
     take_from: NextOffset,
-    /// The block that an earlier owner announced.
+    /// The batch that an earlier owner announced.
     announced: Option<Intent>,
     /// Up to where rows may stand that nobody announced to us.
     unsettled: Option<Unsettled>,
@@ -63,7 +63,7 @@ pub struct Gather<R> {
     open: Option<Open<R>>,
 }
 
-/// The block that is being gathered.
+/// The batch that is being gathered.
 pub struct Open<R> {
     first: Offset,
     /// Kafka's time of its first record.
@@ -78,20 +78,20 @@ pub struct Open<R> {
     pub bytes: usize,
 }
 
-impl<R: Rows> Gather<R> {
-    pub fn new(id: LaneId, limits: Limits, beginning: Beginning) -> Self {
+impl<R: Rows> BatchBuilder<R> {
+    pub fn new(id: TaskId, limits: Limits, resume: ResumePoint) -> Self {
         Self {
             id,
             limits,
-            take_from: beginning.take_from,
-            announced: beginning.announced,
-            unsettled: beginning.unsettled,
-            next: beginning.replay_from,
+            take_from: resume.take_from,
+            announced: resume.announced,
+            unsettled: resume.unsettled,
+            next: resume.replay_from,
             open: None,
         }
     }
 
-    pub fn id(&self) -> LaneId {
+    pub fn id(&self) -> TaskId {
         self.id
     }
 
@@ -101,8 +101,8 @@ impl<R: Rows> Gather<R> {
     }
 
     /// Nothing will ever come of `[first, end)`. What of it was seen before, or belongs to an earlier
-    /// owner, is passed over, and so is what lies past the end of an announced block, until that is
-    /// closed; the rest is in a block, also if no record follows. Returns how many offsets that are.
+    /// owner, is passed over, and so is what lies past the end of an announced batch, until that is
+    /// closed; the rest is in a batch, also if no record follows. Returns how many offsets that are.
     pub fn hole(&mut self, first: Offset, end: NextOffset, why: HoleReason, now: Instant) -> u64 {
         let end = self
             .announced
@@ -144,12 +144,12 @@ impl<R: Rows> Gather<R> {
     }
 
     /// Whether the state of the detectors is that of everything before [`Self::next`], finished or
-    /// in blocks of this assignment.
+    /// in batches of this assignment.
     pub fn has_caught_up(&self) -> bool {
         self.next >= self.take_from
     }
 
-    /// The open block for this record, made if there is none.
+    /// The open batch for this record, made if there is none.
     pub fn open(&mut self, record: &Record<'_>, now: Instant) -> &mut Open<R> {
         let open = self.open_at(record.offset, now);
         open.kafka_time.get_or_insert(record.kafka_time);
@@ -160,7 +160,7 @@ impl<R: Rows> Gather<R> {
         open
     }
 
-    /// The open block for this record, which becomes a dead letter.
+    /// The open batch for this record, which becomes a dead letter.
     pub fn open_for_letter(&mut self, record: &Record<'_>, now: Instant) -> &mut Open<R> {
         let open = self.open(record, now);
         open.letters.push(record.offset);
@@ -189,15 +189,15 @@ impl<R: Rows> Gather<R> {
         self.open.is_none()
     }
 
-    /// Whether the open block should be closed now.
+    /// Whether the open batch should be closed now.
     pub fn is_due(&self, now: Instant, behind: bool) -> bool {
         self.due_in(now, behind) == Some(Duration::ZERO) || self.is_full()
     }
 
-    /// Whether the open block can take no more, and reading must wait for it to be closed.
+    /// Whether the open batch can take no more, and reading must wait for it to be closed.
     pub fn is_full(&self) -> bool {
         let Some(open) = &self.open else { return false };
-        // What may stand already is not mixed with what cannot: a block that is there in part is made
+        // What may stand already is not mixed with what cannot: a batch that is there in part is made
         // whole row by row, which a twin of that repair could double.
         let ends_here = |rows: &Unsettled| open.first < rows.end.offset() && self.next >= rows.end;
         match self.announced {
@@ -207,7 +207,7 @@ impl<R: Rows> Gather<R> {
         }
     }
 
-    /// Time until the open block is due by age; `None` where age does not decide.
+    /// Time until the open batch is due by age; `None` where age does not decide.
     pub fn due_in(&self, now: Instant, behind: bool) -> Option<Duration> {
         if self.announced.is_some() {
             return None;
@@ -234,8 +234,8 @@ impl<R: Rows> Gather<R> {
         }
     }
 
-    /// Closes the open block. One that an earlier owner announced stays open until it is whole.
-    pub fn close(&mut self) -> Option<Block<R>> {
+    /// Closes the open batch. One that an earlier owner announced stays open until it is whole.
+    pub fn close(&mut self) -> Option<Batch<R>> {
         let announced = self.announced;
         if announced.is_some_and(|announced| self.next < announced.end) {
             return None;
@@ -256,7 +256,7 @@ impl<R: Rows> Gather<R> {
                 DayOf::FirstRecord(Day::of_millis(open.kafka_time.unwrap_or_default()))
             }
         };
-        Some(Block {
+        Some(Batch {
             id: self.id,
             first: open.first,
             end: announced.map_or(self.next, |announced| announced.end),
@@ -302,20 +302,20 @@ mod tests {
     }
 
     struct Partly {
-        gather: Gather<Offsets>,
+        builder: BatchBuilder<Offsets>,
         now: Instant,
     }
 
-    /// From 10 on, perhaps with a block that was announced.
-    fn gather(replay_from: i64, announced_end: Option<i64>) -> Partly {
-        let id = LaneId {
+    /// From 10 on, perhaps with a batch that was announced.
+    fn builder(replay_from: i64, announced_end: Option<i64>) -> Partly {
+        let id = TaskId {
             assignment: Assignment {
                 partition: Partition(0),
                 epoch: Epoch(0),
             },
             incarnation: Incarnation::of(Uuid::from_u128(1), "g"),
         };
-        let beginning = Beginning {
+        let resume = ResumePoint {
             replay_from: at(replay_from),
             take_from: at(10),
             announced: announced_end.map(|end| Intent {
@@ -325,17 +325,17 @@ mod tests {
             unsettled: None,
         };
         Partly {
-            gather: Gather::new(id, Limits::default(), beginning),
+            builder: BatchBuilder::new(id, Limits::default(), resume),
             now: Instant::now(),
         }
     }
 
     impl Partly {
-        /// As a lane takes a record.
+        /// As a task takes a record.
         fn record(&mut self, offset: i64) {
             let offset = Offset::new(offset);
-            self.gather.absent_before(offset, self.now);
-            if self.gather.see(offset) == Seen::New {
+            self.builder.absent_before(offset, self.now);
+            if self.builder.see(offset) == Seen::New {
                 let record = Record {
                     offset,
                     kafka_time: 86_400_000,
@@ -344,7 +344,7 @@ mod tests {
                     value: None,
                     rest: &Bare,
                 };
-                let open = self.gather.open(&record, self.now);
+                let open = self.builder.open(&record, self.now);
                 open.rows.0.push(offset.raw());
             }
         }
@@ -352,20 +352,20 @@ mod tests {
         /// First, end, rows, and holes with their reason's first letter.
         #[track_caller]
         fn closes(&mut self, expected: &str) {
-            let block = self.gather.close().unwrap();
-            let holes = block.holes.iter().map(|hole| {
+            let batch = self.builder.close().unwrap();
+            let holes = batch.holes.iter().map(|hole| {
                 let why = &format!("{:?}", hole.why)[..1];
                 format!(" {why}{}..{}", hole.first, hole.end)
             });
             let holes: String = holes.collect();
-            let told = format!("{}..{} {:?}{holes}", block.first, block.end, block.rows.0);
+            let told = format!("{}..{} {:?}{holes}", batch.first, batch.end, batch.rows.0);
             assert_eq!(told, expected);
         }
     }
 
     #[test]
     fn blocks_lie_side_by_side_and_every_offset_is_a_row_or_in_a_hole() {
-        let mut one = gather(10, None);
+        let mut one = builder(10, None);
         one.record(12);
         one.record(13);
         one.record(15);
@@ -376,9 +376,9 @@ mod tests {
 
     #[test]
     fn a_hole_that_nothing_follows_is_a_block() {
-        let mut one = gather(10, None);
+        let mut one = builder(10, None);
         let offsets = one
-            .gather
+            .builder
             .hole(Offset::new(10), at(14), HoleReason::Unreadable, one.now);
         assert_eq!(offsets, 4);
         one.closes("10..14 [] U10..14");
@@ -388,12 +388,12 @@ mod tests {
 
     #[test]
     fn holes_of_an_earlier_owner_and_holes_that_were_seen_are_passed_over() {
-        let mut one = gather(3, None);
+        let mut one = builder(3, None);
         one.record(5);
-        assert!(one.gather.is_empty());
+        assert!(one.builder.is_empty());
         one.record(12);
         let again = one
-            .gather
+            .builder
             .hole(Offset::new(8), at(13), HoleReason::Unreadable, one.now);
         assert_eq!(again, 0);
         one.closes("10..13 [12] A10..12");
@@ -401,66 +401,66 @@ mod tests {
 
     #[test]
     fn an_announced_block_ends_where_it_was_announced_whatever_came_of_it() {
-        let mut one = gather(10, Some(15));
+        let mut one = builder(10, Some(15));
         one.record(11);
-        one.gather.reach(Offset::new(18), one.now);
-        assert!(one.gather.is_full());
+        one.builder.reach(Offset::new(18), one.now);
+        assert!(one.builder.is_full());
         one.closes("10..15 [11] A10..11 A12..15");
         one.record(18);
         one.closes("15..19 [18] A15..18");
 
-        let mut nothing = gather(10, Some(15));
+        let mut nothing = builder(10, Some(15));
         let end = at(20);
         let why = HoleReason::Unreadable;
-        nothing.gather.hole(Offset::new(10), end, why, nothing.now);
+        nothing.builder.hole(Offset::new(10), end, why, nothing.now);
         nothing.closes("10..15 [] U10..15");
-        nothing.gather.hole(Offset::new(10), end, why, nothing.now);
+        nothing.builder.hole(Offset::new(10), end, why, nothing.now);
         nothing.closes("15..20 [] U15..20");
     }
 
     #[test]
     fn the_day_is_the_intents_and_that_of_the_first_record_only_where_it_has_none() {
-        let mut one = gather(10, None);
+        let mut one = builder(10, None);
         one.record(10);
-        assert_eq!(one.gather.close().unwrap().day, DayOf::Nobody);
+        assert_eq!(one.builder.close().unwrap().day, DayOf::Nobody);
         for (day, expected) in [
             (Some(Day::new(7)), DayOf::Intent(Day::new(7))),
             (None, DayOf::FirstRecord(Day::new(1))),
         ] {
-            let mut one = gather(10, Some(11));
-            one.gather.announced = Some(Intent { end: at(11), day });
+            let mut one = builder(10, Some(11));
+            one.builder.announced = Some(Intent { end: at(11), day });
             one.record(10);
-            assert_eq!(one.gather.close().unwrap().day, expected);
+            assert_eq!(one.builder.close().unwrap().day, expected);
         }
     }
 
     #[test]
     fn blocks_where_rows_may_stand_already_are_looked_through_first() {
-        let mut one = gather(10, None);
-        one.gather.unsettled = Some(Unsettled {
+        let mut one = builder(10, None);
+        one.builder.unsettled = Some(Unsettled {
             end: at(12),
             since: Day::new(5),
         });
         one.record(10);
-        assert!(!one.gather.is_full());
+        assert!(!one.builder.is_full());
         one.record(11);
-        assert!(one.gather.is_full());
+        assert!(one.builder.is_full());
         for since in [Some(Day::new(5)), None] {
-            let block = one.gather.close().unwrap();
-            assert_eq!((block.since, block.uncertain), (since, since.is_some()));
+            let batch = one.builder.close().unwrap();
+            assert_eq!((batch.since, batch.uncertain), (since, since.is_some()));
             one.record(12);
         }
     }
 
     #[test]
     fn halves_share_the_holes() {
-        let mut one = gather(10, None);
+        let mut one = builder(10, None);
         for offset in [11, 12, 14, 16] {
             one.record(offset);
         }
-        let (first, second) = one.gather.close().unwrap().halve();
-        let holes = |block: &Block<Offsets>| {
-            let firsts = block.holes.iter().map(|hole| hole.first.raw());
+        let (first, second) = one.builder.close().unwrap().halve();
+        let holes = |batch: &Batch<Offsets>| {
+            let firsts = batch.holes.iter().map(|hole| hole.first.raw());
             firsts.collect::<Vec<_>>()
         };
         assert_eq!((first.end, second.first), (at(14), Offset::new(14)));
