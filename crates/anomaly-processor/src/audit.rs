@@ -37,28 +37,58 @@ const SHARE_WHILE_ODD: u32 = 50;
 /// which others notice.
 const MOST_FAILED: u32 = 4;
 
-/// What the writers of this process have under way and in no line.
+/// What the writers of this process have under way and in no line. Each member of the group has a page of
+/// its own: one that was fenced speaks for nobody but itself.
 #[derive(Clone, Default)]
-pub struct Books(Arc<Mutex<Standings>>);
+pub struct Books {
+    pages: Arc<Mutex<Vec<Standings>>>,
+    page: usize,
+}
 
 type Standings = BTreeMap<(Incarnation, Partition), Standing>;
 
 impl Books {
-    fn with<T>(&self, act: impl FnOnce(&mut Standings) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<Standings>) -> T) -> T {
         // What is noted is whole, whoever panicked meanwhile.
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.pages.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same books, to be written by this member.
+    #[must_use]
+    pub fn of_member(&self, page: usize) -> Self {
+        self.with(|pages| pages.resize(pages.len().max(page + 1), Standings::new()));
+        Self {
+            pages: Arc::clone(&self.pages),
+            page,
+        }
     }
 
     pub fn note(&self, id: TaskId, standing: Option<Standing>) {
         let of = (id.incarnation, id.assignment.partition);
-        self.with(|books| match standing {
-            Some(standing) => drop(books.insert(of, standing)),
-            None => drop(books.remove(&of)),
+        self.with(|pages| {
+            let page = &mut pages[self.page];
+            match standing {
+                Some(standing) => drop(page.insert(of, standing)),
+                None => drop(page.remove(&of)),
+            }
         });
     }
 
+    /// Of a partition that two members speak of, because it went from one to the other in this moment,
+    /// what has got further.
     fn now(&self) -> Standings {
-        self.with(|books| books.clone())
+        self.with(|pages| {
+            let mut all = Standings::new();
+            for (of, standing) in pages.iter().flatten() {
+                let known = all.entry(*of).or_insert_with(|| standing.clone());
+                let under_way = known.under_way || standing.under_way;
+                if standing.done > known.done {
+                    known.clone_from(standing);
+                }
+                known.under_way = under_way;
+            }
+            all
+        })
     }
 }
 

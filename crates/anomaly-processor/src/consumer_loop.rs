@@ -1,4 +1,4 @@
-//! The poll loop: one thread that reads the group's partitions and feeds their tasks.
+//! The poll loop of one member of the group: one thread that reads its partitions and feeds their tasks.
 //!
 //! Invariants: it polls whatever happens, also while the store is away (partitions are paused,
 //! polling goes on); it never waits for the network but in `poll`; bytes on their way to the store
@@ -33,6 +33,7 @@ mod topic;
 mod unreadable;
 
 pub use messages::{Answer, Ends, Request};
+pub use pressure::Shares;
 use restarts::Restarts;
 use running::Running;
 
@@ -46,7 +47,7 @@ pub enum ConsumerLoopError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
-    Outlet(#[from] SinkError),
+    Sink(#[from] SinkError),
     #[error("{0}")]
     Broken(String),
 }
@@ -54,7 +55,7 @@ pub enum ConsumerLoopError {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub limits: pipeline::Limits,
-    /// Bytes of records, over all partitions, that are gathered or on their way to the store.
+    /// Bytes of records, over all partitions of the process, that are gathered or on their way to the store.
     pub in_flight_bytes: usize,
     pub idle_timeout: Duration,
     /// How long a revoked partition may take to finish its batches.
@@ -69,6 +70,7 @@ pub struct ConsumerLoop<S, O> {
     pub settings: Settings,
     pub latch: Latch,
     pub partitions: Partitions,
+    pub shares: Shares,
     pub requests: mpsc::UnboundedSender<Request>,
     pub answers: mpsc::UnboundedReceiver<Answer>,
     pub state: State,
@@ -438,6 +440,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             self.metrics.evicted.inc_by(services_evicted);
             self.metrics.templates_evicted.inc_by(templates_evicted);
         }
+        let templates = self.shares.templates.set(templates);
         self.metrics.templates.at(()).set(templates as f64);
         if self.on_its_way() == 0 {
             self.state.last_finished = now;

@@ -1,11 +1,12 @@
 //! The processor: consume → decode → detect → store → publish.
 //!
-//! Read it as `main` → [`options`] → [`run`] → [`consumer loop`] → `pipeline::writer`.
+//! Read it as `main` → [`options`] → [`run`] → `member` → [`consumer_loop`] → [`partition_task`] → `pipeline::writer`.
 
 pub mod announce;
 pub mod audit;
 pub mod clock;
 pub mod consumer_loop;
+mod member;
 pub mod metrics;
 pub mod options;
 mod outside;

@@ -248,7 +248,7 @@ pub const UNREADABLE_AT: GaugeFamily = GaugeFamily::new(
 pub const PARTITION_STATE: GaugeFamily = GaugeFamily::new(
     "barograph_partition_state",
     Unit::Count,
-    "What a partition does: 0 flowing, 1 resume, 2 replaying, 3 held_back, 4 draining, 5 gone; \
+    "What a partition does: 0 flowing, 1 beginning, 2 replaying, 3 held_back, 4 draining, 5 gone; \
      6 cannot_begin, 7 store_failing, 8 no_leader, 9 no_answer, 10 stuck. /ready has the reasons.",
     "partition",
     1024,
@@ -400,6 +400,17 @@ impl Metrics {
             audits: registry.histogram(&AUDITS),
             audits_failed: registry.counter(&AUDITS_FAILED),
             paused: registry.gauge(&PAUSED),
+        }
+    }
+}
+
+impl Metrics {
+    /// For one member of the group of several in this process: assignments are numbered by each.
+    #[must_use]
+    pub fn of_member(&self) -> Self {
+        Self {
+            troubles: Troubles::default(),
+            ..self.clone()
         }
     }
 }

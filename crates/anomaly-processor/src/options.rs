@@ -61,6 +61,9 @@ service_kit::options! {
         kafka_anomalies_topic: Name = "anomalies",
         /// Topic of what could not be read. Absent: the topic of the log records with `.dlq`.
         kafka_dead_letter_topic: Option<Name>,
+        /// Members of the group in this process, each with a thread that reads partitions of its own.
+        /// Absent: one per core, and no more than the topic has partitions.
+        processor_threads: Option<Bounded<1, 64>>,
         /// Silence after which the group takes a member for dead.
         kafka_session_timeout: Period<6_000, 1_800_000> = "30s",
         /// How members of the group share partitions.

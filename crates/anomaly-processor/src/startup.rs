@@ -319,7 +319,7 @@ impl Started {
         if let Some(lost) = self.lost_log {
             tracing::error!(%partition, from = %lost.from, to = %lost.to, offsets = lost.offsets(), incarnation = %self.incarnation,
                 "kafka lost the partition's log: these offsets are stored here and are not in the topic any more, and what was written \
-                 behind them and not read is lost; the log that is there now is stored from its resume, apart from the old one");
+                 behind them and not read is lost; the log that is there now is stored from its beginning, apart from the old one");
             metrics.lost_log.inc_by(lost.offsets());
         }
         if let Some(foreign) = self.foreign {

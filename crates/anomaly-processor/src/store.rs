@@ -1,6 +1,6 @@
 //! ClickHouse, as the writers of the processor see it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use clickhouse_store::{Client, LogRows, accounts, logs::LogStore, snapshots};
 use pipeline::{
@@ -14,13 +14,14 @@ use crate::{audit::Books, partition_state};
 /// Well below any lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// Of one member of the group; all of a process send by the same leave.
 pub struct Store {
     logs: LogStore,
     client: Client,
     detection: detection::Config,
     /// Bytes; a larger state is not kept.
     largest_snapshot: usize,
-    sending: Semaphore,
+    sending: Arc<Semaphore>,
     kibibytes: u32,
     books: Books,
 }
@@ -43,9 +44,22 @@ impl Store {
             client,
             detection,
             largest_snapshot,
-            sending: Semaphore::new(kibibytes as usize),
+            sending: Arc::new(Semaphore::new(kibibytes as usize)),
             kibibytes,
             books,
+        }
+    }
+
+    /// For this member.
+    #[must_use]
+    pub fn of_member(&self, member: usize) -> Self {
+        Self {
+            logs: self.logs.clone(),
+            client: self.client.clone(),
+            detection: self.detection.clone(),
+            sending: Arc::clone(&self.sending),
+            books: self.books.of_member(member),
+            ..*self
         }
     }
 
@@ -57,7 +71,7 @@ impl Store {
         turn.ok().and_then(Result::ok).ok_or_else(|| StoreError {
             kind: Kind::Transient,
             uncertain: false,
-            message: "other blocks are still being sent".to_owned(),
+            message: "other batches are still being sent".to_owned(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! ClickHouse as Barograph uses it.
 //!
-//! Invariants: a batch of rows goes in as one request, one server batch and one token ([`logs`]);
+//! Invariants: a batch of rows goes in as one request, one server block and one token ([`logs`]);
 //! what to do about an error is decided by ClickHouse's number for it, in one table ([`error`]).
 
 pub mod accounts;

@@ -1,6 +1,6 @@
 //! Stores batches of log lines.
 //!
-//! Invariant: a batch is one request, one server batch and one token; how large the server's batches
+//! Invariant: a batch is one request, one server block and one token; how large the server's blocks
 //! are is sent along, not assumed.
 
 use std::collections::HashSet;
@@ -19,7 +19,7 @@ pub struct LogStore {
     client: Client,
 }
 
-/// Settings of every insert whose rows are counted on: `rows` in one server batch, known by `token`.
+/// Settings of every insert whose rows are counted on: `rows` in one server block, known by `token`.
 pub fn insert_settings<'a>(rows: &'a str, token: &'a str) -> [(&'a str, &'a str); 10] {
     [
         ("insert_deduplication_token", token),

@@ -41,7 +41,13 @@ pub struct Membership {
     pub assignor: String,
     /// `classic` or `consumer` (KIP-848).
     pub protocol: String,
+    /// Members in this process, which share the memory for records that were fetched ahead.
+    pub members: usize,
 }
+
+/// Of records that were fetched ahead, in one process; and for one member at the least.
+const QUEUED_KIB: usize = 8192;
+const LEAST_QUEUED_KIB: usize = 1024;
 
 /// What is told by callbacks, on whatever thread they run.
 #[derive(Default)]
@@ -176,6 +182,7 @@ pub struct GroupConsumer {
 
 impl GroupConsumer {
     pub fn join(connection: &Connection, membership: &Membership) -> Result<Self, Error> {
+        let queued = (QUEUED_KIB / membership.members.max(1)).max(LEAST_QUEUED_KIB);
         let mut config = connection.config();
         config
             .set("group.id", &membership.group)
@@ -191,7 +198,7 @@ impl GroupConsumer {
             // At its default of a second, a fast consumer stalls now and then.
             .set("fetch.queue.backoff.ms", "2")
             .set("fetch.wait.max.ms", "50")
-            .set("queued.max.messages.kbytes", "8192")
+            .set("queued.max.messages.kbytes", queued.to_string())
             .set("max.partition.fetch.bytes", "2097152")
             .set("fetch.max.bytes", "20000000");
         if membership.protocol == "classic" {

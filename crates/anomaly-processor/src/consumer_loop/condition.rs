@@ -146,7 +146,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
                 Some(*since),
             )
         } else if let Some(running) = state.tasks.get(&partition) {
-            self.condition_of_lane(running, now)
+            self.condition_of_task(running, now)
         } else if let Some(starting) = state.starting.get(&partition) {
             let since = Some(starting.since);
             match &starting.why {
@@ -175,7 +175,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     }
 
     /// With its reason, and since when nothing has come of it although it should.
-    fn condition_of_lane(
+    fn condition_of_task(
         &self,
         running: &Running,
         now: Instant,

@@ -1,24 +1,86 @@
 //! Keeps the memory of what is gathered or on its way to the store within its bound.
 //!
-//! Invariant: past the bound nothing flows, and something is always on its way out.
+//! Invariants: past the bound nothing flows, and something is always on its way out; the bound is the
+//! process's, however many members of the group it has.
 
-use std::time::Instant;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use pipeline::{Partition, ports::RecordSource};
 
 use super::{ConsumerLoop, State, running::Running};
 use crate::partition_task::Sinks;
 
+/// One member's part of a sum over all members of this process.
+#[derive(Debug, Default)]
+pub(super) struct Share {
+    all: Arc<AtomicUsize>,
+    own: usize,
+}
+
+impl Share {
+    fn another(&self) -> Self {
+        Self {
+            all: Arc::clone(&self.all),
+            own: 0,
+        }
+    }
+
+    /// This member's part is `own` now; the answer is the sum.
+    pub(super) fn set(&mut self, own: usize) -> usize {
+        let change = own.wrapping_sub(std::mem::replace(&mut self.own, own));
+        let before = self.all.fetch_add(change, Ordering::Relaxed);
+        before.wrapping_add(change)
+    }
+}
+
+/// What is summed up over all members of this process.
+#[derive(Debug, Default)]
+pub struct Shares {
+    /// Bytes that are gathered or on their way to the store.
+    in_flight: Share,
+    /// Bytes that are on their way to the store.
+    pub(super) on_its_way: Share,
+    /// Partitions that wait for the store.
+    paused: Share,
+    pub(super) templates: Share,
+}
+
+impl Shares {
+    /// For one more member.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self {
+            in_flight: self.in_flight.another(),
+            on_its_way: self.on_its_way.another(),
+            paused: self.paused.another(),
+            templates: self.templates.another(),
+        }
+    }
+}
+
 impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     /// Pauses what is too far ahead of the store, and lets it flow again when the store has caught up.
     pub(super) fn hold_back(&mut self, now: Instant) {
         let bytes = |running: &Running| running.flow.bytes() + running.task.builder().open_bytes();
-        let total: usize = self.state.tasks.values().map(bytes).sum();
+        let own: usize = self.state.tasks.values().map(bytes).sum();
+        let total = self.shares.in_flight.set(own);
+        let own = self.on_its_way();
+        let on_its_way = self.shares.on_its_way.set(own);
         self.metrics.in_flight.at(()).set(total as f64);
         let over = total > self.settings.in_flight_bytes;
         // Nothing will make room when nothing is on its way.
-        let under = total < self.settings.in_flight_bytes / 4 * 3 || self.on_its_way() == 0;
-        let exempt = if over { self.make_room(now) } else { None };
+        let under = total < self.settings.in_flight_bytes / 4 * 3 || on_its_way == 0;
+        let exempt = if over {
+            self.make_room(on_its_way, now)
+        } else {
+            None
+        };
         let in_turn = self.in_turn(now);
         let mut paused = 0;
         for (partition, running) in &mut self.state.tasks {
@@ -34,6 +96,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             // Those that wait for their turn are not held back by the store.
             paused += usize::from(running.paused && (is_stuck || over));
         }
+        let paused = self.shares.paused.set(paused);
         self.metrics.paused.at(()).set(paused as f64);
     }
 
@@ -66,8 +129,8 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     /// one at a time, because large batches cost the store less than many small ones. One that an
     /// earlier owner announced can't be closed before it is whole: its partition is the answer, and
     /// flows on.
-    fn make_room(&mut self, now: Instant) -> Option<Partition> {
-        if self.on_its_way() > self.settings.in_flight_bytes / 2 {
+    fn make_room(&mut self, on_its_way: usize, now: Instant) -> Option<Partition> {
+        if on_its_way > self.settings.in_flight_bytes / 2 {
             return None;
         }
         let State { tasks, batches, .. } = &mut self.state;
@@ -80,5 +143,21 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
         largest.close(now, batches);
         let announced = !largest.task.builder().is_empty();
         announced.then_some(*partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_whoever_grows_or_shrinks() {
+        let mut first = Share::default();
+        let mut second = first.another();
+        assert_eq!(first.set(10), 10);
+        assert_eq!(second.set(5), 15);
+        assert_eq!(first.set(3), 8);
+        assert_eq!(second.set(0), 3);
+        assert_eq!(first.set(3), 3);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anomaly_processor::{
-    consumer_loop::{Answer, ConsumerLoop, Ends, Request, Settings, State},
+    consumer_loop::{Answer, ConsumerLoop, Ends, Request, Settings, Shares, State},
     metrics::{Memory, Metrics},
     startup::{Starter, Watch},
 };
@@ -350,6 +350,7 @@ pub(crate) fn start(link: &Link) {
         settings: settings(),
         latch: Readiness::new().latch("kafka"),
         partitions: Readiness::new().partitions(),
+        shares: Shares::default(),
         requests,
         answers: heard,
         state: State::at(origin),

@@ -30,9 +30,15 @@ impl Partitions {
         Self { latch }
     }
 
-    /// Replaces what was shown. `trouble`: what does not flow although it should.
+    /// For one more part of the process that has partitions: see [`Latch::another`].
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::of(self.latch.another())
+    }
+
+    /// Replaces what this part has shown. `trouble`: what does not flow although it should.
     pub fn show(&self, reports: Vec<PartitionReport>, trouble: Option<String>) {
-        self.latch.readiness().show(reports);
+        self.latch.show(reports);
         match trouble {
             None => self.latch.set_ready(),
             Some(trouble) => self.latch.set_unready(trouble),
@@ -71,7 +77,20 @@ mod tests {
             serde_json::json!([{ "partition": 3, "state": "cannot_begin",
                 "reason": "the offset has metadata of somebody else", "stalled_seconds": 12 }])
         );
+        let others = partitions.another();
+        let flowing = PartitionReport {
+            partition: 1,
+            state: "flowing",
+            reason: String::new(),
+            stalled_seconds: 0,
+            lag: Some(0),
+        };
+        others.show(vec![flowing], None);
+        let report = readiness.report();
+        let shown: Vec<i32> = report.partitions.iter().map(|one| one.partition).collect();
+        assert_eq!((report.ready, shown), (false, vec![1, 3]));
         partitions.show(Vec::new(), None);
         assert!(readiness.is_ready());
+        assert_eq!(readiness.report().partitions.len(), 1);
     }
 }

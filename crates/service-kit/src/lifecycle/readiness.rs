@@ -10,8 +10,32 @@ use super::partitions::PartitionReport;
 #[derive(Default)]
 struct State {
     stopping: bool,
-    latches: Vec<LatchReport>,
-    partitions: Vec<PartitionReport>,
+    latches: Vec<LatchState>,
+    /// By member of the latch that they belong to.
+    partitions: Vec<Vec<PartitionReport>>,
+}
+
+struct LatchState {
+    name: &'static str,
+    /// Why each member is not ready; `None`: it is.
+    members: Vec<Option<String>>,
+}
+
+impl LatchState {
+    fn is_ready(&self) -> bool {
+        self.members.iter().all(Option::is_none)
+    }
+
+    fn report(&self) -> LatchReport {
+        let mut reasons: Vec<&str> = self.members.iter().flatten().map(String::as_str).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        LatchReport {
+            name: self.name,
+            ready: reasons.is_empty(),
+            reason: reasons.join("; "),
+        }
+    }
 }
 
 /// The latches of one process. Clones are the same readiness.
@@ -41,6 +65,14 @@ pub struct ReadinessReport {
     pub partitions: Vec<PartitionReport>,
 }
 
+impl State {
+    fn is_ready(&self) -> bool {
+        !self.stopping && self.latches.iter().all(LatchState::is_ready)
+    }
+}
+
+const STARTING: &str = "starting";
+
 impl Readiness {
     pub fn new() -> Self {
         Self::default()
@@ -48,10 +80,9 @@ impl Readiness {
 
     /// A new latch, not ready. Make all of them before `run`, or `/ready` is green in between.
     pub fn latch(&self, name: &'static str) -> Latch {
-        let latch = LatchReport {
+        let latch = LatchState {
             name,
-            ready: false,
-            reason: "starting".to_owned(),
+            members: vec![Some(STARTING.to_owned())],
         };
         let index = self.with(|state| {
             state.latches.push(latch);
@@ -60,24 +91,25 @@ impl Readiness {
         Latch {
             readiness: self.clone(),
             index,
+            member: 0,
         }
     }
 
     pub fn report(&self) -> ReadinessReport {
         self.with(|state| ReadinessReport {
-            ready: !state.stopping && state.latches.iter().all(|latch| latch.ready),
+            ready: state.is_ready(),
             stopping: state.stopping,
-            latches: state.latches.clone(),
-            partitions: state.partitions.clone(),
+            latches: state.latches.iter().map(LatchState::report).collect(),
+            partitions: {
+                let mut all: Vec<_> = state.partitions.iter().flatten().cloned().collect();
+                all.sort_unstable_by_key(|report| report.partition);
+                all
+            },
         })
     }
 
     pub fn is_ready(&self) -> bool {
-        self.with(|state| !state.stopping && state.latches.iter().all(|latch| latch.ready))
-    }
-
-    pub(super) fn show(&self, partitions: Vec<PartitionReport>) {
-        self.with(|state| state.partitions = partitions);
+        self.with(|state| state.is_ready())
     }
 
     /// Red from now on.
@@ -96,9 +128,25 @@ impl Readiness {
 pub struct Latch {
     readiness: Readiness,
     index: usize,
+    member: usize,
 }
 
 impl Latch {
+    /// One more that has to be ready before the latch is, not ready: for parts of a process that each
+    /// know of the same thing. As with any latch, before `run`.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let member = self.readiness.with(|state| {
+            let members = &mut state.latches[self.index].members;
+            members.push(Some(STARTING.to_owned()));
+            members.len() - 1
+        });
+        Self {
+            member,
+            ..self.clone()
+        }
+    }
+
     pub fn set_ready(&self) {
         self.set(true, "");
     }
@@ -108,18 +156,22 @@ impl Latch {
         self.set(false, &reason.into());
     }
 
-    pub(super) fn readiness(&self) -> &Readiness {
-        &self.readiness
+    /// Replaces what this member has said of partitions.
+    pub(super) fn show(&self, reports: Vec<PartitionReport>) {
+        self.readiness.with(|state| {
+            if state.partitions.len() <= self.member {
+                state.partitions.resize_with(self.member + 1, Vec::new);
+            }
+            state.partitions[self.member] = reports;
+        });
     }
 
     fn set(&self, ready: bool, reason: &str) {
-        let index = self.index;
         let changed = self.readiness.with(|state| {
-            let latch = &mut state.latches[index];
-            let changed = latch.ready != ready;
-            latch.ready = ready;
-            reason.clone_into(&mut latch.reason);
-            changed.then_some(latch.name)
+            let latch = &mut state.latches[self.index];
+            let before = latch.is_ready();
+            latch.members[self.member] = (!ready).then(|| reason.to_owned());
+            (latch.is_ready() != before).then_some(latch.name)
         });
         if let Some(latch) = changed {
             tracing::info!(latch, ready, reason, "readiness changed");
@@ -146,6 +198,23 @@ mod tests {
         kafka.set_ready();
         readiness.stop();
         assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn a_latch_of_several_is_ready_when_all_are_and_says_each_reason_once() {
+        let readiness = Readiness::new();
+        let first = readiness.latch("kafka");
+        let others = [first.another(), first.another()];
+        first.set_ready();
+        assert!(!readiness.is_ready());
+        for other in &others {
+            other.set_unready("no broker answers");
+        }
+        let report = readiness.report();
+        assert_eq!(report.latches.len(), 1);
+        assert_eq!(report.latches[0].reason, "no broker answers");
+        others.iter().for_each(Latch::set_ready);
+        assert!(readiness.is_ready());
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(crate) fn per_record(brokers: &str, topic: &str, records: u64) -> Result<f64
         session_timeout: Duration::from_secs(10),
         assignor: "cooperative-sticky".to_owned(),
         protocol: "classic".to_owned(),
+        members: 1,
     };
     let consumer = GroupConsumer::join(&Connection::plain(brokers), &membership)?;
     let begun = Instant::now();

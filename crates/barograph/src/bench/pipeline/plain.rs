@@ -115,7 +115,10 @@ pub(super) async fn drop_text_index(client: &Client, table: &str) -> anyhow::Res
 
 /// The day of the block is the day of the line, and no window of tokens is kept.
 fn without_delivery(engine: &str) -> String {
-    let engine = engine.replace("block_day", "toDate(timestamp)");
+    // Days, and how long rows live: a plain table has nothing but the record's own time for them.
+    let engine = engine
+        .replace("block_day", "toDate(timestamp)")
+        .replace("stored_at", "toDateTime(timestamp)");
     let Some((head, settings)) = engine.split_once(" SETTINGS ") else {
         return engine;
     };
@@ -243,17 +246,46 @@ impl Drop for Part {
 
 #[cfg(test)]
 mod tests {
-    use super::without_delivery;
+    use clickhouse_store::{Client, Target, migrate};
+    use local_stack::{LocalClickHouse, StackConfig, progress};
+
+    use super::{TABLE, create_statement, without_delivery};
 
     #[test]
     fn what_serves_delivery_is_left_out_of_the_engine() {
         let logs = "MergeTree PARTITION BY block_day ORDER BY (service, timestamp) \
-             TTL block_day + toIntervalDay(30) SETTINGS non_replicated_deduplication_window = 10000, \
+             TTL stored_at + toIntervalDay(30) SETTINGS non_replicated_deduplication_window = 10000, \
              ttl_only_drop_parts = 1";
         assert_eq!(
             without_delivery(logs),
             "MergeTree PARTITION BY toDate(timestamp) ORDER BY (service, timestamp) \
-             TTL toDate(timestamp) + toIntervalDay(30) SETTINGS ttl_only_drop_parts = 1"
+             TTL toDateTime(timestamp) + toIntervalDay(30) SETTINGS ttl_only_drop_parts = 1"
         );
+    }
+
+    /// The schema grows, and the peer's table with it: a column that only `logs` has fails here.
+    #[tokio::test]
+    async fn the_plain_table_is_made_from_the_schema_of_today() -> anyhow::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let config = StackConfig::on_free_ports(dir.path())?;
+        let server = LocalClickHouse::start(config, progress::silent()).await?;
+        let client = Client::new(Target {
+            url: server.clickhouse.url(),
+            database: "bench".to_owned(),
+            user: server.user().to_owned(),
+            password: server.password().to_owned(),
+        })?;
+        migrate::apply(&client, migrate::ALL).await?;
+        let statement = create_statement(&client).await?;
+        client.typed().query(&statement).execute().await?;
+        let found: u64 = client
+            .typed()
+            .query("SELECT count() FROM system.tables WHERE database = ? AND name = ?")
+            .bind("bench")
+            .bind(TABLE)
+            .fetch_one()
+            .await?;
+        assert_eq!(found, 1);
+        Ok(())
     }
 }
