@@ -15,12 +15,11 @@ mod show;
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use contracts::topics::dead_letters_of;
 use kafka_io::{Connection, topics};
 use local_stack::Running;
 
 use crate::{
-    place::{DataDir, Stores, topic_of_logs},
+    place::{DataDir, Stores, topic_of_dead_letters},
     text::printable,
 };
 
@@ -86,7 +85,7 @@ impl Where {
         let connection = Connection::plain(brokers);
         let topic = match &self.topic {
             Some(topic) => topic.clone(),
-            None => dead_letters_of(&topic_of_logs()),
+            None => topic_of_dead_letters(),
         };
         let ranges = offsets(&connection, &topic).await.context(
             "the dead letters cannot be read; --topic or KAFKA_TOPIC say where they are, --brokers \

@@ -88,6 +88,23 @@ pub(crate) fn topic_of_logs() -> String {
     env_or("KAFKA_TOPIC", contracts::topics::APP_LOGS)
 }
 
+/// Topic of what could not be read, as the services have it.
+pub(crate) fn topic_of_dead_letters() -> String {
+    let of_logs = contracts::topics::dead_letters_of(&topic_of_logs());
+    env_or("KAFKA_DEAD_LETTER_TOPIC", &of_logs)
+}
+
+/// Topic of the anomalies.
+pub(crate) fn topic_of_anomalies() -> String {
+    env_or("KAFKA_ANOMALIES_TOPIC", contracts::topics::ANOMALIES)
+}
+
+/// The topics of the stack that the environment describes.
+pub(crate) fn topics(partitions: i32) -> Vec<kafka_io::topics::TopicSpec> {
+    let (logs, dead_letters) = (topic_of_logs(), topic_of_dead_letters());
+    kafka_io::topics::layout_with(&logs, &dead_letters, &topic_of_anomalies(), partitions, 1)
+}
+
 /// Consumer group of the processor.
 pub(crate) fn group_of_processor() -> String {
     env_or("KAFKA_GROUP_ID", "anomaly-processor")

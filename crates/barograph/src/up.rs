@@ -12,7 +12,7 @@ use crate::{
     display, http,
     interrupt::Interrupt,
     migrate,
-    place::{Place, Stores, group_of_processor, topic_of_logs},
+    place::{self, Place, Stores, group_of_processor},
     say,
 };
 
@@ -137,11 +137,12 @@ async fn serve(args: &Args, stack: &LocalStack) -> anyhow::Result<()> {
 }
 
 async fn create_topics(stores: &Stores, partitions: i32) -> anyhow::Result<()> {
-    let logs = topic_of_logs();
-    let layout = topics::layout(&logs, contracts::topics::ANOMALIES, partitions, 1);
-    topics::ensure(&Connection::plain(&stores.brokers), &layout)
-        .await
-        .context("cannot create the topics")?;
+    topics::ensure(
+        &Connection::plain(&stores.brokers),
+        &place::topics(partitions),
+    )
+    .await
+    .context("cannot create the topics")?;
     Ok(())
 }
 

@@ -22,8 +22,20 @@ pub struct TopicSpec {
     pub retention: Duration,
 }
 
-/// The topics of one stack, by the name of its topic of logs.
+/// The topics of one stack, whose dead letters go where they go unless somebody says otherwise.
 pub fn layout(logs: &str, anomalies: &str, partitions: i32, replication: i32) -> Vec<TopicSpec> {
+    let dead_letters = contracts::topics::dead_letters_of(logs);
+    layout_with(logs, &dead_letters, anomalies, partitions, replication)
+}
+
+/// The topics of one stack.
+pub fn layout_with(
+    logs: &str,
+    dead_letters: &str,
+    anomalies: &str,
+    partitions: i32,
+    replication: i32,
+) -> Vec<TopicSpec> {
     let day = Duration::from_secs(86_400);
     let topic = |name: String, partitions, max_message_bytes, retention| TopicSpec {
         name,
@@ -34,12 +46,7 @@ pub fn layout(logs: &str, anomalies: &str, partitions: i32, replication: i32) ->
     };
     vec![
         topic(logs.to_owned(), partitions, MAX_RECORD_BYTES, day),
-        topic(
-            contracts::topics::dead_letters_of(logs),
-            1,
-            MAX_DEAD_LETTER_BYTES,
-            14 * day,
-        ),
+        topic(dead_letters.to_owned(), 1, MAX_DEAD_LETTER_BYTES, 14 * day),
         topic(
             contracts::topics::truth_of(logs),
             1,

@@ -19,6 +19,8 @@ service_kit::options! {
         gateway_listen: ListenAddress = "127.0.0.1:8080",
         /// Topic of the anomalies.
         kafka_anomalies_topic: Name = "anomalies",
+        /// Topic of what could not be read, which is counted. Absent: the topic of the log records with `.dlq`.
+        kafka_dead_letter_topic: Option<Name>,
         /// Versions of anomalies that are kept in memory for clients that come back.
         gateway_keep: Bounded<1, 10_000_000> = "100000",
         /// Bytes that these may take.

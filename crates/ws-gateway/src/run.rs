@@ -96,7 +96,10 @@ impl Gateway {
             health: Health::new(self.kafka, "kafka"),
             metrics: self.metrics.clone(),
         };
-        let dead_letters = dead_letters_of(options.kafka.kafka_topic.as_str());
+        let dead_letters = options.kafka_dead_letter_topic.as_ref().map_or_else(
+            || dead_letters_of(options.kafka.kafka_topic.as_str()),
+            ToString::to_string,
+        );
         let clients = Clients::new(options.gateway_max_clients.as_usize(), self.metrics.clone());
         let app = Arc::new(App {
             log,

@@ -18,7 +18,7 @@ use super::{
     finding::Finding,
     sample::{self, Keys},
 };
-use crate::place::{group_of_processor, topic_of_logs};
+use crate::place::{self, group_of_processor, topic_of_logs};
 
 const AREA: &str = "kafka";
 /// For the first question: is anybody there.
@@ -31,7 +31,7 @@ const LARGE_LAG: i64 = 100_000;
 pub(crate) async fn check(brokers: &str) -> Vec<Finding> {
     let connection = Connection::plain(brokers);
     let logs = topic_of_logs();
-    let layout = topics::layout(&logs, contracts::topics::ANOMALIES, 1, 1);
+    let layout = place::topics(1);
 
     let mut findings = {
         let (connection, layout) = (connection.clone(), layout.clone());
