@@ -203,7 +203,11 @@ impl<R: Rows> BatchBuilder<R> {
         match self.announced {
             Some(announced) => self.next >= announced.end,
             None if self.unsettled.as_ref().is_some_and(ends_here) => true,
-            None => open.rows.count() >= self.limits.rows || open.bytes >= self.limits.bytes,
+            // A dead letter is as much to settle as a row is.
+            None => {
+                open.rows.count() + open.letters.len() >= self.limits.rows
+                    || open.bytes >= self.limits.bytes
+            }
         }
     }
 
