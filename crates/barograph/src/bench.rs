@@ -16,6 +16,7 @@ mod output;
 mod pipeline;
 mod process;
 mod stages;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,7 @@ enum What {
     Fanout(fanout::Args),
     Growth(growth::Args),
     Stages(stages::Args),
+    Threads(threads::Args),
     #[command(hide = true)]
     Clients(fanout::clients::Args),
 }
@@ -60,6 +62,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Fanout(args) => fanout::run(args).await?,
         What::Growth(args) => growth::run(args).await?,
         What::Stages(args) => stages::run(args).await?,
+        What::Threads(args) => threads::run(args).await?,
         What::Clients(args) => fanout::clients::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -126,8 +126,22 @@ impl Bed {
     /// The processor of a space, with the detectors as shipped. A topic that was filled beforehand
     /// ends at once, which is no silence of its services: that is not judged.
     pub(super) fn processor(&self, space: &Space) -> anyhow::Result<Running> {
-        let service = Service::new("anomaly-processor")
-            .named(&format!("processor-{}", space.database))
+        self.processor_of(space, 0, None)
+    }
+
+    /// One of several, with so many members of the group, or as many as there are cores.
+    pub(super) fn processor_of(
+        &self,
+        space: &Space,
+        number: u32,
+        members: Option<u32>,
+    ) -> anyhow::Result<Running> {
+        let mut service = Service::new("anomaly-processor");
+        if let Some(members) = members {
+            service = service.env("PROCESSOR_THREADS", members.to_string());
+        }
+        let service = service
+            .named(&format!("processor-{}-{number}", space.database))
             .env("KAFKA_TOPIC", &space.logs)
             .env("KAFKA_ANOMALIES_TOPIC", &space.anomalies)
             .env("KAFKA_GROUP_ID", &space.database)
