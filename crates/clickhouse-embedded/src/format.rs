@@ -2,6 +2,8 @@
 //! Invariant: a format is streamed only if its blocks, put together, are the bytes that the engine
 //! writes in one go; found by comparing both for every format of 26.7.
 
+use primitives::varint;
+
 /// How a result in this format can be sent while it is being computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Streaming {
@@ -32,9 +34,9 @@ impl Head {
             }
             Self::Strings(per_column) => {
                 let mut at = 0;
-                let columns = varint(block, &mut at)?;
+                let columns = varint::take_at(block, &mut at)?;
                 for _ in 0..columns.checked_mul(u64::from(per_column))? {
-                    let length = varint(block, &mut at)?;
+                    let length = varint::take_at(block, &mut at)?;
                     at = at
                         .checked_add(usize::try_from(length).ok()?)
                         .filter(|end| *end <= block.len())?;
@@ -43,19 +45,6 @@ impl Head {
             }
         }
     }
-}
-
-fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..63).step_by(7) {
-        let byte = *bytes.get(*at)?;
-        *at += 1;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 /// How results in `format` can be streamed.

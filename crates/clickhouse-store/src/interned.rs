@@ -4,11 +4,10 @@
 //! however many there are. Format: ClickHouse's `SerializationLowCardinality`, dictionaries with
 //! additional keys, which is what its own Native output has.
 
+use primitives::varint;
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-
-use crate::native::put_varint;
 
 /// The layout: shared dictionaries with additional keys.
 const VERSION: u64 = 1;
@@ -116,7 +115,7 @@ impl Interned {
         out.extend_from_slice(&(keys as u64).to_le_bytes());
         for id in 0..keys {
             let value = value_at(&self.text, &self.ends, id as u32);
-            put_varint(out, value.len() as u64);
+            varint::put(out, value.len() as u64);
             out.extend_from_slice(value);
         }
         out.extend_from_slice(&(self.rows.len() as u64).to_le_bytes());
@@ -135,7 +134,7 @@ impl Interned {
         }
         out.extend_from_slice(&OWN_KEYS.to_le_bytes());
         out.extend_from_slice(&1_u64.to_le_bytes());
-        put_varint(out, value.len() as u64);
+        varint::put(out, value.len() as u64);
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(&(rows as u64).to_le_bytes());
         out.resize(out.len() + rows, 0);

@@ -6,9 +6,11 @@
 use contracts::Level;
 use pipeline::Day;
 
+use primitives::varint;
+
 use crate::{
     interned::Interned,
-    native::{Fixed, Maps, Strings, put_column, put_varint},
+    native::{Fixed, Maps, Strings, put_column},
     templates::TemplateNews,
 };
 
@@ -246,8 +248,8 @@ impl LogRows {
         const COLUMNS: u64 = 21;
         let rows = self.count;
         let mut out = Vec::with_capacity(self.size() + rows * 8 + 2048);
-        put_varint(&mut out, COLUMNS);
-        put_varint(&mut out, rows as u64);
+        varint::put(&mut out, COLUMNS);
+        varint::put(&mut out, rows as u64);
         let columns: [(&str, &str, &[u8]); 14] = [
             ("timestamp", TIME, self.timestamp.bytes()),
             ("timestamp_source", SOURCE, self.timestamp_source.bytes()),

@@ -4,30 +4,9 @@
 //! Format: ClickHouse documentation, "Native"; a block is the number of columns and rows, then per
 //! column its name, its type and its values in a row.
 
+use primitives::varint;
+
 use crate::interned::Interned;
-
-/// Appends an unsigned LEB128 number.
-pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Reads one; `None` if it is cut off or too long.
-pub(crate) fn take_varint(bytes: &[u8], at: &mut usize) -> Option<usize> {
-    let mut value = 0_usize;
-    for shift in (0..64).step_by(7) {
-        let byte = *bytes.get(*at)?;
-        *at += 1;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
 
 /// Values of one width, little-endian.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +42,7 @@ pub(crate) struct Strings(Vec<u8>);
 
 impl Strings {
     pub(crate) fn push(&mut self, value: &str) {
-        put_varint(&mut self.0, value.len() as u64);
+        varint::put(&mut self.0, value.len() as u64);
         self.0.extend_from_slice(value.as_bytes());
     }
 
@@ -71,8 +50,8 @@ impl Strings {
     pub(crate) fn pick(&self, rows: &[u32]) -> Self {
         let mut starts = vec![0];
         let mut at = 0;
-        while let Some(length) = take_varint(&self.0, &mut at) {
-            at += length;
+        while let Some(length) = varint::take_at(&self.0, &mut at) {
+            at += length as usize;
             starts.push(at);
         }
         let mut picked = Vec::with_capacity(self.0.len());
@@ -141,7 +120,7 @@ impl Maps {
 /// Begins a column: its name and its type.
 pub(crate) fn put_column(out: &mut Vec<u8>, name: &str, kind: &str) {
     for text in [name, kind] {
-        put_varint(out, text.len() as u64);
+        varint::put(out, text.len() as u64);
         out.extend_from_slice(text.as_bytes());
     }
 }

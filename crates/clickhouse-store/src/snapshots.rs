@@ -5,10 +5,9 @@
 
 use bytes::Bytes;
 
-use crate::{
-    Client, Error,
-    native::{put_varint, take_varint},
-};
+use primitives::varint;
+
+use crate::{Client, Error};
 
 /// How many of a partition are kept.
 pub const KEPT: u8 = 8;
@@ -57,14 +56,14 @@ pub async fn store(client: &Client, snapshot: &Snapshot) -> Result<(), Error> {
     );
     let answer = client.execute(&place, &of(incarnation)).await?;
     let mut row = Vec::with_capacity(state.len() + 64);
-    put_varint(&mut row, incarnation.len() as u64);
+    varint::put(&mut row, incarnation.len() as u64);
     row.extend_from_slice(incarnation.as_bytes());
     row.extend_from_slice(&partition.to_le_bytes());
     row.push(answer.first().copied().unwrap_or(0));
     row.extend_from_slice(&next_offset.to_le_bytes());
     row.extend_from_slice(&compatibility.to_le_bytes());
     row.extend_from_slice(&format.to_le_bytes());
-    put_varint(&mut row, state.len() as u64);
+    varint::put(&mut row, state.len() as u64);
     row.extend_from_slice(state);
     client
         .insert(
@@ -153,10 +152,8 @@ impl<'a> Fields<'a> {
     }
 
     fn text(&mut self) -> Result<&'a [u8], Error> {
-        let mut at = 0;
-        let length = take_varint(self.0, &mut at).ok_or_else(cut_off)?;
-        self.bytes(at)?;
-        self.bytes(length)
+        let length = varint::take(&mut self.0).ok_or_else(cut_off)?;
+        self.bytes(usize::try_from(length).map_err(|_| cut_off())?)
     }
 
     fn end(&self) -> Result<(), Error> {

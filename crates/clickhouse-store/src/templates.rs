@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Client, Error, native::put_varint};
+use primitives::varint;
+
+use crate::{Client, Error};
 
 /// Bytes of a sample line; more are cut off.
 const SAMPLE_BYTES: usize = 1024;
@@ -110,7 +112,7 @@ pub async fn store(client: &Client, news: &TemplateNews) -> Result<(), Error> {
             rows.extend_from_slice(&text.open_places.to_le_bytes());
             put_text(&mut rows, &text.sample);
             put_text(&mut rows, &text.service);
-            put_varint(&mut rows, text.joins.len() as u64);
+            varint::put(&mut rows, text.joins.len() as u64);
             rows.extend(text.joins.iter().flat_map(|id| id.to_le_bytes()));
         }
         let statement = "INSERT INTO template_texts \
@@ -127,7 +129,7 @@ pub async fn store(client: &Client, news: &TemplateNews) -> Result<(), Error> {
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
-    put_varint(out, text.len() as u64);
+    varint::put(out, text.len() as u64);
     out.extend_from_slice(text.as_bytes());
 }
 

@@ -10,19 +10,12 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use detection::{Config, EventTime, Observation, PartitionDetectors};
+use primitives::splitmix::SplitMix64;
 
 const SERVICES: [usize; 4] = [10, 100, 1000, 10_000];
 /// Lines per second of event time.
 const PER_SECOND: i64 = 100_000;
 const MESSAGE: &str = "GET /api/v1/orders/8731 answered 200 in 12 ms for client 10.0.4.17";
-
-/// SplitMix64.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
 
 #[derive(Clone, Copy)]
 enum Spread {
@@ -53,21 +46,17 @@ impl Stream {
         for weight in &mut weights {
             *weight /= all;
         }
-        let mut random = 7;
+        let mut random = SplitMix64::new(7);
         let lines = (0..1 << 20)
             .map(|_| {
-                let at = next(&mut random) as f64 / u64::MAX as f64;
+                let at = random.draw() as f64 / u64::MAX as f64;
                 let service = weights
                     .partition_point(|weight| *weight < at)
                     .min(services - 1);
                 let name = format!("team-{}-service-{service}", service % 17);
                 let mut bytes = [0; 30];
                 bytes[..name.len()].copy_from_slice(name.as_bytes());
-                (
-                    bytes,
-                    name.len() as u8,
-                    next(&mut random).is_multiple_of(100),
-                )
+                (bytes, name.len() as u8, random.draw().is_multiple_of(100))
             })
             .collect();
         Self { lines, at: 0 }

@@ -3,18 +3,11 @@
 //! was drawn before. So a fault changes nothing outside its own service and span, and neither the
 //! machine's speed nor the number of threads changes a byte.
 
+use primitives::splitmix::mix;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
 /// The generator of chance used everywhere here; its output is fixed across platforms.
 pub(crate) type Rng = Xoshiro256PlusPlus;
-
-/// One step of SplitMix64: spreads nearby numbers over the whole range.
-pub(crate) fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
 
 /// What a stream is for. Each purpose has its own numbers.
 #[derive(Debug, Clone, Copy)]

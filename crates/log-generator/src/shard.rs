@@ -7,6 +7,8 @@ use std::sync::Arc;
 use contracts::{Timestamp, truth::Fault};
 use rand::RngExt;
 
+use primitives::splitmix::mix;
+
 use crate::{
     batch::{Batch, Entry},
     catalog::About,
@@ -289,7 +291,7 @@ impl<'a> Writing<'a> {
                 draft.message = &templates[ordinal as usize % templates.len()];
                 // Odd ones try many users, even ones guess the password of one.
                 if ordinal.is_multiple_of(2) {
-                    draft.user = self.fleet.people.user(random::mix(u64::from(ordinal)));
+                    draft.user = self.fleet.people.user(mix(u64::from(ordinal)));
                 }
                 let attacker = self.rng.random::<u64>() % ATTACKERS;
                 draft.address = &self.fleet.attackers[(u64::from(ordinal) * ATTACKERS + attacker)

@@ -6,6 +6,8 @@
 //! Invariant: a service only joins requests whose route leads through it, and only after they
 //! had the time to get there.
 
+use primitives::splitmix::mix;
+
 use crate::{
     catalog::ARCHETYPES,
     random::{self, Purpose},
@@ -128,10 +130,10 @@ impl Requests {
             if depth > 0 && arrived > asking.at_ms {
                 continue;
             }
-            let low = random::mix(hash);
+            let low = mix(hash);
             return Some(Request {
                 trace_id: u128::from(hash.max(1)) << 64 | u128::from(low),
-                user: random::mix(low),
+                user: mix(low),
                 route: usize::from(route),
             });
         }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use contracts::Level;
 
+use primitives::escapes::{self, ESCAPE};
+
 use crate::{json::Value, names::How};
 
 /// The level that a field names, by name or number. `None`: nobody knows it.
@@ -194,22 +196,17 @@ fn priority(head: &str) -> Option<(Level, &str)> {
     (0..=191).contains(&value).then_some((level, rest))
 }
 
-/// A text without the codes that colour it on a terminal (ECMA-48: `ESC [`, parameters, a letter).
+/// A text without the codes that colour it on a terminal.
 fn without_colours(text: &str) -> Cow<'_, str> {
-    if !text.contains('\u{1b}') {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len());
+    let mut plain = String::new();
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('\u{1b}') {
+    while let Some(at) = rest.find(char::from(ESCAPE)) {
+        let (before, code) = rest.split_at(at);
         plain.push_str(before);
-        rest = match after.strip_prefix('[') {
-            Some(code) => code
-                .find(|letter: char| ('@'..='~').contains(&letter))
-                .and_then(|end| code.get(end + 1..))
-                .unwrap_or_default(),
-            None => after,
-        };
+        rest = &code[escapes::length(code.as_bytes())..];
+    }
+    if rest.len() == text.len() {
+        return Cow::Borrowed(text);
     }
     plain.push_str(rest);
     Cow::Owned(plain)

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use primitives::splitmix::SplitMix64;
+
 /// Exponential with jitter: each delay is drawn from the upper half of a doubling range.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     next: Duration,
     first: Duration,
     cap: Duration,
-    seed: u64,
+    chance: SplitMix64,
 }
 
 impl Backoff {
@@ -18,17 +20,12 @@ impl Backoff {
             next: first,
             first,
             cap,
-            seed,
+            chance: SplitMix64::new(seed),
         }
     }
 
     pub fn delay(&mut self) -> Duration {
-        // SplitMix64, Steele, Lea and Flood, OOPSLA 2014.
-        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.seed;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let fraction = (mixed >> 40) as f64 / f64::from(1_u32 << 24);
+        let fraction = (self.chance.draw() >> 40) as f64 / f64::from(1_u32 << 24);
         let delay = self.next.mul_f64(0.5 + fraction / 2.0);
         self.next = (self.next * 2).min(self.cap);
         delay

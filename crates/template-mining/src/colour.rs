@@ -6,9 +6,7 @@
 use std::ops::Range;
 
 use memchr::memchr;
-
-const ESCAPE: u8 = 0x1b;
-const BELL: u8 = 0x07;
+use primitives::escapes::{self, ESCAPE};
 
 /// A line without its escape sequences.
 #[derive(Debug, Default)]
@@ -30,7 +28,7 @@ impl Uncoloured {
         let mut at = 0;
         while let Some(before) = memchr(ESCAPE, &line[at..]) {
             self.text.extend_from_slice(&line[at..at + before]);
-            at += before + sequence(&line[at + before..]);
+            at += before + escapes::length(&line[at + before..]);
             self.gaps.push((self.text.len(), at - self.text.len()));
         }
         self.text.extend_from_slice(&line[at..]);
@@ -48,34 +46,6 @@ impl Uncoloured {
     fn place(&self, here: usize) -> usize {
         let before = self.gaps.partition_point(|(gap, _)| *gap <= here);
         here + before.checked_sub(1).map_or(0, |last| self.gaps[last].1)
-    }
-}
-
-/// How long the sequence is that begins with an escape (ECMA-48).
-fn sequence(text: &[u8]) -> usize {
-    match text.get(1) {
-        // A control sequence ends with its final byte; one that is broken off, where it breaks off.
-        Some(b'[') => {
-            let inside = text[2..].iter().take_while(|b| (0x20..0x40).contains(*b));
-            let end = 2 + inside.count();
-            end + usize::from(text.get(end).is_some_and(|b| (0x40..0x7f).contains(b)))
-        }
-        // A title or a link, up to a bell or a string terminator; no further than its line.
-        Some(b']') => {
-            let inside = text[2..].iter();
-            let end = 2 + inside
-                .take_while(|b| !matches!(**b, BELL | ESCAPE | b'\n'))
-                .count();
-            match text[end..] {
-                [BELL, ..] => end + 1,
-                [ESCAPE, b'\\', ..] => end + 2,
-                _ => end,
-            }
-        }
-        // The choice of a character set.
-        Some(b'(' | b')') => text.len().min(3),
-        Some(0x40..0x7f) => 2,
-        _ => 1,
     }
 }
 

@@ -9,6 +9,8 @@
 
 use std::{error::Error, fmt};
 
+use primitives::varint;
+
 use crate::{
     hash,
     merging::{Evidence, Shapes, Words},
@@ -182,12 +184,8 @@ fn checked(bytes: &[u8]) -> Result<&[u8], SnapshotError> {
 struct Writer(Vec<u8>);
 
 impl Writer {
-    fn number(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.0.push(number as u8);
+    fn number(&mut self, number: u64) {
+        varint::put(&mut self.0, number);
     }
 
     fn hash(&mut self, hash: u64) {
@@ -248,19 +246,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self) -> Read<u64> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            let part = u64::from(byte & 0x7f);
-            if shift == 63 && part > 1 {
-                break;
-            }
-            number |= part << shift;
-            if byte < 0x80 {
-                return Ok(number);
-            }
-        }
-        Err("a number is too long")
+        varint::take(&mut self.0).ok_or("a number is cut off, or too long")
     }
 
     /// Of items that take at least so many bytes each.

@@ -4,6 +4,7 @@
 //! dozen of the message templates; ids in them are random, so that lines compress as real ones do.
 //! About one line in seventy is an error, evenly over time: nothing here is an anomaly.
 
+use primitives::splitmix::SplitMix64;
 use std::fmt::Write as _;
 
 use contracts::Timestamp;
@@ -68,7 +69,7 @@ pub(super) struct Lines {
     services: Vec<Service>,
     /// Sums of the services' weights, to choose by.
     weights: Vec<u64>,
-    random: SplitMix,
+    random: SplitMix64,
     /// Event time, µs since the epoch.
     time: i64,
     step: i64,
@@ -108,7 +109,7 @@ impl Lines {
         Self {
             services: (0..services).map(Service::of).collect(),
             weights,
-            random: SplitMix(seed),
+            random: SplitMix64::new(seed),
             time: begin.as_millis() * 1000,
             step: 1_000_000 / per_second.cast_signed(),
             day: (i64::MIN, String::new()),
@@ -126,7 +127,7 @@ impl Lines {
         let at = self.weights.len() - 1;
         let place = self.random.below(self.weights[at]);
         let chosen = self.weights.partition_point(|sum| *sum <= place);
-        let dice = self.random.next();
+        let dice = self.random.draw();
         let level = match dice % 1000 {
             0..14 => "ERROR",
             14..70 => "WARN",
@@ -156,11 +157,11 @@ impl Lines {
             let _ = write!(
                 out,
                 r#","trace_id":"{:016x}{:016x}""#,
-                random.next(),
-                random.next()
+                random.draw(),
+                random.draw()
             );
             if has(20, 8) {
-                let _ = write!(out, r#","span_id":"{:016x}""#, random.next());
+                let _ = write!(out, r#","span_id":"{:016x}""#, random.draw());
             }
         }
         if has(24, 9) {
@@ -202,11 +203,11 @@ impl Service {
     }
 }
 
-fn message(out: &mut String, template: &str, random: &mut SplitMix) {
+fn message(out: &mut String, template: &str, random: &mut SplitMix64) {
     for part in template.chars() {
         let _ = match part {
             '#' => write!(out, "{}", random.below(900) + 1),
-            '@' => write!(out, "{:08x}", random.next() as u32),
+            '@' => write!(out, "{:08x}", random.draw() as u32),
             '~' => {
                 address(out, random);
                 Ok(())
@@ -223,8 +224,8 @@ fn message(out: &mut String, template: &str, random: &mut SplitMix) {
     }
 }
 
-fn address(out: &mut String, random: &mut SplitMix) {
-    let bits = random.next();
+fn address(out: &mut String, random: &mut SplitMix64) {
+    let bits = random.draw();
     let _ = write!(
         out,
         "203.0.{}.{}",
@@ -248,23 +249,6 @@ fn stamp(out: &mut String, millis: i64, day: &mut (i64, String)) {
         "{}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z",
         day.1
     );
-}
-
-/// SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,11 @@
 //!
 //! Integers are LEB128, signed ones zigzag. A body is sections: id (byte), version, length, bytes.
 
+use primitives::{
+    splitmix::{STEP, finalise},
+    varint,
+};
+
 use crate::record::time::{EventTime, MOST_MS};
 
 /// Counts beyond this are no counts, and sums of them stay far from overflow.
@@ -39,20 +44,15 @@ pub(crate) fn sections(body: &[u8]) -> Loaded<Vec<Section<'_>>> {
 }
 
 /// The same number on every machine and in every release: eight bytes at a time through the
-/// finaliser of SplitMix64 (Steele, Lea, Flood 2014). Finds damage, not forgery.
+/// finaliser of SplitMix64. Finds damage, not forgery.
 pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mix = |value: u64| {
-        let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
-    };
-    let mut sum = mix(bytes.len() as u64 ^ 0x9e37_79b9_7f4a_7c15);
+    let mut sum = finalise(bytes.len() as u64 ^ STEP);
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];
         for (into, byte) in word.iter_mut().zip(chunk) {
             *into = *byte;
         }
-        sum = mix(sum.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ u64::from_le_bytes(word));
+        sum = finalise(sum.wrapping_add(STEP) ^ u64::from_le_bytes(word));
     }
     sum
 }
@@ -84,12 +84,8 @@ impl Writer {
         self.byte(u8::from(value));
     }
 
-    pub(crate) fn u64(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.bytes.push(value as u8);
+    pub(crate) fn u64(&mut self, value: u64) {
+        varint::put(&mut self.bytes, value);
     }
 
     pub(crate) fn u32(&mut self, value: u32) {
@@ -171,19 +167,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn u64(&mut self) -> Loaded<u64> {
-        let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let part = u64::from(byte & 0x7f);
-            if shift == 63 && part > 1 {
-                break;
-            }
-            value |= part << shift;
-            if byte < 0x80 {
-                return Ok(value);
-            }
-        }
-        Err("a number that is too long")
+        varint::take(&mut self.rest).ok_or("a number that is cut off, or too long")
     }
 
     /// A number of lines, windows, services.
