@@ -188,18 +188,19 @@ impl Auditor {
             return Ok(());
         }
         let today = BootClock.today();
-        let kept = audit::kept_for(&self.client).await?;
-        let since = kept.first_day(today);
-        if self.seen.kept.as_ref() != Some(&kept) {
-            if let Kept::Unclear(rule) = &kept {
-                tracing::warn!(
-                    rule,
-                    "the audit cannot tell how long rows are kept, and looks only at today's"
-                );
-            }
-            self.seen.kept = Some(kept);
-        }
         let changes = audit::changes(&self.client).await?;
+        let has_changed = self.seen.changes.as_ref() != Some(&changes);
+        let is_due = self.seen.next_count.is_none_or(|at| Instant::now() >= at);
+        // What costs more than a look is asked as often as rows are counted.
+        if is_due || has_changed {
+            self.ask_how_long_rows_are_kept().await?;
+        }
+        let first_day = |seen: &Seen| {
+            seen.kept
+                .as_ref()
+                .map_or(today, |kept| kept.first_day(today))
+        };
+        let mut since = first_day(&self.seen);
         let days = audit::days(&self.client, since).await?;
         let open = open_days(&books, today);
         let mut suspects = BTreeSet::new();
@@ -210,8 +211,12 @@ impl Auditor {
                 suspects.insert(day);
             }
         }
-        let is_due = self.seen.next_count.is_none_or(|at| Instant::now() >= at);
-        if is_due || self.seen.changes.as_ref() != Some(&changes) {
+        if !suspects.is_empty() {
+            // Somebody may have had rows expire earlier a moment ago.
+            self.ask_how_long_rows_are_kept().await?;
+            since = first_day(&self.seen);
+        }
+        if is_due || has_changed {
             suspects.extend(open.iter().copied());
             // What was found before may be healed.
             suspects.extend(found);
@@ -222,13 +227,29 @@ impl Auditor {
                 self.seen.counted.insert(day, *of_day);
             }
         }
-        self.explain().await?;
+        if is_due || has_changed {
+            self.explain().await?;
+        }
         let known: BTreeSet<_> = self.books.now().into_keys().collect();
         self.seen.odd.retain(|(incarnation, partition, day, _), _| {
             known.contains(&(*incarnation, *partition)) && *day >= since
         });
         self.seen.changes = Some(changes);
         self.seen.days = days.into_iter().map(|one| (one.day(), one)).collect();
+        Ok(())
+    }
+
+    async fn ask_how_long_rows_are_kept(&mut self) -> Result<(), Error> {
+        let kept = audit::kept_for(&self.client).await?;
+        if self.seen.kept.as_ref() != Some(&kept) {
+            if let Kept::Unclear(rule) = &kept {
+                tracing::warn!(
+                    rule,
+                    "the audit cannot tell how long rows are kept, and looks only at today's"
+                );
+            }
+            self.seen.kept = Some(kept);
+        }
         Ok(())
     }
 
