@@ -85,6 +85,18 @@ impl CommittedState {
 
 /// Reads the committed offset for what it is worth: only what Barograph wrote there says anything, and
 /// not against the account, which goes no further than what is finished, whoever sets offsets.
+///
+/// | stands committed | account kept to `L` | believed |
+/// |---|---|---|
+/// | nothing | yes | `L`, and what its last line says |
+/// | nothing | no | nothing: only rows can say |
+/// | ours, at `M ≥ L` | yes | `M`, its intent, its open line unless `M = L` |
+/// | ours, at `M` | no | `M`, its intent, its open line |
+/// | ours, at `M < L`: an old one was restored | yes | `L` |
+/// | ours, of another incarnation of the topic | either | as if nothing stood there |
+/// | somebody else's, at `F` | yes | `L` |
+/// | somebody else's, at `F` | no | nothing; `F` is where to begin if no row says otherwise |
+/// | ours, and not readable | either | an error: the partition waits for somebody to look |
 pub fn committed_state(
     known: &KafkaState,
     here: Incarnation,
@@ -127,6 +139,17 @@ pub fn committed_state(
 }
 
 /// Decides where to take over, and how many records are gone for good.
+///
+/// | believed | highest row | takes over at |
+/// |---|---|---|
+/// | `N` | none past `N` | `N` |
+/// | `N` | `R > N` | `N`; up to `R` each batch is counted before it is inserted |
+/// | nothing | `R` | `R`: all below it is settled |
+/// | nothing | none | where this incarnation begins, else somebody's `F`, else [`Start`] says |
+///
+/// Where that lies before the first record that is kept, the first that is kept, and the difference is
+/// gone; where it lies past the log's end, the end. An intent is announced again if all its records can
+/// still come.
 ///
 /// `stored`: one past the highest stored offset, if that is past what is claimed. `begins`: where
 /// this incarnation of the partition begins. `replay_from` is left at `take_from`;
