@@ -26,16 +26,16 @@ use service_kit::lifecycle::{Latch, Tasks};
 use crate::{clock::BootClock, metrics::Metrics, run::RunError};
 
 /// Between two looks.
-const EVERY: Duration = Duration::from_secs(15);
+const EVERY: Duration = Duration::from_secs(25);
 /// Until a difference is looked at once more before it is told.
 const AGAIN: Duration = Duration::from_secs(4);
 /// Rows are counted for one part in so many of the time that passes.
-const SHARE: u32 = 500;
+const SHARE: u32 = 1000;
 /// The same while something is odd: whoever mends it waits to see that it is mended.
 const SHARE_WHILE_ODD: u32 = 50;
 /// Looks that may fail one after the other before that is said: ClickHouse may be away for a moment,
 /// which others notice.
-const MOST_FAILED: u32 = 4;
+const MOST_FAILED: u32 = 3;
 
 /// What the writers of this process have under way and in no line. Each member of the group has a page of
 /// its own: one that was fenced speaks for nobody but itself.
