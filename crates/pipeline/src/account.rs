@@ -204,27 +204,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::fixture::{Offsets, at};
     use crate::{Assignment, DayOf, Epoch, Incarnation, Partition, TaskId};
-
-    #[derive(Debug, Default)]
-    struct Offsets(Vec<i64>);
-
-    impl Rows for Offsets {
-        fn count(&self) -> usize {
-            self.0.len()
-        }
-        fn offset_of(&self, at: usize) -> Offset {
-            Offset::new(self.0[at])
-        }
-        fn split(mut self, at: usize) -> (Self, Self) {
-            let others = self.0.split_off(at);
-            (self, Self(others))
-        }
-    }
-
-    fn at(raw: i64) -> NextOffset {
-        NextOffset::resume_at(Offset::new(raw))
-    }
 
     /// What becomes of a run of offsets.
     #[derive(Debug, Clone, Copy, PartialEq)]

@@ -282,28 +282,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::fixture::{Offsets, at};
     use crate::{Assignment, Epoch, Incarnation, LeaderEpoch, Partition, ports::Bare};
-
-    /// Rows that are nothing but their offsets.
-    #[derive(Debug, Default)]
-    struct Offsets(Vec<i64>);
-
-    impl Rows for Offsets {
-        fn count(&self) -> usize {
-            self.0.len()
-        }
-        fn offset_of(&self, at: usize) -> Offset {
-            Offset::new(self.0[at])
-        }
-        fn split(mut self, at: usize) -> (Self, Self) {
-            let others = self.0.split_off(at);
-            (self, Self(others))
-        }
-    }
-
-    fn at(raw: i64) -> NextOffset {
-        NextOffset::resume_at(Offset::new(raw))
-    }
 
     struct Partly {
         builder: BatchBuilder<Offsets>,

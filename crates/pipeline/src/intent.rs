@@ -185,10 +185,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-
-    fn at(raw: i64) -> NextOffset {
-        NextOffset::resume_at(Offset::new(raw))
-    }
+    use crate::fixture::at;
 
     fn mark(here: Incarnation) -> Mark {
         Mark {

@@ -14,6 +14,8 @@ pub mod batch;
 pub mod batch_builder;
 pub mod day;
 pub mod fence;
+#[cfg(test)]
+mod fixture;
 pub mod incarnation;
 pub mod intent;
 pub mod ports;

@@ -217,10 +217,7 @@ mod tests {
 
     use super::*;
     use crate::LeaderEpoch;
-
-    fn at(raw: i64) -> NextOffset {
-        NextOffset::resume_at(Offset::new(raw))
-    }
+    use crate::fixture::at;
 
     fn here() -> Incarnation {
         Incarnation::of(Uuid::from_u128(1), "g")
