@@ -191,8 +191,9 @@ impl Auditor {
         let changes = audit::changes(&self.client).await?;
         let has_changed = self.seen.changes.as_ref() != Some(&changes);
         let is_due = self.seen.next_count.is_none_or(|at| Instant::now() >= at);
-        // What costs more than a look is asked as often as rows are counted.
-        if is_due || has_changed {
+        // Half of the questions are asked only as often as rows are counted.
+        let is_thorough = is_due || has_changed;
+        if is_thorough {
             self.ask_how_long_rows_are_kept().await?;
         }
         let first_day = |seen: &Seen| {
@@ -211,12 +212,12 @@ impl Auditor {
                 suspects.insert(day);
             }
         }
-        if !suspects.is_empty() {
+        if !suspects.is_empty() && !is_thorough {
             // Somebody may have had rows expire earlier a moment ago.
             self.ask_how_long_rows_are_kept().await?;
             since = first_day(&self.seen);
         }
-        if is_due || has_changed {
+        if is_thorough {
             suspects.extend(open.iter().copied());
             // What was found before may be healed.
             suspects.extend(found);
@@ -227,7 +228,7 @@ impl Auditor {
                 self.seen.counted.insert(day, *of_day);
             }
         }
-        if is_due || has_changed {
+        if is_thorough {
             self.explain().await?;
         }
         let known: BTreeSet<_> = self.books.now().into_keys().collect();
