@@ -129,7 +129,7 @@ impl Outside {
             let writing = writer.run(work, finished);
             let forwarding = async {
                 while let Some(note) = notes.recv().await {
-                    // Nobody waits for the budget of an consumer loop that has ended.
+                    // Nobody waits for the budget of a consumer loop that has ended.
                     let _gone = answers.send(Answer::Finished(note));
                 }
             };

@@ -45,7 +45,7 @@ pub struct Shares {
     /// Bytes that are gathered or on their way to the store.
     in_flight: Share,
     /// Bytes that are on their way to the store.
-    pub(super) on_its_way: Share,
+    on_its_way: Share,
     /// Partitions that wait for the store.
     paused: Share,
     pub(super) templates: Share,
