@@ -189,30 +189,33 @@ async fn who_takes_all_the_time_is_not_cut_off() {
     assert_eq!(registry.counter(&DROPPED).at(Dropped::Stalled).get(), 0);
 }
 
-/// Past the bound those go for whom most waits, and the sum stays below twice the bound.
+/// Past the bound those go for whom most waits, and the sum stays below twice the bound. Each offers
+/// half of the bound again and again, whole: how much the kernel takes before decides nothing.
 #[tokio::test]
 async fn what_waits_over_all_connections_is_bounded() {
     const MOST: usize = 1 << 20;
+    const CLIENTS: usize = 12;
+    const ROOM: usize = 2;
     let metrics = super::metrics::Metrics::new(&Registry::new());
     let unsent = Arc::new(Unsent::new(MOST, DEADLINE, metrics.clone()));
     let places = Places::new(100, 100, Listener::Clients, metrics.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let large = Arc::new(vec![0; MOST / 2]);
+    let large = Arc::new(vec![0; MOST / ROOM]);
     let mut others = Vec::new();
     let mut writers = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..CLIENTS {
         others.push(TcpStream::connect(address).await.unwrap());
         let (stream, from) = listener.accept().await.unwrap();
         let place = places.take(from.ip()).unwrap();
         let mut paced = Paced::new(stream, Arc::clone(&unsent), place);
         let large = Arc::clone(&large);
         writers.push(tokio::spawn(async move {
-            while paced.write_all(&large).await.is_ok() {}
+            while paced.write(&large).await.is_ok() {}
         }));
     }
-    until(|| metrics.dropped.at(Dropped::Unsent).get() >= 8).await;
-    assert!(unsent.bytes() <= 2 * MOST, "{}", unsent.bytes());
+    let dropped = || metrics.dropped.at(Dropped::Unsent).get();
+    until(|| dropped() == (CLIENTS - ROOM) as u64 && unsent.bytes() == MOST).await;
     for writer in &writers {
         writer.abort();
     }
