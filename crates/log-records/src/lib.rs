@@ -199,7 +199,7 @@ fn read_record<'a>(
     context: &RecordContext<'a>,
     notes: Option<&mut Vec<Note>>,
 ) -> Result<Line<'a>, Unreadable> {
-    let whole = match std::str::from_utf8(payload) {
+    let whole = match simdutf8::compat::from_utf8(payload) {
         Ok(text) => text,
         Err(error) => return Err(Unreadable::new(Reason::NotUtf8, error.to_string())),
     };
