@@ -10,7 +10,7 @@ use primitives::varint;
 
 use crate::{
     interned::Interned,
-    native::{Fixed, Maps, Strings, put_column},
+    native::{Column, Fixed, Maps, Strings, put_column},
     templates::TemplateNews,
 };
 
@@ -241,49 +241,46 @@ impl LogRows {
 
     /// The block in the Native format.
     pub fn encode(&self, incarnation: &str, partition: i32, day: Day) -> Vec<u8> {
-        self.pick(&self.order()).put(incarnation, partition, day)
-    }
-
-    fn put(&self, incarnation: &str, partition: i32, day: Day) -> Vec<u8> {
         const COLUMNS: u64 = 21;
         let rows = self.count;
+        let order = &self.order();
         let mut out = Vec::with_capacity(self.size() + rows * 8 + 2048);
         varint::put(&mut out, COLUMNS);
         varint::put(&mut out, rows as u64);
-        let columns: [(&str, &str, &[u8]); 14] = [
-            ("timestamp", TIME, self.timestamp.bytes()),
-            ("timestamp_source", SOURCE, self.timestamp_source.bytes()),
-            ("level", LEVEL, self.level.bytes()),
-            ("is_error", "Bool", self.is_error.bytes()),
-            ("message", "String", self.message.bytes()),
-            ("template_id", "UInt64", self.template_id.bytes()),
-            ("trace_id", "String", self.trace_id.bytes()),
-            ("span_id", "String", self.span_id.bytes()),
-            ("status", "UInt16", self.status.bytes()),
-            ("client_ip", "String", self.client_ip.bytes()),
-            ("user", "String", self.user.bytes()),
-            ("late", "Bool", self.late.bytes()),
-            ("kafka_timestamp", TIME, self.kafka_timestamp.bytes()),
-            ("kafka_offset", "Int64", self.kafka_offset.bytes()),
+        let columns: [(&str, &str, &dyn Column); 14] = [
+            ("timestamp", TIME, &self.timestamp),
+            ("timestamp_source", SOURCE, &self.timestamp_source),
+            ("level", LEVEL, &self.level),
+            ("is_error", "Bool", &self.is_error),
+            ("message", "String", &self.message),
+            ("template_id", "UInt64", &self.template_id),
+            ("trace_id", "String", &self.trace_id),
+            ("span_id", "String", &self.span_id),
+            ("status", "UInt16", &self.status),
+            ("client_ip", "String", &self.client_ip),
+            ("user", "String", &self.user),
+            ("late", "Bool", &self.late),
+            ("kafka_timestamp", TIME, &self.kafka_timestamp),
+            ("kafka_offset", "Int64", &self.kafka_offset),
         ];
         for (name, kind, values) in columns {
             put_column(&mut out, name, kind);
-            out.extend_from_slice(values);
+            values.put(order, &mut out);
         }
         put_column(&mut out, "latency_ms", "Nullable(Float64)");
-        out.extend_from_slice(self.latency_null.bytes());
-        out.extend_from_slice(self.latency.bytes());
+        self.latency_null.put(order, &mut out);
+        self.latency.put(order, &mut out);
         for (name, values) in [("service", &self.service), ("host", &self.host)] {
             put_column(&mut out, name, WORD);
             Interned::put_prefix(&mut out);
-            values.put(&mut out);
+            values.pick(order).put(&mut out);
         }
         put_column(
             &mut out,
             "attributes",
             "Map(LowCardinality(String), String)",
         );
-        self.attributes.put(&mut out);
+        self.attributes.pick(order).put(&mut out);
         put_column(&mut out, "incarnation", WORD);
         Interned::put_constant(&mut out, incarnation, rows);
         put_column(&mut out, "kafka_partition", "Int32");

@@ -8,6 +8,12 @@ use primitives::varint;
 
 use crate::interned::Interned;
 
+/// A column that is held as it is sent.
+pub(crate) trait Column {
+    /// Appends those rows, in that order.
+    fn put(&self, rows: &[u32], out: &mut Vec<u8>);
+}
+
 /// Values of one width, little-endian.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Fixed<const WIDTH: usize>(Vec<u8>);
@@ -23,16 +29,19 @@ impl<const WIDTH: usize> Fixed<WIDTH> {
 
     /// Those rows, in that order.
     pub(crate) fn pick(&self, rows: &[u32]) -> Self {
-        let values = self.values();
-        let mut picked = Self(Vec::with_capacity(rows.len() * WIDTH));
-        for row in rows {
-            picked.push(values[*row as usize]);
-        }
-        picked
+        let mut picked = Vec::new();
+        self.put(rows, &mut picked);
+        Self(picked)
     }
+}
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
+impl<const WIDTH: usize> Column for Fixed<WIDTH> {
+    fn put(&self, rows: &[u32], out: &mut Vec<u8>) {
+        let values = self.values();
+        out.reserve(rows.len() * WIDTH);
+        for row in rows {
+            out.extend_from_slice(&values[*row as usize]);
+        }
     }
 }
 
@@ -48,22 +57,30 @@ impl Strings {
 
     /// Those rows, in that order.
     pub(crate) fn pick(&self, rows: &[u32]) -> Self {
-        let mut starts = vec![0];
-        let mut at = 0;
-        while let Some(length) = varint::take_at(&self.0, &mut at) {
-            at += length as usize;
-            starts.push(at);
-        }
         let mut picked = Vec::with_capacity(self.0.len());
-        for row in rows {
-            let row = *row as usize;
-            picked.extend_from_slice(&self.0[starts[row]..starts[row + 1]]);
-        }
+        self.put(rows, &mut picked);
         Self(picked)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Column for Strings {
+    fn put(&self, rows: &[u32], out: &mut Vec<u8>) {
+        // As a rule they are all of them.
+        let mut starts = Vec::with_capacity(rows.len() + 1);
+        starts.push(0);
+        let mut at = 0;
+        while let Some(length) = varint::take_at(&self.0, &mut at) {
+            at += length as usize;
+            starts.push(at);
+        }
+        for row in rows {
+            let row = *row as usize;
+            out.extend_from_slice(&self.0[starts[row]..starts[row + 1]]);
+        }
     }
 }
 
