@@ -129,6 +129,18 @@ impl Bed {
         self.processor_of(space, 0, None)
     }
 
+    /// One that has its partitions and has stored nothing yet, so that all it does is measured from now
+    /// on. It has one member of the group: of several, the first reads before the last has joined.
+    pub(super) async fn fresh_processor(&self, space: &Space) -> anyhow::Result<Running> {
+        let processor = self.processor_of(space, 0, Some(1))?;
+        processor.ready().await?;
+        let stored = processor.stored().await?;
+        if stored > 0 {
+            bail!("{stored} records were stored before the measurement could begin");
+        }
+        Ok(processor)
+    }
+
     /// One of several, with so many members of the group, or as many as there are cores.
     pub(super) fn processor_of(
         &self,
@@ -232,7 +244,8 @@ impl Running {
                     self.last_lines()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            // The answer costs the one that is measured something.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

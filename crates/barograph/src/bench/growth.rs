@@ -131,8 +131,7 @@ fn space(services: usize, run: u32) -> Space {
 /// CPU per record in µs until every row is stored, and the largest resident size in bytes.
 async fn one(bed: &Bed, space: &Space, records: u64) -> anyhow::Result<(f64, u64)> {
     let client = bed.database(&space.database).await?;
-    let processor = bed.processor(space)?;
-    processor.ready().await?;
+    let processor = bed.fresh_processor(space).await?;
     let pid = processor.pid()?;
     let before = process::cpu_us(pid)?;
     processor.stored_all(records).await?;

@@ -146,10 +146,8 @@ async fn processor_run(
     if index == TextIndex::Dropped {
         plain::drop_text_index(&client, "logs").await?;
     }
-    let processor = bed.processor(&space)?;
     let anomalies_before = bed.records_in(&space.anomalies).await?;
-    // It is ready when it has been given its partitions, just before it reads.
-    processor.ready().await?;
+    let processor = bed.fresh_processor(&space).await?;
     let pid = processor.pid()?;
     let cpu_before = process::cpu_us(pid)?;
     let begin = Mark::now(bed)?;
