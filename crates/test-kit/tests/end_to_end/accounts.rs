@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
+    client::DefaultClientContext,
+    producer::{FutureProducer, FutureRecord},
+};
 use test_kit::{Message, Running, Stack, lines::now, wait};
 
 use crate::{crashes::rows_reach, heavy, space};
@@ -15,6 +19,12 @@ const DAY: i64 = 24 * 60 * MINUTE;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_time_of_a_producer_decides_how_long_rows_live() -> anyhow::Result<()> {
     let space = crate::stack().await?.space_of("times", 1).await?;
+    // Kafka itself lets their times decide: soon after its start it deletes what is older than that.
+    let admin: AdminClient<DefaultClientContext> = space.connection.config().create()?;
+    let keep = AlterConfig::new(ResourceSpecifier::Topic(&space.logs)).set("retention.ms", "-1");
+    for altered in admin.alter_configs([&keep], &AdminOptions::new()).await? {
+        altered.map_err(|(topic, code)| anyhow::anyhow!("{topic:?}: {code}"))?;
+    }
     let producer: FutureProducer = space.connection.config().create()?;
     let times = [
         now() / 1000,
