@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clickhouse_store::{Client, dedup, migrate};
-use kafka_io::{Connection, reader, topics};
+use kafka_io::{Connection, reader, refusal, topics};
 use service_kit::lifecycle::{Latch, Tasks};
 
 use crate::{
@@ -121,7 +121,9 @@ async fn topics_missing(connection: &Connection, needed: Vec<String>) -> Option<
                     ));
                 }
                 Err(_) => {
-                    return Some(format!("no kafka broker answers at {}", connection.brokers));
+                    let refused = refusal::of(&client, &connection);
+                    let nobody = || format!("no kafka broker answers at {}", connection.brokers);
+                    return Some(refused.unwrap_or_else(nobody));
                 }
             }
         }

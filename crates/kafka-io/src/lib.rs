@@ -16,6 +16,7 @@ pub mod probe;
 pub mod producer;
 pub mod reader;
 mod received;
+pub mod refusal;
 pub mod set_aside;
 pub mod topic_id;
 pub mod topics;

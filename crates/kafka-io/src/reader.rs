@@ -2,10 +2,13 @@
 
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer, DefaultConsumerContext, StreamConsumer},
+    consumer::{Consumer, StreamConsumer},
 };
 
-use crate::{Connection, Error};
+use crate::{
+    Connection, Error,
+    refusal::{Asker, Hearing},
+};
 
 /// Every partition of the topic from the given next offsets on, in partition order.
 pub fn open(connection: &Connection, topic: &str, from: &[i64]) -> Result<StreamConsumer, Error> {
@@ -24,9 +27,9 @@ pub fn open(connection: &Connection, topic: &str, from: &[i64]) -> Result<Stream
 }
 
 /// A client to ask questions with: metadata, watermarks, ids.
-pub fn client(connection: &Connection) -> Result<BaseConsumer<DefaultConsumerContext>, Error> {
+pub fn client(connection: &Connection) -> Result<Asker, Error> {
     config(connection)
-        .create()
+        .create_with_context(Hearing::default())
         .map_err(|source| connection.error(source))
 }
 

@@ -16,7 +16,7 @@ use pipeline::{
 };
 use rdkafka::{
     Offset as KafkaOffset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode},
 };
 
@@ -26,6 +26,7 @@ use crate::{
     insist::Insisting,
     reader,
     received::Received,
+    refusal::Asker,
 };
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -102,7 +103,7 @@ fn send_again(
 
 /// `None`: the topic holds it no more.
 fn fetch(
-    consumer: &BaseConsumer<rdkafka::consumer::DefaultConsumerContext>,
+    consumer: &Asker,
     offset: Offset,
 ) -> Result<Option<rdkafka::message::BorrowedMessage<'_>>, String> {
     let deadline = Instant::now() + LIMIT;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{Anomaly, anomaly::SCHEMA_VERSION, topics::TRACEPARENT};
-use kafka_io::{Connection, headers, probe, reader};
+use kafka_io::{Connection, headers, probe, reader, refusal::Asker};
 use pipeline::backoff::Backoff;
-use rdkafka::consumer::{BaseConsumer, StreamConsumer};
+use rdkafka::consumer::StreamConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -31,7 +31,7 @@ const LOOK_NOW: Duration = Duration::from_millis(100);
 
 pub struct Reader {
     pub connection: Connection,
-    pub client: Arc<BaseConsumer>,
+    pub client: Arc<Asker>,
     pub topic: String,
     pub keep: usize,
     pub log: Arc<SharedLog>,
@@ -54,7 +54,7 @@ impl Reader {
         loop {
             let surveyed = tokio::select! {
                 () = tasks.stopping() => return Ok(()),
-                surveyed = survey(Arc::clone(&self.client), self.topic.clone()) => surveyed,
+                surveyed = survey(Arc::clone(&self.client), self.connection.clone(), self.topic.clone()) => surveyed,
             };
             let opened = match surveyed {
                 Ok(survey) => self.open(&survey).map(|consumer| (consumer, survey)),
@@ -191,11 +191,12 @@ impl Reader {
         wait: Duration,
     ) -> impl Future<Output = (u64, Result<Survey, crate::survey::SurveyError>)> + use<> {
         let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
+        let connection = self.connection.clone();
         let log = Arc::clone(&self.log);
         async move {
             tokio::time::sleep(wait).await;
             let number = log.change(Log::look);
-            (number, survey(client, topic).await)
+            (number, survey(client, connection, topic).await)
         }
     }
 

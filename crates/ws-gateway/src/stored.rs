@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use clickhouse_store::{Client, questions};
 use contracts::rest::{Summary, Volume, VolumePoint};
-use kafka_io::topics;
-use rdkafka::consumer::BaseConsumer;
+use kafka_io::{refusal::Asker, topics};
 
 use crate::cached::Cached;
 use crate::refusal::Refusal;
@@ -137,7 +136,7 @@ fn bucket_seconds(minutes: u32) -> u32 {
 
 /// Counts the dead letters by their offsets: nothing is read.
 pub struct DeadLetters {
-    client: Arc<BaseConsumer>,
+    client: Arc<Asker>,
     topic: String,
     /// One look at a time, also when nobody waits for it any more: it holds a thread.
     looking: Arc<tokio::sync::Semaphore>,
@@ -146,7 +145,7 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    pub fn new(client: Arc<BaseConsumer>, topic: String) -> Self {
+    pub fn new(client: Arc<Asker>, topic: String) -> Self {
         Self {
             client,
             topic,

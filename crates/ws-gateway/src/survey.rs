@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_io::{topic_id, topics};
-use rdkafka::consumer::BaseConsumer;
+use kafka_io::{
+    Connection,
+    refusal::{self, Asker},
+    topic_id, topics,
+};
 
 /// Per call to the brokers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -31,31 +34,42 @@ pub enum SurveyError {
     Missing,
     #[error("no broker answers: {0}")]
     Away(String),
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl SurveyError {
     /// The same text for as long as the same is the matter.
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match self {
             Self::Missing => "the topic of anomalies does not exist yet",
             Self::Away(_) => "kafka does not answer",
+            Self::Refused(why) => why,
         }
     }
 }
 
-pub async fn survey(client: Arc<BaseConsumer>, topic: String) -> Result<Survey, SurveyError> {
-    let looked = tokio::task::spawn_blocking(move || look(&client, &topic));
+pub async fn survey(
+    client: Arc<Asker>,
+    connection: Connection,
+    topic: String,
+) -> Result<Survey, SurveyError> {
+    let looked = tokio::task::spawn_blocking(move || look(&client, &connection, &topic));
     looked
         .await
         .unwrap_or_else(|error| Err(SurveyError::Away(error.to_string())))
 }
 
-fn look(client: &BaseConsumer, topic: &str) -> Result<Survey, SurveyError> {
-    let away = |error: &dyn std::fmt::Display| SurveyError::Away(error.to_string());
+fn look(client: &Asker, connection: &Connection, topic: &str) -> Result<Survey, SurveyError> {
+    let away = |error: &dyn std::fmt::Display| match refusal::of(client, connection) {
+        Some(why) => SurveyError::Refused(why),
+        None => SurveyError::Away(error.to_string()),
+    };
     let watermarks = topics::watermarks(client, topic, ANSWER_WITHIN)
         .map_err(|error| away(&error))?
         .ok_or(SurveyError::Missing)?;
     let id = topic_id::fetch(client, topic, ANSWER_WITHIN).map_err(|error| away(&error))?;
+    refusal::forget(client);
     Ok(Survey {
         topic: id.as_u64_pair().0,
         watermarks,

@@ -105,3 +105,40 @@ async fn services_that_start_first_wait_and_recover() -> anyhow::Result<()> {
     tokio::try_join!(processor.ready(), gateway.ready())?;
     Ok(())
 }
+
+/// What somebody has to mend is said as it is, and not as a broker that is away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_lets_nobody_in_is_not_one_that_is_away() -> anyhow::Result<()> {
+    let space = crate::space("refused").await?;
+    let listen = loopback(Ports::free()?.gateway).to_string();
+    for (program, protocol, said) in [
+        ("anomaly-processor", "ssl", "SSL handshake failed"),
+        ("anomaly-processor", "sasl_plaintext", "SASL"),
+        ("ws-gateway", "ssl", "SSL handshake failed"),
+    ] {
+        let mut service = space
+            .service(program, protocol)
+            .env("KAFKA_SECURITY_PROTOCOL", protocol)
+            .env("GATEWAY_LISTEN", &listen);
+        if protocol == "sasl_plaintext" {
+            service = service
+                .env("KAFKA_SASL_MECHANISM", "PLAIN")
+                .env("KAFKA_SASL_USERNAME", "somebody")
+                .env("KAFKA_SASL_PASSWORD", "something");
+        }
+        let running = space.stack.spawn(service)?;
+        let what = format!("{program} says why {protocol} does not do");
+        let mut last = String::new();
+        let said = wait::until(&what, wait::LONG, async || {
+            let Ok((live, ready, report)) = running.health().await else {
+                return Ok(None);
+            };
+            let is_said = report.contains("lets this client in") && report.contains(said);
+            last = report;
+            Ok((live == 200 && ready == 503 && is_said).then_some(()))
+        });
+        said.await
+            .map_err(|error| running.with_log(error.context(last)))?;
+    }
+    Ok(())
+}
