@@ -121,9 +121,8 @@ async fn topics_missing(connection: &Connection, needed: Vec<String>) -> Option<
                     ));
                 }
                 Err(_) => {
-                    let refused = refusal::of(&client, &connection);
                     let nobody = || format!("no kafka broker answers at {}", connection.brokers);
-                    return Some(refused.unwrap_or_else(nobody));
+                    return Some(refusal::of(&client).unwrap_or_else(nobody));
                 }
             }
         }

@@ -29,7 +29,7 @@ pub fn open(connection: &Connection, topic: &str, from: &[i64]) -> Result<Stream
 /// A client to ask questions with: metadata, watermarks, ids.
 pub fn client(connection: &Connection) -> Result<Asker, Error> {
     config(connection)
-        .create_with_context(Hearing::default())
+        .create_with_context(Hearing::of(connection))
         .map_err(|source| connection.error(source))
 }
 

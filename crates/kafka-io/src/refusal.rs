@@ -14,23 +14,6 @@ use rdkafka::{
 
 use crate::Connection;
 
-/// The last refusal, in librdkafka's words.
-#[derive(Debug, Default)]
-struct Refusal(Mutex<Option<String>>);
-
-impl Refusal {
-    /// What a client's callback for errors is told.
-    fn hear(&self, error: &KafkaError, words: &str) {
-        if is_refusal(error, words) {
-            *self.last() = Some(words.to_owned());
-        }
-    }
-
-    fn last(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// No waiting mends it, unless somebody mends something.
 fn is_refusal(error: &KafkaError, words: &str) -> bool {
     match error.rdkafka_error_code() {
@@ -49,18 +32,45 @@ fn is_refusal(error: &KafkaError, words: &str) -> bool {
     }
 }
 
-/// Of a client that only asks.
-#[derive(Debug, Default)]
-pub struct Hearing(Refusal);
+/// What a client that only asks is told beside its answers.
+#[derive(Debug)]
+pub struct Hearing {
+    brokers: String,
+    /// The last refusal, in librdkafka's words.
+    refusal: Mutex<Option<String>>,
+}
+
+impl Hearing {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self {
+            brokers: connection.brokers.clone(),
+            refusal: Mutex::new(None),
+        }
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<String>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl ClientContext for Hearing {
     fn error(&self, error: KafkaError, words: &str) {
-        self.0.hear(&error, words);
+        if is_refusal(&error, words) {
+            *self.refusal() = Some(without_counts(words).to_owned());
+        }
         tracing::debug!(%error, words, "librdkafka");
     }
 }
 
 impl ConsumerContext for Hearing {}
+
+/// The same words for as long as the same is the matter: librdkafka ends them with how long it took and
+/// how often it was so, as in `(after 1ms in state SSL_HANDSHAKE, 4 identical error(s) suppressed)`.
+fn without_counts(words: &str) -> &str {
+    words
+        .rsplit_once(" (after ")
+        .map_or(words, |(said, _)| said)
+}
 
 /// A client to ask questions with.
 pub type Asker = BaseConsumer<Hearing>;
@@ -69,14 +79,15 @@ pub type Asker = BaseConsumer<Hearing>;
 const MOST_SAID: usize = 500;
 
 /// Why the brokers refuse the client that has just had no answer; `None`: nobody is there to refuse it.
-pub fn of(client: &Asker, connection: &Connection) -> Option<String> {
+pub fn of(client: &Asker) -> Option<String> {
     // What librdkafka has to say waits until it is asked, one thing with each call; that it was but a
     // line for the log looks like nothing.
     for _ in 0..MOST_SAID {
         client.poll(Duration::ZERO);
     }
-    let words = client.context().0.last().clone()?;
-    let brokers = &connection.brokers;
+    let hearing = client.context();
+    let words = hearing.refusal().clone()?;
+    let brokers = &hearing.brokers;
     Some(format!(
         "no kafka broker at {brokers} lets this client in: {words}"
     ))
@@ -84,5 +95,22 @@ pub fn of(client: &Asker, connection: &Connection) -> Option<String> {
 
 /// The client has had an answer.
 pub fn forget(client: &Asker) {
-    *client.context().0.last() = None;
+    *client.context().refusal() = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_refusal_stays_the_same_while_it_lasts() {
+        let said = "ssl://a:1/bootstrap: SSL handshake failed: Disconnected";
+        for counts in [
+            "",
+            " (after 0ms in state SSL_HANDSHAKE)",
+            " (after 12ms in state SSL_HANDSHAKE, 4 identical error(s) suppressed)",
+        ] {
+            assert_eq!(without_counts(&format!("{said}{counts}")), said);
+        }
+    }
 }

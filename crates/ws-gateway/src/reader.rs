@@ -54,7 +54,7 @@ impl Reader {
         loop {
             let surveyed = tokio::select! {
                 () = tasks.stopping() => return Ok(()),
-                surveyed = survey(Arc::clone(&self.client), self.connection.clone(), self.topic.clone()) => surveyed,
+                surveyed = survey(Arc::clone(&self.client), self.topic.clone()) => surveyed,
             };
             let opened = match surveyed {
                 Ok(survey) => self.open(&survey).map(|consumer| (consumer, survey)),
@@ -191,12 +191,11 @@ impl Reader {
         wait: Duration,
     ) -> impl Future<Output = (u64, Result<Survey, crate::survey::SurveyError>)> + use<> {
         let (client, topic) = (Arc::clone(&self.client), self.topic.clone());
-        let connection = self.connection.clone();
         let log = Arc::clone(&self.log);
         async move {
             tokio::time::sleep(wait).await;
             let number = log.change(Log::look);
-            (number, survey(client, connection, topic).await)
+            (number, survey(client, topic).await)
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_io::{
-    Connection,
     refusal::{self, Asker},
     topic_id, topics,
 };
@@ -49,19 +48,15 @@ impl SurveyError {
     }
 }
 
-pub async fn survey(
-    client: Arc<Asker>,
-    connection: Connection,
-    topic: String,
-) -> Result<Survey, SurveyError> {
-    let looked = tokio::task::spawn_blocking(move || look(&client, &connection, &topic));
+pub async fn survey(client: Arc<Asker>, topic: String) -> Result<Survey, SurveyError> {
+    let looked = tokio::task::spawn_blocking(move || look(&client, &topic));
     looked
         .await
         .unwrap_or_else(|error| Err(SurveyError::Away(error.to_string())))
 }
 
-fn look(client: &Asker, connection: &Connection, topic: &str) -> Result<Survey, SurveyError> {
-    let away = |error: &dyn std::fmt::Display| match refusal::of(client, connection) {
+fn look(client: &Asker, topic: &str) -> Result<Survey, SurveyError> {
+    let away = |error: &dyn std::fmt::Display| match refusal::of(client) {
         Some(why) => SurveyError::Refused(why),
         None => SurveyError::Away(error.to_string()),
     };
