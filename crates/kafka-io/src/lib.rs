@@ -32,6 +32,8 @@ pub enum Error {
         brokers: String,
         source: rdkafka::error::KafkaError,
     },
+    #[error("a thread of a kafka client cannot be started: {0}")]
+    Thread(std::io::Error),
     #[error("kafka topic {topic} does not exist")]
     Missing { topic: String },
     #[error("kafka topic {topic}: {reason}")]

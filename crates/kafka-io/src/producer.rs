@@ -3,13 +3,20 @@
 //! Invariant: `acks=all`, idempotent, and no time limit: a message waits for as long as the broker
 //! is away, and its delivery resolves exactly once.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use rdkafka::{
     ClientConfig, ClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     message::DeliveryResult,
-    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+    producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use tokio::sync::oneshot;
 
@@ -63,8 +70,15 @@ pub struct Outgoing<'a> {
 }
 
 pub struct Producer {
-    inner: ThreadedProducer<Deliveries>,
+    inner: Arc<BaseProducer<Deliveries>>,
+    ended: Arc<AtomicBool>,
+    /// Hands delivery reports on. Until it is joined.
+    thread: Option<JoinHandle<()>>,
 }
+
+/// The crate's own thread does so for a tenth of a second at a time, and spins through the last
+/// millisecond of each, a hundredth of a core for nothing. An end has to wait for it.
+const SERVE_FOR: Duration = Duration::from_millis(500);
 
 /// Settings every producer of Barograph shares: idempotent, all replicas, compressed.
 pub fn config(connection: &Connection) -> ClientConfig {
@@ -96,10 +110,25 @@ impl Producer {
     }
 
     fn with(connection: &Connection, config: &ClientConfig) -> Result<Self, Error> {
-        let inner = config
+        let inner: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries)
             .map_err(|source| connection.error(source))?;
-        Ok(Self { inner })
+        let (inner, ended) = (Arc::new(inner), Arc::new(AtomicBool::new(false)));
+        let serve = {
+            let (inner, ended) = (Arc::clone(&inner), Arc::clone(&ended));
+            move || {
+                while !ended.load(Ordering::Acquire) {
+                    inner.poll(SERVE_FOR);
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("producer".to_owned());
+        let thread = thread.spawn(serve).map_err(Error::Thread)?;
+        Ok(Self {
+            inner,
+            ended,
+            thread: Some(thread),
+        })
     }
 
     /// Hands the message over; blocks while the local queue is full. Only a message that the client
@@ -128,5 +157,18 @@ impl Producer {
     /// Waits until everything handed over is answered for.
     pub fn flush(&self, limit: Duration) -> Result<(), KafkaError> {
         self.inner.flush(limit)
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            tracing::error!("the thread of a producer has panicked");
+        }
     }
 }
