@@ -74,7 +74,7 @@ pub(crate) const CASES: [Case; 7] = [
     Case {
         name: "range",
         settings: &[("KAFKA_ASSIGNOR", "range")],
-        partitions: 6,
+        partitions: 8,
         processors: 2,
         services: 40,
         keyed: true,
