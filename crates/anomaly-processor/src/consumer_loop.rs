@@ -12,7 +12,7 @@ use std::{
 
 use pipeline::{
     Assignment, Incarnation, Partition, TaskId,
-    ports::{Polled, RecordSource, SourceError},
+    ports::{Polled, RecordSource, SourceError, Trouble},
 };
 use service_kit::lifecycle::{Latch, Partitions};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     metrics::{Metrics, Release},
     partition_task::{SinkError, Sinks},
+    startup::Started,
 };
 
 mod condition;
@@ -37,8 +38,6 @@ pub use pressure::Shares;
 use restarts::Restarts;
 use running::Running;
 
-/// Records between two looks at everything else.
-const STRIDE: usize = 512;
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_secs(1);
 
@@ -81,6 +80,8 @@ pub struct State {
     tasks: BTreeMap<Partition, Running>,
     /// Assignments whose start is under way.
     starting: BTreeMap<Partition, Starting>,
+    /// Of those, the ones that could not flow yet: they are tried again with every step.
+    too_soon: Vec<Started>,
     /// Ours by the group, and no longer part of the topic.
     gone: BTreeSet<Partition>,
     restarts: BTreeMap<Partition, Restarts>,
@@ -123,6 +124,8 @@ pub struct State {
 struct Starting {
     assignment: Assignment,
     since: Instant,
+    /// It is known where it begins, and by then it has to flow from there.
+    flows_until: Option<Instant>,
     /// Why it could not begin when it was last tried.
     why: Option<String>,
     /// Dropped when nobody waits for it any more.
@@ -134,6 +137,7 @@ impl State {
         Self {
             tasks: BTreeMap::new(),
             starting: BTreeMap::new(),
+            too_soon: Vec::new(),
             gone: BTreeSet::new(),
             restarts: BTreeMap::new(),
             releasing: None,
@@ -160,12 +164,15 @@ impl State {
 }
 
 impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
-    /// One round: answers, the group's decisions, at most a stride of records, batches that are due.
+    /// One round: answers, the group's decisions, the records that have been fetched, batches that are due.
     /// Waits for records up to `longest`.
     pub fn step(&mut self, now: Instant, longest: Duration) -> Result<(), ConsumerLoopError> {
         self.hear(now)?;
         self.follow_the_group(now);
-        self.read_a_stride(now, longest)?;
+        for started in std::mem::take(&mut self.state.too_soon) {
+            self.begin(started, now)?;
+        }
+        self.read_what_came(now, longest)?;
         self.hand_over(now);
         self.hold_back(now);
         self.release_what_is_done(now);
@@ -263,7 +270,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
         partitions
     }
 
-    fn read_a_stride(&mut self, now: Instant, longest: Duration) -> Result<(), ConsumerLoopError> {
+    fn read_what_came(&mut self, now: Instant, longest: Duration) -> Result<(), ConsumerLoopError> {
         // A task that can't be closed yet is not waited for: it would have this thread spin.
         let due = self
             .state
@@ -276,6 +283,8 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             .unwrap_or(LONGEST_POLL)
             .min(longest);
         let mut outcome = Ok(());
+        let mut troubles = Vec::new();
+        let mut of_other_logs = BTreeSet::new();
         let Self {
             source,
             sinks,
@@ -283,36 +292,45 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             state,
             ..
         } = self;
-        let mut of_other_logs = BTreeSet::new();
-        let polled = source.poll(wait, STRIDE, &mut |partition, record| {
-            // Of a partition without a task: it will be read again from where it begins.
-            let State { tasks, batches, .. } = &mut *state;
-            let Some(running) = tasks.get_mut(&partition) else {
-                return;
-            };
-            if outcome.is_err() || running.flow.is_draining() {
-                return;
-            }
-            if !running.knows_the_log_of(record) {
-                of_other_logs.insert(partition);
-                return;
-            }
-            running.task.reach(record.offset, now);
-            if running.task.builder().is_full() {
-                running.close(now, batches);
-            }
-            running.last_record = now;
-            if running.at_end {
-                running.at_end = false;
-                running.last_end = now;
-            }
-            outcome = running.task.take(record, now, metrics, sinks);
-            if running.task.builder().is_full() {
-                running.close(now, batches);
-                if running.task.builder().is_full() && !running.paused {
-                    running.paused = source.pause(partition).is_ok();
+        source.poll(wait, &mut |polled| match polled {
+            Polled::Record(partition, record) => {
+                // Of a partition without a task: it will be read again from where it begins.
+                let State { tasks, batches, .. } = &mut *state;
+                let Some(running) = tasks.get_mut(&partition) else {
+                    return;
+                };
+                if outcome.is_err() || running.flow.is_draining() {
+                    return;
+                }
+                if !running.knows_the_log_of(record) {
+                    of_other_logs.insert(partition);
+                    return;
+                }
+                running.task.reach(record.offset, now);
+                if running.task.builder().is_full() {
+                    running.close(now, batches);
+                }
+                running.last_record = now;
+                if running.at_end {
+                    running.at_end = false;
+                    running.last_end = now;
+                }
+                outcome = running.task.take(record, now, metrics, sinks);
+                if running.task.builder().is_full() {
+                    running.close(now, batches);
+                    if running.task.builder().is_full() && !running.paused {
+                        running.paused = source.pause(partition).is_ok();
+                    }
                 }
             }
+            Polled::End(partition) => {
+                if let Some(running) = state.tasks.get_mut(&partition) {
+                    running.at_end = true;
+                    running.last_end = now;
+                    running.task.at_end();
+                }
+            }
+            Polled::Trouble(trouble) => troubles.push(trouble),
         });
         outcome?;
         if !of_other_logs.is_empty() {
@@ -323,28 +341,24 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             );
             self.begin_anew(&partitions, now);
         }
-        self.notice(polled, now)
+        for trouble in troubles {
+            self.notice(trouble, now)?;
+        }
+        Ok(())
     }
 
-    fn notice(&mut self, polled: Polled, now: Instant) -> Result<(), ConsumerLoopError> {
-        match polled {
-            Polled::Records | Polled::Nothing => {}
-            Polled::End(partition) => {
-                if let Some(running) = self.state.tasks.get_mut(&partition) {
-                    running.at_end = true;
-                    running.last_end = now;
-                    running.task.at_end();
-                }
-            }
-            Polled::Away(reason) => self.nobody_answers(&reason),
+    fn notice(&mut self, trouble: Trouble, now: Instant) -> Result<(), ConsumerLoopError> {
+        match trouble {
+            Trouble::Away(reason) => self.nobody_answers(&reason),
+            Trouble::Refused(reason) => self.is_refused(&reason),
             // Which partition it is about is not said: the brokers are asked how all of them stand, once
             // for however many errors.
-            Polled::Changed(reason) => {
+            Trouble::Changed(reason) => {
                 self.state.doubt.get_or_insert(reason);
             }
-            Polled::Unreadable(reason) => self.examine(&reason, now),
-            Polled::Warned(reason) => tracing::warn!(reason, "kafka"),
-            Polled::Failed(reason) => return Err(ConsumerLoopError::Source(SourceError(reason))),
+            Trouble::Unreadable(reason) => self.examine(&reason, now),
+            Trouble::Warned(reason) => tracing::warn!(reason, "kafka"),
+            Trouble::Failed(reason) => return Err(ConsumerLoopError::Source(SourceError(reason))),
         }
         Ok(())
     }

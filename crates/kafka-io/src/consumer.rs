@@ -6,6 +6,7 @@
 //!   lock that every change of the assignment takes too ([`pipeline::fence`]);
 //! - partitions that are revoked stay ours, and committable, until they are released; partitions that
 //!   were lost are fenced before anything else;
+//! - records come by a queue of their own, many with one call; what the group decides by another;
 //! - the callback does nothing but fence and note what happened.
 
 use std::{
@@ -20,16 +21,22 @@ use std::{
 use futures::executor::block_on;
 use pipeline::{
     Assignment, Fence, LeaderEpoch, Mark, NextOffset, Offset, Partition,
-    ports::{Change, CommitError, Commits, Polled, Record, RecordSource, SourceError},
+    ports::{Change, CommitError, Commits, Polled, RecordSource, SourceError, Trouble},
 };
 use rdkafka::{
-    ClientContext, Message as _, Offset as KafkaOffset, TopicPartitionList,
+    ClientContext, Offset as KafkaOffset, TopicPartitionList,
     consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol},
     error::{KafkaError, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 
-use crate::{Connection, Error, leader_epoch, probe, received::Received};
+use crate::{
+    Connection, Error, leader_epoch,
+    message::{Message, RecordsQueue},
+    probe,
+    received::Received,
+    refusal::Refusal,
+};
 
 /// How to be a member.
 #[derive(Debug, Clone)]
@@ -45,8 +52,9 @@ pub struct Membership {
     pub members: usize,
 }
 
-/// Of records that were fetched ahead, in one process; and for one member at the least.
-const QUEUED_KIB: usize = 8192;
+/// Of records that were fetched ahead, in one process; and for one member at the least. While these are
+/// handed out, as many are fetched.
+const QUEUED_KIB: usize = 4096;
 const LEAST_QUEUED_KIB: usize = 1024;
 
 /// What is told by callbacks, on whatever thread they run.
@@ -56,15 +64,24 @@ struct News {
 }
 
 /// The rebalance callback.
-#[derive(Default)]
 pub struct Fencing {
     fence: Fence,
     news: Mutex<News>,
     /// Nobody polls for changes any more: give back at once what is revoked.
     leaving: AtomicBool,
+    refusal: Refusal,
 }
 
 impl Fencing {
+    fn of(connection: &Connection) -> Self {
+        Self {
+            fence: Fence::default(),
+            news: Mutex::default(),
+            leaving: AtomicBool::new(false),
+            refusal: Refusal::of(connection),
+        }
+    }
+
     /// A poisoned lock means that a thread died while it noted something; what it noted is whole.
     fn news(&self) -> MutexGuard<'_, News> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,7 +90,8 @@ impl Fencing {
 
 impl ClientContext for Fencing {
     fn error(&self, error: KafkaError, reason: &str) {
-        // Each of these comes out of `poll` too, where it is dealt with.
+        // Each of these comes out of `poll` too, where it is dealt with, and without its words.
+        self.refusal.hear(&error, reason);
         tracing::debug!(%error, reason, "librdkafka");
     }
 }
@@ -174,11 +192,32 @@ pub struct Committed {
 
 #[derive(Clone)]
 pub struct GroupConsumer {
+    /// Before the client, so that it is dropped before it.
+    records: Arc<RecordsQueue>,
     inner: Arc<BaseConsumer<Fencing>>,
     topic: Arc<str>,
+    led: Arc<Mutex<Led>>,
     /// What was paused by [`RecordSource::pause`]: the client does not tell.
     paused: Arc<Mutex<BTreeSet<Partition>>>,
 }
+
+/// Whose records are led to [`GroupConsumer::records`], and when that was last seen to.
+struct Led {
+    flowing: BTreeSet<Partition>,
+    at: Instant,
+}
+
+impl Led {
+    fn forget(&mut self, partitions: &[Partition]) {
+        self.flowing
+            .retain(|partition| !partitions.contains(partition));
+    }
+}
+
+const LEAD_EVERY: Duration = Duration::from_secs(1);
+/// librdkafka's main thread answers in far less than a millisecond, unless it has much to do. An answer
+/// that is not waited for makes the next question one too many.
+const SEEK_WITHIN: Duration = Duration::from_millis(500);
 
 impl GroupConsumer {
     pub fn join(connection: &Connection, membership: &Membership) -> Result<Self, Error> {
@@ -222,14 +261,19 @@ impl GroupConsumer {
                 );
         }
         let consumer: BaseConsumer<Fencing> = config
-            .create_with_context(Fencing::default())
+            .create_with_context(Fencing::of(connection))
             .map_err(|source| connection.error(source))?;
         consumer
             .subscribe(&[&membership.topic])
             .map_err(|source| connection.error(source))?;
         Ok(Self {
+            records: Arc::new(RecordsQueue::of(&consumer, &membership.topic)?),
             inner: Arc::new(consumer),
             topic: membership.topic.as_str().into(),
+            led: Arc::new(Mutex::new(Led {
+                flowing: BTreeSet::new(),
+                at: Instant::now(),
+            })),
             paused: Arc::default(),
         })
     }
@@ -303,9 +347,8 @@ impl GroupConsumer {
         epoch: LeaderEpoch,
     ) -> Result<(), KafkaError> {
         let place = leader_epoch::place(&self.topic, partition, next, epoch)?;
-        let places = self
-            .inner
-            .seek_partitions(place, Duration::from_millis(500))?;
+        // Who polls waits for it.
+        let places = self.inner.seek_partitions(place, SEEK_WITHIN)?;
         places
             .elements()
             .iter()
@@ -336,35 +379,26 @@ impl GroupConsumer {
 }
 
 impl RecordSource for GroupConsumer {
-    fn poll(
-        &self,
-        wait: Duration,
-        most: usize,
-        take: &mut dyn FnMut(Partition, &Record<'_>),
-    ) -> Polled {
-        let mut wait = wait;
-        let mut taken = 0;
-        while taken < most {
-            match self.inner.poll(wait) {
-                Some(Ok(message)) => {
-                    let received = Received::new(&message);
-                    take(Partition(message.partition()), &received.record());
-                    taken += 1;
-                    wait = Duration::ZERO;
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    return Polled::End(Partition(partition));
-                }
-                Some(Err(error)) => return what_it_means(&error),
-                None if taken == 0 => return Polled::Nothing,
-                None => break,
-            }
+    fn poll(&self, wait: Duration, take: &mut dyn FnMut(Polled<'_>)) {
+        // What the group decides, and what is about no partition.
+        match self.inner.poll(Duration::ZERO) {
+            Some(Ok(message)) => self.give(Message::of(&message), take),
+            Some(Err(error)) => take(self.what_it_means(&error, "")),
+            None => {}
         }
-        Polled::Records
+        self.lead_records_here();
+        self.records
+            .hand_out(wait, &mut |message| self.give(message, take));
     }
 
     fn changes(&self) -> VecDeque<Change> {
-        std::mem::take(&mut self.inner.context().news().changes)
+        let changes = std::mem::take(&mut self.inner.context().news().changes);
+        for change in &changes {
+            if let Change::Lost(partitions) = change {
+                self.led().forget(partitions);
+            }
+        }
+        changes
     }
 
     fn start_at(
@@ -373,17 +407,15 @@ impl RecordSource for GroupConsumer {
         next: NextOffset,
         epoch: LeaderEpoch,
     ) -> Result<(), SourceError> {
-        // Not for long: who polls waits, and asks again later.
-        let deadline = Instant::now() + Duration::from_secs(2);
-        // Right after an assignment the partition may not be ready for a seek yet.
-        while let Err(error) = self.seek(partition, next, epoch) {
-            if Instant::now() >= deadline {
-                return Err(SourceError(format!(
-                    "partition {partition} cannot be read from {next}: {error}"
-                )));
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        if let Err(error) = self.seek(partition, next, epoch) {
+            return Err(SourceError(format!(
+                "partition {partition} cannot be read from {next}: {error}"
+            )));
         }
+        // Not sooner: when its last assignment ends, which may still be under way when the next begins,
+        // librdkafka forgets where a partition's records go.
+        self.records.lead_here(&self.inner, partition);
+        self.led().flowing.insert(partition);
         self.resume(partition)
     }
 
@@ -405,6 +437,7 @@ impl RecordSource for GroupConsumer {
 
     fn release(&self, partitions: &[Partition]) {
         block_on(self.inner.context().fence.shut(partitions));
+        self.led().forget(partitions);
         if let Err(error) = give_back(&self.inner, &self.list(partitions)) {
             // The rebalance went on without us; the fence stands all the same.
             tracing::warn!(%error, "partitions could not be given back");
@@ -464,35 +497,76 @@ impl GroupConsumer {
         self.inner.pause(&pause)
     }
 
+    /// Again and again: where whole assignments are replaced, partitions that go on begin anew within
+    /// librdkafka, some time later, and it does not lead their records anywhere by itself. Costs a lock
+    /// for each partition.
+    fn lead_records_here(&self) {
+        let mut led = self.led();
+        if led.at.elapsed() < LEAD_EVERY {
+            return;
+        }
+        led.at = Instant::now();
+        for partition in &led.flowing {
+            self.records.lead_here(&self.inner, *partition);
+        }
+    }
+
+    fn give(&self, message: Message<'_>, take: &mut dyn FnMut(Polled<'_>)) {
+        match message.error() {
+            None => {
+                let received = Received::new(message);
+                take(Polled::Record(message.partition(), &received.record()));
+            }
+            Some((error, words)) => take(self.what_it_means(&error, &words)),
+        }
+    }
+
+    /// No catch-all for what ends the process: only what no waiting can mend. `words`: of librdkafka, may be
+    /// none.
+    fn what_it_means(&self, error: &KafkaError, words: &str) -> Polled<'static> {
+        if let KafkaError::PartitionEOF(partition) = error {
+            return Polled::End(Partition(*partition));
+        }
+        let text = if words.is_empty() {
+            error.to_string()
+        } else {
+            format!("{error}: {words}")
+        };
+        Polled::Trouble(match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::SSL
+                | RDKafkaErrorCode::Authentication,
+            ) => match self.inner.context().refusal.take_said() {
+                Some(refused) => Trouble::Refused(refused),
+                None => Trouble::Away(text),
+            },
+            Some(
+                RDKafkaErrorCode::Fatal
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed,
+            ) => Trouble::Failed(text),
+            Some(
+                RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::LogTruncation
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition,
+            ) => Trouble::Changed(text),
+            Some(code) if probe::is_about_a_batch(code) => Trouble::Unreadable(text),
+            _ => Trouble::Warned(text),
+        })
+    }
+
+    fn led(&self) -> MutexGuard<'_, Led> {
+        self.led.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn paused(&self) -> MutexGuard<'_, BTreeSet<Partition>> {
         self.paused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// No catch-all for what ends the process: only what no waiting can mend.
-fn what_it_means(error: &KafkaError) -> Polled {
-    let text = error.to_string();
-    match error.rdkafka_error_code() {
-        Some(
-            RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::Resolve,
-        ) => Polled::Away(text),
-        Some(
-            RDKafkaErrorCode::Fatal
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed,
-        ) => Polled::Failed(text),
-        Some(
-            RDKafkaErrorCode::OffsetOutOfRange
-            | RDKafkaErrorCode::AutoOffsetReset
-            | RDKafkaErrorCode::LogTruncation
-            | RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownTopic
-            | RDKafkaErrorCode::UnknownPartition,
-        ) => Polled::Changed(text),
-        Some(code) if probe::is_about_a_batch(code) => Polled::Unreadable(text),
-        _ => Polled::Warned(text),
     }
 }
 

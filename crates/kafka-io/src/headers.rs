@@ -10,7 +10,7 @@
 
 use std::{
     ffi::{CStr, c_void},
-    ptr,
+    ptr::{self, NonNull},
 };
 
 pub use pipeline::ports::Header;
@@ -79,6 +79,16 @@ pub fn list<'a>(headers: impl IntoIterator<Item = Header<'a>>) -> OwnedHeaders {
         debug_assert_eq!(error, c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
     }
     list
+}
+
+/// As the crate itself makes them of librdkafka's.
+///
+/// # Safety
+///
+/// The headers live as long as `'a`, and nobody changes them meanwhile.
+pub(crate) unsafe fn borrowed<'a>(native: NonNull<c::rd_kafka_headers_t>) -> &'a BorrowedHeaders {
+    // SAFETY: as the caller says; the type has no fields of its own.
+    unsafe { native.cast().as_ref() }
 }
 
 /// The crate's type stands for librdkafka's: its address is the native one.

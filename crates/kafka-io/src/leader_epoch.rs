@@ -1,23 +1,13 @@
-//! Which leader of its partition wrote a message.
+//! A place in a partition's log, told by the leader that wrote what lies before it.
 //!
-//! The `rdkafka` crate has no wrapper for it; this and `topic_id.rs` are the only modules here that
-//! talk to the C library themselves (docs/adr/011).
+//! The `rdkafka` crate has no wrapper for it (docs/adr/011).
 #![expect(
     unsafe_code,
-    reason = "a message's leader epoch has no safe wrapper; see the module's comment"
+    reason = "a leader epoch has no safe wrapper; see the module's comment"
 )]
 
 use pipeline::{LeaderEpoch, NextOffset, Partition};
-use rdkafka::{
-    Offset as KafkaOffset, TopicPartitionList, bindings as c, error::KafkaError,
-    message::BorrowedMessage,
-};
-
-pub(crate) fn of(message: &BorrowedMessage<'_>) -> LeaderEpoch {
-    // SAFETY: the pointer is that of a message of librdkafka, which lives as long as `message`, and the
-    // call only reads it.
-    LeaderEpoch(unsafe { c::rd_kafka_message_leader_epoch(message.ptr()) })
-}
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList, bindings as c, error::KafkaError};
 
 /// A place to seek to, and the epoch of the records before it: librdkafka looks then, and whenever the
 /// leader changes, whether the log still reaches there in that epoch (KIP-320).

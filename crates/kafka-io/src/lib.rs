@@ -11,6 +11,7 @@ pub mod headers;
 pub mod insist;
 pub mod kept;
 mod leader_epoch;
+mod message;
 pub mod partitioner;
 pub mod probe;
 pub mod producer;

@@ -8,24 +8,18 @@ use contracts::{
     dead_letter::{REPLAYED_FROM, REPLAYED_TIMESTAMP},
     topics::TRACEPARENT,
 };
-use pipeline::{
-    Offset,
-    ports::{Header, Record, Rest},
-};
-use rdkafka::{
-    Message,
-    message::{BorrowedHeaders, BorrowedMessage},
-};
+use pipeline::ports::{Header, Record, Rest};
+use rdkafka::message::BorrowedHeaders;
 
-use crate::{headers, leader_epoch};
+use crate::{headers, message::Message};
 
 pub(crate) struct Received<'a> {
-    message: &'a BorrowedMessage<'a>,
+    message: Message<'a>,
     headers: Option<&'a BorrowedHeaders>,
 }
 
 impl<'a> Received<'a> {
-    pub(crate) fn new(message: &'a BorrowedMessage<'a>) -> Self {
+    pub(crate) fn new(message: Message<'a>) -> Self {
         Self {
             message,
             headers: message.headers(),
@@ -33,14 +27,14 @@ impl<'a> Received<'a> {
     }
 
     pub(crate) fn record(&'a self) -> Record<'a> {
-        let of_kafka = self.message.timestamp().to_millis().unwrap_or(0);
+        let of_kafka = self.message.kafka_time();
         let first = self
             .headers
             .and_then(|headers| time_before_replay(headers, of_kafka));
         Record {
-            offset: Offset::new(self.message.offset()),
+            offset: self.message.offset(),
             kafka_time: first.unwrap_or(of_kafka),
-            leader_epoch: leader_epoch::of(self.message),
+            leader_epoch: self.message.leader_epoch(),
             key: self.message.key(),
             value: self.message.payload(),
             rest: self,

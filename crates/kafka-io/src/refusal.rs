@@ -14,6 +14,54 @@ use rdkafka::{
 
 use crate::Connection;
 
+/// The last refusal of one client.
+#[derive(Debug)]
+pub struct Refusal {
+    brokers: String,
+    /// In librdkafka's words.
+    last: Mutex<Option<String>>,
+}
+
+impl Refusal {
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self {
+            brokers: connection.brokers.clone(),
+            last: Mutex::new(None),
+        }
+    }
+
+    /// What a client's callback for errors is told.
+    pub(crate) fn hear(&self, error: &KafkaError, words: &str) {
+        if is_refusal(error, words) {
+            *self.last() = Some(without_counts(words).to_owned());
+        }
+    }
+
+    pub(crate) fn forget(&self) {
+        *self.last() = None;
+    }
+
+    /// `None`: nobody is there to refuse the client.
+    pub(crate) fn said(&self) -> Option<String> {
+        let words = self.last().clone()?;
+        let brokers = &self.brokers;
+        Some(format!(
+            "no kafka broker at {brokers} lets this client in: {words}"
+        ))
+    }
+
+    /// Of what was heard since somebody asked before.
+    pub(crate) fn take_said(&self) -> Option<String> {
+        let said = self.said();
+        self.forget();
+        said
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<String>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// No waiting mends it, unless somebody mends something.
 fn is_refusal(error: &KafkaError, words: &str) -> bool {
     match error.rdkafka_error_code() {
@@ -34,30 +82,17 @@ fn is_refusal(error: &KafkaError, words: &str) -> bool {
 
 /// What a client that only asks is told beside its answers.
 #[derive(Debug)]
-pub struct Hearing {
-    brokers: String,
-    /// The last refusal, in librdkafka's words.
-    refusal: Mutex<Option<String>>,
-}
+pub struct Hearing(Refusal);
 
 impl Hearing {
     pub(crate) fn of(connection: &Connection) -> Self {
-        Self {
-            brokers: connection.brokers.clone(),
-            refusal: Mutex::new(None),
-        }
-    }
-
-    fn refusal(&self) -> MutexGuard<'_, Option<String>> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+        Self(Refusal::of(connection))
     }
 }
 
 impl ClientContext for Hearing {
     fn error(&self, error: KafkaError, words: &str) {
-        if is_refusal(&error, words) {
-            *self.refusal() = Some(without_counts(words).to_owned());
-        }
+        self.0.hear(&error, words);
         tracing::debug!(%error, words, "librdkafka");
     }
 }
@@ -85,17 +120,12 @@ pub fn of(client: &Asker) -> Option<String> {
     for _ in 0..MOST_SAID {
         client.poll(Duration::ZERO);
     }
-    let hearing = client.context();
-    let words = hearing.refusal().clone()?;
-    let brokers = &hearing.brokers;
-    Some(format!(
-        "no kafka broker at {brokers} lets this client in: {words}"
-    ))
+    client.context().0.said()
 }
 
 /// The client has had an answer.
 pub fn forget(client: &Asker) {
-    *client.context().refusal() = None;
+    client.context().0.forget();
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::{
     Connection,
     dead_letters::{self, DeadLetter},
     insist::Insisting,
+    message::Message,
     reader,
     received::Received,
     refusal::Asker,
@@ -76,7 +77,7 @@ fn send_again(
         .and_then(|()| consumer.assign(&list))
         .map_err(|error| error.to_string())?;
     let message = fetch(&consumer, offset)?;
-    let received = message.as_ref().map(Received::new);
+    let received = message.as_ref().map(Message::of).map(Received::new);
     let (record, error) = match &received {
         Some(received) => (received.record(), Cow::Borrowed(error)),
         None => (

@@ -13,7 +13,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use crate::{Connection, leader_epoch};
+use crate::{Connection, message::Message};
 
 /// One client for all partitions, made when it is needed.
 pub struct Witness {
@@ -91,7 +91,7 @@ fn look(
             Some(Ok(message)) => {
                 break Ok(Some((
                     Offset::new(message.offset()),
-                    leader_epoch::of(&message),
+                    Message::of(&message).leader_epoch(),
                 )));
             }
             Some(Err(KafkaError::PartitionEOF(_))) => break Ok(None),

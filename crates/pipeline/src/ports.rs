@@ -191,16 +191,20 @@ pub enum Change {
     Lost(Vec<Partition>),
 }
 
-/// What a poll brought besides records.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Polled {
-    /// At least one record, and there may be more.
-    Records,
-    Nothing,
+/// What a poll brings.
+pub enum Polled<'a> {
+    Record(Partition, &'a Record<'a>),
     /// The end of a partition was reached.
     End(Partition),
+    Trouble(Trouble),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
     /// No broker answers.
     Away(String),
+    /// No broker lets us in.
+    Refused(String),
     /// The topic is not what it was: deleted, made anew, or shorter than what was read of it.
     Changed(String),
     /// What is next in some partition cannot be decoded; the others go on.
@@ -217,17 +221,15 @@ pub struct SourceError(pub String);
 
 /// The records of one member of a consumer group. Used from one thread.
 pub trait RecordSource {
-    /// Waits up to `wait` for the first record and takes up to `most`.
-    fn poll(
-        &self,
-        wait: Duration,
-        most: usize,
-        take: &mut dyn FnMut(Partition, &Record<'_>),
-    ) -> Polled;
+    /// Waits up to `wait` for the first record and gives what has been fetched, and what else there is to
+    /// say, of each partition in its order. Of a partition that is paused or assigned again meanwhile,
+    /// some of it may still be given until this returns, and nothing after.
+    fn poll(&self, wait: Duration, take: &mut dyn FnMut(Polled<'_>));
     /// What the group decided since the last call, oldest first.
     fn changes(&self) -> VecDeque<Change>;
     /// Lets a paused partition flow from `next` on. `epoch`: of the records before it; if a later leader's
-    /// log ends before `next`, that is a change.
+    /// log ends before `next`, that is a change. Waits half a second at most: right after an assignment it may be too
+    /// soon, and somebody asks again.
     fn start_at(
         &self,
         partition: Partition,

@@ -23,6 +23,11 @@ use crate::{
     startup::Started,
 };
 
+/// How long a partition may take to flow from where it begins, once that is known: right after an
+/// assignment librdkafka takes no seek yet. Long, because beginning anew is no small thing: where whole
+/// assignments are replaced, it makes it too soon for all the others.
+const FLOWS_WITHIN: Duration = Duration::from_secs(10);
+
 impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     pub(super) fn follow_the_group(&mut self, now: Instant) {
         for change in self.source.changes() {
@@ -79,6 +84,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
         let starting = Starting {
             assignment,
             since,
+            flows_until: None,
             why: None,
             _wanted: wanted,
         };
@@ -113,10 +119,11 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
     ) -> Result<(), ConsumerLoopError> {
         let partition = started.assignment.partition;
         // Revoked, or assigned anew, in the meantime.
-        let starting = self.state.starting.get(&partition);
-        if starting.map(|starting| starting.assignment) != Some(started.assignment) {
+        let starting = self.state.starting.get_mut(&partition);
+        let Some(starting) = starting.filter(|found| found.assignment == started.assignment) else {
             return Ok(());
-        }
+        };
+        let flows_until = *starting.flows_until.get_or_insert(now + FLOWS_WITHIN);
         // While it was found out the topic became another one.
         if self
             .state
@@ -130,6 +137,10 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
         let from = started.resume.replay_from;
         let epoch = started.last.map_or(LeaderEpoch::UNKNOWN, |last| last.epoch);
         if let Err(error) = self.source.start_at(partition, from, epoch) {
+            if now < flows_until {
+                self.state.too_soon.push(started);
+                return Ok(());
+            }
             tracing::warn!(%partition, %error, "beginning anew");
             self.begin_anew(&[partition], now);
             if let Some(starting) = self.state.starting.get_mut(&partition) {

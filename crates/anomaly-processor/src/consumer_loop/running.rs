@@ -85,6 +85,7 @@ impl Running {
 
     /// Closes the task's open batch, if the one before has been handed over.
     pub(super) fn close(&mut self, now: Instant, batches: &mut u64) {
+        self.flow.hand_over();
         if self.flow.waits() {
             return;
         }

@@ -100,6 +100,12 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
         }
     }
 
+    /// As if nobody answered, with a reason that somebody can mend.
+    pub(super) fn is_refused(&mut self, reason: &str) {
+        self.nobody_answers(reason);
+        self.latch.set_unready(reason);
+    }
+
     fn somebody_answers(&mut self) {
         if std::mem::take(&mut self.state.unanswered) {
             tracing::info!("kafka answers again");

@@ -14,7 +14,7 @@ use anomaly_processor::{
 use futures::{FutureExt as _, future::select};
 use pipeline::{
     Assignment, Fence, LeaderEpoch, Limits, NextOffset, Partition,
-    ports::{Bare, Change, Polled, Record, RecordSource, SourceError},
+    ports::{Bare, Change, Polled, Record, RecordSource, SourceError, Trouble},
     resume::Start,
     writer::{Ended, Writer},
 };
@@ -173,18 +173,14 @@ impl Source {
 }
 
 impl RecordSource for Source {
-    fn poll(
-        &self,
-        _wait: Duration,
-        most: usize,
-        take: &mut dyn FnMut(Partition, &Record<'_>),
-    ) -> Polled {
+    fn poll(&self, _wait: Duration, take: &mut dyn FnMut(Polled<'_>)) {
+        let changed = |why: &str| Polled::Trouble(Trouble::Changed(why.to_owned()));
         let now_there = self.link.world().topic_id;
         let mut client = self.client();
         if client.topic_id != now_there {
             client.topic_id = now_there;
             drop(client);
-            return Polled::Changed("unknown topic".to_owned());
+            return take(changed("unknown topic"));
         }
         let flowing: Vec<i32> = client
             .positions
@@ -193,22 +189,22 @@ impl RecordSource for Source {
             .map(|(partition, _)| *partition)
             .collect();
         if flowing.is_empty() {
-            return Polled::Nothing;
+            return;
         }
         let partition = flowing[self.link.dice(flowing.len())];
         let Some(position) = client.positions.get_mut(&partition) else {
-            return Polled::Nothing;
+            return;
         };
         let next = position.next.unwrap_or_default() as usize;
         if next > self.link.world().log.get(&partition).map_or(0, Vec::len) {
             *position = FRESH;
-            return Polled::Changed("offset out of range".to_owned());
+            return take(changed("offset out of range"));
         }
         if !self.is_valid(partition, next, position) {
             *position = FRESH;
-            return Polled::Changed("log truncation".to_owned());
+            return take(changed("log truncation"));
         }
-        let some = 1 + self.link.dice(most.min(40));
+        let some = 1 + self.link.dice(40);
         let batch: Vec<_> = {
             let world = self.link.world();
             let log = world.log.get(&partition).map_or(&[][..], Vec::as_slice);
@@ -228,15 +224,10 @@ impl RecordSource for Source {
                 value: Some(&produced.payload),
                 rest: &Bare,
             };
-            take(Partition(partition), &record);
+            take(Polled::Record(Partition(partition), &record));
         }
         if at_end {
-            return Polled::End(Partition(partition));
-        }
-        if batch.is_empty() {
-            Polled::Nothing
-        } else {
-            Polled::Records
+            take(Polled::End(Partition(partition)));
         }
     }
 
@@ -250,6 +241,9 @@ impl RecordSource for Source {
         next: NextOffset,
         epoch: LeaderEpoch,
     ) -> Result<(), SourceError> {
+        if self.link.dice(8) == 0 {
+            return Err(SourceError("erroneous state".to_owned()));
+        }
         if let Some(position) = self.client().positions.get_mut(&partition.0) {
             position.epoch = (epoch != LeaderEpoch::UNKNOWN).then_some(epoch);
             position.leader = LeaderEpoch::UNKNOWN;

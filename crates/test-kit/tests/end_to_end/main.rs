@@ -14,6 +14,7 @@ mod anomalies;
 mod crashes;
 mod isolation;
 mod last_words;
+mod member;
 mod memory;
 mod migrations;
 mod offsets;

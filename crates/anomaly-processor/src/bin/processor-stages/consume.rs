@@ -13,13 +13,12 @@ use kafka_io::{
 };
 use pipeline::{
     NextOffset, Offset,
-    ports::{Change, Polled, RecordSource as _},
+    ports::{Change, Polled, RecordSource as _, Trouble},
 };
 
 use crate::{Failure, cpu_ns};
 
-/// As the poll loop has them.
-const STRIDE: usize = 512;
+/// As the poll loop has it.
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(120);
 
@@ -36,6 +35,7 @@ pub(crate) fn per_record(brokers: &str, topic: &str, records: u64) -> Result<f64
     let consumer = GroupConsumer::join(&Connection::plain(brokers), &membership)?;
     let begun = Instant::now();
     let (mut assigned, mut taken) = (None, 0);
+    let mut starting = Vec::new();
     while taken < records {
         if begun.elapsed() > LONGEST {
             return Err(Failure::Consume(format!(
@@ -45,29 +45,32 @@ pub(crate) fn per_record(brokers: &str, topic: &str, records: u64) -> Result<f64
         for change in consumer.changes() {
             if let Change::Assigned(assignments) = change {
                 assigned.get_or_insert_with(cpu_ns);
-                for assignment in assignments {
-                    let resume = NextOffset::resume_at(Offset::new(0));
-                    consumer.start_at(
-                        assignment.partition,
-                        resume,
-                        pipeline::LeaderEpoch::UNKNOWN,
-                    )?;
-                }
+                starting.extend(assignments);
             }
         }
-        let polled = consumer.poll(LONGEST_POLL, STRIDE, &mut |_, record| {
-            taken += 1;
-            black_box(record.payload());
+        // Right after an assignment it may be too soon.
+        starting.retain(|assignment| {
+            let resume = NextOffset::resume_at(Offset::new(0));
+            let epoch = pipeline::LeaderEpoch::UNKNOWN;
+            let started = consumer.start_at(assignment.partition, resume, epoch);
+            started.is_err()
         });
-        match polled {
-            Polled::Records
-            | Polled::Nothing
-            | Polled::End(_)
-            | Polled::Away(_)
-            | Polled::Warned(_) => {}
-            Polled::Unreadable(why) | Polled::Changed(why) | Polled::Failed(why) => {
-                return Err(Failure::Consume(why));
+        let mut failed = None;
+        consumer.poll(LONGEST_POLL, &mut |polled| match polled {
+            Polled::Record(_, record) => {
+                taken += 1;
+                black_box(record.payload());
             }
+            Polled::End(_) | Polled::Trouble(Trouble::Away(_) | Trouble::Warned(_)) => {}
+            Polled::Trouble(
+                Trouble::Refused(why)
+                | Trouble::Unreadable(why)
+                | Trouble::Changed(why)
+                | Trouble::Failed(why),
+            ) => failed = Some(why),
+        });
+        if let Some(why) = failed {
+            return Err(Failure::Consume(why));
         }
     }
     let used = cpu_ns() - assigned.unwrap_or_default();

@@ -55,8 +55,6 @@ enum Failure {
     NoCount(String),
     #[error(transparent)]
     Kafka(#[from] kafka_io::Error),
-    #[error(transparent)]
-    Source(#[from] pipeline::ports::SourceError),
     #[error("{0}")]
     Consume(String),
     #[error("cannot write the answer: {0}")]
