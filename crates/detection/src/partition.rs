@@ -55,6 +55,43 @@ pub struct PartitionDetectors {
     /// Partitions of the topic; 0 while nobody has said.
     partitions: u32,
     moving: Moving,
+    changed: Changed,
+}
+
+/// Services that are not as they were when their changes were last asked for.
+#[derive(Debug, Clone, Default)]
+struct Changed {
+    /// Each once.
+    slots: Vec<u32>,
+    is_in: Vec<bool>,
+}
+
+impl Changed {
+    #[inline]
+    fn note(&mut self, slot: u32) {
+        match self.is_in.get_mut(slot as usize) {
+            Some(true) => {}
+            Some(is_in) => {
+                *is_in = true;
+                self.slots.push(slot);
+            }
+            None => self.note_first(slot),
+        }
+    }
+
+    #[cold]
+    fn note_first(&mut self, slot: u32) {
+        self.is_in.resize(slot as usize + 1, false);
+        self.note(slot);
+    }
+
+    /// In order; none is noted any more.
+    fn take(&mut self) -> Vec<u32> {
+        self.is_in.clear();
+        let mut slots = std::mem::take(&mut self.slots);
+        slots.sort_unstable();
+        slots
+    }
 }
 
 impl PartitionDetectors {
@@ -73,6 +110,7 @@ impl PartitionDetectors {
             evicted: 0,
             partitions: 0,
             moving: Moving::default(),
+            changed: Changed::default(),
         }
     }
 
@@ -112,6 +150,7 @@ impl PartitionDetectors {
         let Some(service) = self.services.get_mut(slot as usize) else {
             return Arrival::Late;
         };
+        self.changed.note(slot);
         if service.round != self.pace.round() {
             service.round = self.pace.round();
             self.pace.join(slot);
@@ -141,6 +180,7 @@ impl PartitionDetectors {
             let Some((service, name)) = self.services.get_mut(at).zip(self.names.get(at)) else {
                 continue;
             };
+            self.changed.note(slot);
             let before = findings.len();
             if service.follow(name, &self.pace, tolerance, &self.config, findings) {
                 // Silent since another moment than was reckoned with.
@@ -247,6 +287,7 @@ impl PartitionDetectors {
         let Some((service, name)) = self.services.get_mut(slot).zip(self.names.get(slot)) else {
             return;
         };
+        self.changed.note(slot as u32);
         let (first, stream_time) = (findings.len(), service.stream_time());
         service.leave(name, &self.config, findings);
         let name = name.clone();
@@ -308,6 +349,7 @@ impl PartitionDetectors {
                 if is_silent && service.is_moving() {
                     self.leave(slot, findings);
                 } else if is_silent {
+                    self.changed.note(slot as u32);
                     let before = findings.len();
                     let to = now - self.config.grace_ms;
                     service.advance(name, to, &self.config, findings);

@@ -298,6 +298,34 @@ proptest! {
     }
 
     #[test]
+    fn changes_one_after_the_other_lead_to_what_is_known(
+        segments in prop::collection::vec(story(), 1..6),
+        first in any::<prop::sample::Index>(),
+    ) {
+        let first = first.index(segments.len());
+        let mut play = Play::new(true);
+        let mut kept: Option<PartitionDetectors> = None;
+        for (at, segment) in segments.into_iter().enumerate() {
+            play.play(&segment);
+            let changes = play.detectors.changes();
+            kept = match kept {
+                None if at < first => None,
+                None => Some(PartitionDetectors::restore(&play.detectors.snapshot(), config()).unwrap()),
+                Some(before) => Some(before.with_changes(&changes).unwrap()),
+            };
+            if let Some(kept) = &kept {
+                prop_assert_eq!(kept.snapshot(), play.detectors.snapshot());
+            }
+        }
+        // And it goes on like that.
+        let mut restored = play.clone();
+        restored.detectors = kept.unwrap();
+        let rest = [Step::Pass(5000), Step::Lines { service: 0, count: 40, error_every: 2, behind: 0 }, Step::Tick(20_000)];
+        prop_assert_eq!(restored.play(&rest), play.play(&rest));
+        prop_assert_eq!(restored.detectors.snapshot(), play.detectors.snapshot());
+    }
+
+    #[test]
     fn bytes_that_are_no_snapshot_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let refused = matches!(
             PartitionDetectors::restore(&bytes, config()),

@@ -16,17 +16,42 @@ use crate::{
 
 /// The section of what all families rest on; a family's has the number of its [`Family`].
 const COMMON: u8 = 0;
+/// The section that only changes have: the slots that they are about, ascending. All other sections
+/// speak of these services and no others then.
+const CHANGED: u8 = 100;
 
 impl PartitionDetectors {
     /// All that is known, in the bytes that [`Self::restore`] reads: the same for the same records
     /// and ticks.
     pub fn snapshot(&self) -> Vec<u8> {
+        let all: Vec<u32> = (0..self.services.len() as u32).collect();
+        self.seal(Writer::default(), &all)
+    }
+
+    /// What is known now and was not when this was last asked, or since this was made, restored or
+    /// changed: the bytes that [`Self::with_changes`] reads. Their size, and the time that they take, go
+    /// by the services that have changed.
+    pub fn changes(&mut self) -> Vec<u8> {
+        let changed = self.changed.take();
         let mut to = Writer::default();
-        to.section(COMMON, BEHAVIOUR, |to| self.save_common(to));
+        to.section(CHANGED, BEHAVIOUR, |to| {
+            to.u64(changed.len() as u64);
+            for slot in &changed {
+                to.u32(*slot);
+            }
+        });
+        self.seal(to, &changed)
+    }
+
+    /// Behind what `to` has already.
+    fn seal(&self, mut to: Writer, slots: &[u32]) -> Vec<u8> {
+        to.section(COMMON, BEHAVIOUR, |to| self.save_common(slots, to));
         for family in Family::ALL {
             to.section(family as u8, family.version(), |to| {
-                for service in &self.services {
-                    service.save_family(family, to);
+                for slot in slots {
+                    if let Some(service) = self.services.get(*slot as usize) {
+                        service.save_family(family, to);
+                    }
                 }
             });
         }
@@ -39,70 +64,161 @@ impl PartitionDetectors {
     pub fn restore(bytes: &[u8], config: Config) -> Result<Self, SnapshotError> {
         let body = codec::open(bytes, &config)?;
         let sections = codec::sections(body)?;
-        let of = |id| sections.iter().find(|section| section.id == id);
-        let common = of(COMMON).ok_or("the section is missing that all others rest on")?;
-        let mut from = Reader::new(common.body);
-        let mut restored = Self::load_common(&mut from, config)?;
-        from.end()?;
-        for family in Family::ALL {
-            let kept = of(family as u8).filter(|section| section.version == family.version());
-            match kept {
-                Some(section) => restored.load_family(family, section)?,
-                None => restored.early.family_begins_anew(family),
-            }
+        if find(&sections, CHANGED).is_some() {
+            return Err("it has only changes, and not what they change".into());
         }
-        Ok(restored)
+        Self::new(config).read(&sections, None)
     }
 
-    fn save_common(&self, to: &mut Writer) {
+    /// This, and what [`Self::changes`] said next. Errors as for [`Self::restore`]. Whether they are the
+    /// changes of just this state, who kept both has to know.
+    pub fn with_changes(self, bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let body = codec::open(bytes, &self.config)?;
+        let sections = codec::sections(body)?;
+        let changed = find(&sections, CHANGED).ok_or("it has all, and not what has changed")?;
+        let mut from = Reader::new(changed.body);
+        let mut slots: Vec<u32> = Vec::new();
+        for _ in 0..from.length(self.config.max_services.max(1), 1)? {
+            let slot = from.u32()?;
+            if slots.last().is_some_and(|last| *last >= slot) {
+                return Err("services that are not in order".into());
+            }
+            slots.push(slot);
+        }
+        from.end()?;
+        self.read(&sections, Some(slots))
+    }
+
+    /// `slots`: those that the sections are about; `None`: all.
+    fn read(
+        mut self,
+        sections: &[Section<'_>],
+        slots: Option<Vec<u32>>,
+    ) -> Result<Self, SnapshotError> {
+        let common = find(sections, COMMON);
+        let common = common.ok_or("the section is missing that all others rest on")?;
+        let mut from = Reader::new(common.body);
+        let slots = self.load_common(&mut from, slots)?;
+        from.end()?;
+        for family in Family::ALL {
+            let kept =
+                find(sections, family as u8).filter(|section| section.version == family.version());
+            match kept {
+                Some(section) => self.load_family(family, section, &slots)?,
+                None => self.early.family_begins_anew(family),
+            }
+        }
+        Ok(self)
+    }
+
+    fn save_common(&self, slots: &[u32], to: &mut Writer) {
         to.i64(self.swept_at);
         to.u64(self.evicted);
         to.u32(self.partitions);
         self.moving.save(to);
         to.u64(self.services.len() as u64);
         self.pace.save(to);
-        for (name, service) in self.names.iter().zip(&self.services) {
-            to.text(name);
-            service.save(to, &self.config);
+        for slot in slots {
+            let at = *slot as usize;
+            if let Some((name, service)) = self.names.get(at).zip(self.services.get(at)) {
+                to.text(name);
+                service.save(to, &self.config);
+            }
         }
         self.early.save(to);
     }
 
-    fn load_common(from: &mut Reader<'_>, config: Config) -> Loaded<Self> {
-        let mut detectors = Self::new(config);
-        detectors.swept_at = from.millis()?;
-        detectors.evicted = from.count()?;
-        detectors.partitions = from.u32()?;
-        detectors.moving = Moving::load(from)?;
-        let most = detectors.config.max_services.max(1);
-        let count = from.length(most, LEAST_BYTES)?;
-        detectors.pace = Pace::load(from, count)?;
-        detectors.names.reserve(count);
-        detectors.services.reserve(count);
-        for slot in 0..count {
-            let name = from.text(usize::MAX)?;
-            let hash = detectors.hasher.hash_one(name);
-            let names = &detectors.names;
-            let twin = |slot: &u32| names.get(*slot as usize).is_some_and(|n| **n == *name);
-            if detectors.slots.find(hash, twin).is_some() {
-                return Err("a service that is there twice");
+    /// The answer is the slots that were read.
+    fn load_common(&mut self, from: &mut Reader<'_>, slots: Option<Vec<u32>>) -> Loaded<Vec<u32>> {
+        self.swept_at = from.millis()?;
+        self.nobody_silent_until = i64::MIN;
+        self.evicted = from.count()?;
+        self.partitions = from.u32()?;
+        self.moving = Moving::load(from)?;
+        let most = self.config.max_services.max(1);
+        let (count, slots) = match slots {
+            None => {
+                let count = from.length(most, LEAST_BYTES)?;
+                (count, (0..count as u32).collect())
             }
-            detectors.names.push(name.into());
-            detectors.index(hash, slot as u32);
-            let service = Service::load(name, from, &detectors.config)?;
-            detectors.services.push(service);
+            Some(slots) => {
+                let count = from.count()? as usize;
+                if count > most {
+                    return Err("a list that is too long");
+                }
+                (count, slots)
+            }
+        };
+        let added = slots
+            .iter()
+            .filter(|slot| **slot as usize >= self.services.len());
+        if self.services.len() + added.count() != count {
+            return Err("not as many services as it says");
         }
-        detectors.early = EarlyFirings::load(from, count)?;
-        Ok(detectors)
+        self.pace = Pace::load(from, count)?;
+        // Names go first: one may be another slot's now.
+        for slot in &slots {
+            self.forget_name(*slot);
+        }
+        for slot in &slots {
+            let name = from.text(usize::MAX)?;
+            self.take_name(*slot, name)?;
+            let service = Service::load(name, from, &self.config)?;
+            let at = *slot as usize;
+            match self.services.get_mut(at) {
+                Some(place) => *place = service,
+                None => self.services.push(service),
+            }
+        }
+        self.early = EarlyFirings::load(from, count)?;
+        self.eviction = None;
+        let _kept = self.changed.take();
+        Ok(slots)
     }
 
-    fn load_family(&mut self, family: Family, section: &Section<'_>) -> Loaded<()> {
+    fn forget_name(&mut self, slot: u32) {
+        let Some(name) = self.names.get(slot as usize) else {
+            return;
+        };
+        let hash = self.hasher.hash_one(&**name);
+        if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+    }
+
+    /// The next slot, or one whose name was forgotten.
+    fn take_name(&mut self, slot: u32, name: &str) -> Loaded<()> {
+        let at = slot as usize;
+        let hash = self.hasher.hash_one(name);
+        let names = &self.names;
+        let twin = |other: &u32| names.get(*other as usize).is_some_and(|n| **n == *name);
+        if self.slots.find(hash, twin).is_some() {
+            return Err("a service that is there twice");
+        }
+        if let Some(place) = self.names.get_mut(at) {
+            *place = name.into();
+        } else if at == self.names.len() {
+            self.names.push(name.into());
+        } else {
+            return Err("a service behind one that there is not");
+        }
+        self.index(hash, slot);
+        Ok(())
+    }
+
+    fn load_family(&mut self, family: Family, section: &Section<'_>, slots: &[u32]) -> Loaded<()> {
         let mut from = Reader::new(section.body);
-        for service in &mut self.services {
-            service.load_family(family, &mut from, &self.config)?;
+        for slot in slots {
+            if let Some(service) = self.services.get_mut(*slot as usize) {
+                service.load_family(family, &mut from, &self.config)?;
+            }
         }
         from.end()
     }
+}
+
+fn find<'a, 'b>(sections: &'a [Section<'b>], id: u8) -> Option<&'a Section<'b>> {
+    sections.iter().find(|section| section.id == id)
 }
 
 #[cfg(test)]
@@ -154,6 +270,68 @@ mod tests {
         detectors.idle(6_000, &mut findings);
         assert!(!findings.is_empty());
         detectors
+    }
+
+    fn line(detectors: &mut PartitionDetectors, service: u32, at: i64) {
+        let seen = Observation {
+            service: &format!("service-{service}"),
+            time: EventTime(1_790_000_000_000 + at),
+            kafka_time: 1_790_000_000_000 + at,
+            offset: at,
+            is_error: false,
+            level: 3,
+            message: "a line",
+            trace_id: "a trace",
+        };
+        detectors.observe(&seen, &mut Vec::new());
+    }
+
+    /// A partition of so many services, all kept, and then a line of each of the first `writing`.
+    fn large(services: u32, writing: u32) -> PartitionDetectors {
+        let mut detectors = PartitionDetectors::new(Config {
+            max_services: 20_000,
+            ..Config::default()
+        });
+        for second in 0..3 {
+            (0..services).for_each(|service| line(&mut detectors, service, second * 1000));
+        }
+        // The round in which all of them wrote ends.
+        for second in 3..9 {
+            (0..writing).for_each(|service| line(&mut detectors, service, second * 1000));
+        }
+        let _kept = detectors.changes();
+        (0..writing).for_each(|service| line(&mut detectors, service, 9000));
+        detectors
+    }
+
+    #[test]
+    fn what_has_changed_in_100_of_10_000_services_is_as_much_as_in_100_of_100() {
+        let (mut many, mut few) = (large(10_000, 100), large(100, 100));
+        let whole = many.snapshot().len();
+        let (many, few) = (many.changes().len(), few.changes().len());
+        // Which they are takes a byte more.
+        assert!(many <= few + 200, "{many} bytes, and {few} of 100");
+        assert!(
+            whole > 50 * many,
+            "{whole} bytes in all, {many} have changed"
+        );
+    }
+
+    #[test]
+    fn changes_are_no_snapshot_and_go_with_nothing_else() {
+        let mut detectors = stormy();
+        let whole = detectors.snapshot();
+        let all = detectors.changes();
+        assert!(PartitionDetectors::restore(&all, config()).is_err());
+        let empty = || PartitionDetectors::new(config());
+        assert!(empty().with_changes(&whole).is_err());
+        assert_eq!(empty().with_changes(&all).unwrap().snapshot(), whole);
+        feed(&mut detectors, std::iter::once((1, 30_000, false)));
+        let one = detectors.changes();
+        assert!(
+            empty().with_changes(&one).is_err(),
+            "of a service that is not there"
+        );
     }
 
     /// The sections of a snapshot, as they can be changed.
