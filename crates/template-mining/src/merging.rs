@@ -123,6 +123,7 @@ impl Miner {
         {
             template.keys.push(form.key);
             self.index.insert(form.key, slot);
+            self.changed.template(slot);
             self.gather_evidence(line, form);
         }
         self.index.get(&form.key).copied().unwrap_or(slot)
@@ -187,6 +188,7 @@ impl Miner {
                     && let Some(Some(template)) = self.slots.get_mut(*slot as usize)
                 {
                     template.would_join(pattern.key);
+                    self.changed.template(*slot);
                 }
             }
             let room = EVIDENCE_PER_TEMPLATE * self.limits.templates;
@@ -207,6 +209,7 @@ impl Miner {
             };
             if !words.seen.iter().any(|(word, _)| *word == token.hash) {
                 words.seen.push((token.hash, form.key));
+                self.changed.evidence(pattern.key);
             }
             if words.seen.len() >= words.enough {
                 self.become_pattern(pattern, form.key);
@@ -218,10 +221,12 @@ impl Miner {
     /// Joins the templates that have something in the opened place. `form`: the key of one of them.
     fn become_pattern(&mut self, pattern: Opened, form: u64) {
         self.shapes.add(pattern.shape, pattern.mask);
+        self.changed.shape(pattern.shape);
         let Some(mut slot) = self.index.get(&form).copied() else {
             return;
         };
         if let Some(words) = self.evidence.0.remove(&pattern.key) {
+            self.changed.evidence(pattern.key);
             for (_, other) in words.seen {
                 slot = self.unite(slot, other);
             }

@@ -13,6 +13,7 @@ use crate::{
     merging::{Evidence, Form, Shapes},
     reading::Readings,
     scan::Scanner,
+    state::Changed,
     template::{Tally, Template},
     token::Parameter,
 };
@@ -139,6 +140,7 @@ pub struct Miner {
     pub(crate) lines: u64,
     pub(crate) evicted: u64,
     pub(crate) evicted_lines: u64,
+    pub(crate) changed: Changed,
 }
 
 impl Miner {
@@ -163,6 +165,7 @@ impl Miner {
             lines: 0,
             evicted: 0,
             evicted_lines: 0,
+            changed: Changed::default(),
         }
     }
 
@@ -223,6 +226,7 @@ impl Miner {
             tally.id = template.id;
             (tally.shown, tally.open) = template.tally();
             self.readings.changed(slot);
+            self.changed.template(slot);
         }
     }
 
@@ -247,6 +251,7 @@ impl Miner {
                 && std::mem::take(&mut template.is_news)
             {
                 templates.push(describe(template));
+                self.changed.template(slot);
             }
         }
         Changes {
@@ -334,6 +339,7 @@ impl Miner {
             (self.slots.len() - 1) as u32
         };
         self.readings.changed(slot);
+        self.changed.template(slot);
         slot
     }
 
@@ -358,5 +364,6 @@ impl Miner {
         self.evidence.forget(|key| self.index.contains_key(&key));
         let patterns = self.slots.iter().flatten().filter(|t| t.is_pattern);
         self.shapes.keep(patterns.map(|t| t.shape));
+        self.changed.all();
     }
 }

@@ -5,7 +5,7 @@
 //! more steps and memory than the bytes account for.
 //!
 //! Layout: magic (8 bytes), format (u16), behaviour (u32), checksum of the body (u64), body; all
-//! little-endian. In the body integers are LEB128, hashes eight bytes.
+//! little-endian. In the body integers are LEB128, hashes eight bytes. Changes have a magic of their own.
 
 use std::{error::Error, fmt};
 
@@ -15,10 +15,11 @@ use crate::{
     hash,
     merging::{Evidence, Shapes, Words},
     miner::{ByKey, Limits, Merge, Miner, TemplateId},
-    template::{Piece, Shown, Template},
+    template::{Piece, Shown, Tally, Template},
 };
 
 const MAGIC: [u8; 8] = *b"BAROTMPL";
+const MAGIC_OF_CHANGES: [u8; 8] = *b"BAROTMPC";
 /// Layout of the bytes.
 const FORMAT: u16 = 1;
 /// Raised when the same line is given another form: ids of before mean nothing then.
@@ -62,6 +63,64 @@ impl From<&'static str> for SnapshotError {
 
 type Read<T> = Result<T, &'static str>;
 
+/// What is not as it was when it was last asked what has changed. Lines that were only counted are not
+/// noted: their templates say when they came.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    /// Line by which everything is known that is not noted here.
+    since: u64,
+    all: bool,
+    /// Each once or more often.
+    templates: Vec<u32>,
+    evidence: Vec<u64>,
+    shapes: Vec<u64>,
+}
+
+impl Changed {
+    /// More notes than that cost as much as all there is.
+    const MOST: usize = 1 << 16;
+
+    pub(crate) fn all(&mut self) {
+        *self = Self {
+            since: self.since,
+            all: true,
+            ..Self::default()
+        };
+    }
+
+    pub(crate) fn template(&mut self, slot: u32) {
+        if !self.all && self.templates.last() != Some(&slot) {
+            self.templates.push(slot);
+            self.bound();
+        }
+    }
+
+    pub(crate) fn evidence(&mut self, key: u64) {
+        if !self.all {
+            self.evidence.push(key);
+            self.bound();
+        }
+    }
+
+    pub(crate) fn shape(&mut self, shape: u64) {
+        if !self.all {
+            self.shapes.push(shape);
+        }
+    }
+
+    fn bound(&mut self) {
+        if self.templates.len() + self.evidence.len() > Self::MOST {
+            self.all();
+        }
+    }
+}
+
+fn each_once<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
 impl Miner {
     /// All that the miner knows, as bytes. News that was not taken yet is part of it.
     pub fn snapshot(&self) -> Vec<u8> {
@@ -74,79 +133,177 @@ impl Miner {
         let mut templates: Vec<_> = templates.collect();
         templates.sort_unstable_by_key(|(template, tally)| (tally.touched, template.id));
         out.list(&templates, |out, (template, tally)| {
-            out.template(template);
-            out.number(tally.count);
-            out.number(tally.touched);
+            out.counted(template, tally)
         });
         let mut shapes: Vec<_> = self.shapes.0.iter().collect();
         shapes.sort_unstable();
-        out.list(&shapes, |out, (shape, masks)| {
-            out.hash(**shape);
-            out.list(masks, |out, mask| out.hash(*mask));
-        });
+        out.list(&shapes, |out, (shape, masks)| out.shape(**shape, masks));
         let mut evidence: Vec<_> = self.evidence.0.iter().collect();
         evidence.sort_unstable_by_key(|(key, _)| **key);
-        out.list(&evidence, |out, (key, words)| {
-            out.hash(**key);
-            out.number(words.enough as u64);
-            out.hash(words.mask);
-            out.number(u64::from(words.yields));
-            out.list(&words.seen, |out, (word, form)| {
-                out.hash(*word);
-                out.hash(*form);
-            });
+        out.list(&evidence, |out, (key, words)| out.evidence(**key, words));
+        out.merges(&self.merges);
+        out.sealed(MAGIC)
+    }
+
+    /// What is known now and was not when this was last asked, or since the miner was made, restored or
+    /// changed: the bytes that [`Self::with_changes`] reads. Their size goes by the templates that have
+    /// changed or had lines. Where templates were forgotten it is all that the miner knows.
+    pub fn changes(&mut self) -> Vec<u8> {
+        let changed = std::mem::take(&mut self.changed);
+        self.changed.since = self.lines;
+        if changed.all {
+            return self.snapshot();
+        }
+        let mut out = Writer(Vec::new());
+        for number in [self.lines, self.evicted, self.evicted_lines] {
+            out.number(number);
+        }
+        let slots = each_once(changed.templates);
+        let at = |slot: u32| {
+            let template = self.slots.get(slot as usize)?.as_ref()?;
+            Some((template, self.tallies.get(slot as usize)?))
+        };
+        let mut templates: Vec<_> = slots.iter().filter_map(|slot| at(*slot)).collect();
+        templates.sort_unstable_by_key(|(template, tally)| (tally.touched, template.id));
+        out.list(&templates, |out, (template, tally)| {
+            out.counted(template, tally)
         });
-        out.list(&self.merges, |out, merge| {
-            out.hash(merge.from.0);
-            out.hash(merge.into.0);
+        let is_whole = |slot: &usize| slots.binary_search(&(*slot as u32)).is_ok();
+        let tallies = self.tallies.iter().enumerate();
+        let counted = tallies.filter(|(slot, tally)| {
+            tally.touched > changed.since && !is_whole(slot) && self.slots[*slot].is_some()
         });
-        let body = out.0;
-        let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
-        bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
-        bytes.extend_from_slice(&BEHAVIOUR.to_le_bytes());
-        bytes.extend_from_slice(&hash::of(&body).to_le_bytes());
-        bytes.extend_from_slice(&body);
-        bytes
+        let mut counted: Vec<_> = counted.map(|(_, tally)| tally).collect();
+        counted.sort_unstable_by_key(|tally| tally.touched);
+        out.list(&counted, |out, tally| {
+            out.hash(tally.id);
+            out.number(tally.count);
+            out.number(tally.touched);
+        });
+        let shapes = each_once(changed.shapes);
+        let shapes = shapes
+            .iter()
+            .filter_map(|shape| self.shapes.0.get_key_value(shape));
+        let shapes: Vec<_> = shapes.collect();
+        out.list(&shapes, |out, (shape, masks)| out.shape(**shape, masks));
+        let (there, gone): (Vec<_>, Vec<_>) = each_once(changed.evidence)
+            .into_iter()
+            .partition(|key| self.evidence.0.contains_key(key));
+        let there: Vec<_> = there
+            .iter()
+            .filter_map(|key| self.evidence.0.get_key_value(key))
+            .collect();
+        out.list(&there, |out, (key, words)| out.evidence(**key, words));
+        out.list(&gone, |out, key| out.hash(*key));
+        out.merges(&self.merges);
+        out.sealed(MAGIC_OF_CHANGES)
+    }
+
+    /// This, and what [`Self::changes`] said next. Errors as for [`Self::restore`]. Whether they are the
+    /// changes of just this state, who kept both has to know.
+    pub fn with_changes(mut self, bytes: &[u8]) -> Result<Self, SnapshotError> {
+        if bytes.starts_with(&MAGIC) {
+            return Self::restore(bytes, self.limits);
+        }
+        let mut from = Reader(checked(bytes, MAGIC_OF_CHANGES)?);
+        self.lines = from.number()?;
+        self.evicted = from.number()?;
+        self.evicted_lines = from.number()?;
+        let mut templates = Vec::new();
+        for _ in 0..from.count(TEMPLATE_BYTES)? {
+            templates.push((from.template()?, from.number()?, from.number()?));
+        }
+        // Whatever leads to one of them now is what it was, or part of it.
+        for (template, ..) in &templates {
+            for key in &template.keys {
+                self.take_out(*key);
+            }
+        }
+        for (template, count, touched) in templates {
+            self.put(template, count, touched)?;
+        }
+        let slots = self.slots.iter().enumerate();
+        let by_id: ByKey<usize> = slots
+            .filter_map(|(slot, template)| Some((template.as_ref()?.id, slot)))
+            .collect();
+        for _ in 0..from.count(10)? {
+            let id = from.hash()?;
+            let slot = *by_id
+                .get(&id)
+                .ok_or("lines of a template that there is not")?;
+            let tally = &mut self.tallies[slot];
+            (tally.count, tally.touched) = (from.number()?, from.number()?);
+        }
+        self.join_alike();
+        self.shapes.0.extend(from.shapes()?.0);
+        self.evidence.0.extend(from.evidence()?.0);
+        for key in from.hashes()? {
+            self.evidence.0.remove(&key);
+        }
+        self.merges = from.merges()?;
+        if !from.0.is_empty() {
+            return Err("bytes left over".into());
+        }
+        self.changed = Changed {
+            since: self.lines,
+            ..Changed::default()
+        };
+        Ok(self)
+    }
+
+    /// The template that this key leads to, if any, with all its keys.
+    fn take_out(&mut self, key: u64) {
+        let Some(slot) = self.index.get(&key).copied() else {
+            return;
+        };
+        if let Some(gone) = self.slots.get_mut(slot as usize).and_then(Option::take) {
+            for key in &gone.keys {
+                self.index.remove(key);
+            }
+            self.news.retain(|other| *other != slot);
+            self.free.push(slot);
+        }
+    }
+
+    fn put(&mut self, template: Template, count: u64, touched: u64) -> Read<()> {
+        let (keys, is_news) = (template.keys.clone(), template.is_news);
+        let slot = self.add(template);
+        for key in keys {
+            if self.index.insert(key, slot).is_some() {
+                return Err("one key of two templates");
+            }
+        }
+        if is_news {
+            self.news.push(slot);
+        }
+        let tally = &mut self.tallies[slot as usize];
+        (tally.count, tally.touched) = (count, touched);
+        Ok(())
     }
 
     /// The miner that was kept, under these limits: they may be others than those of before.
     pub fn restore(bytes: &[u8], limits: Limits) -> Result<Self, SnapshotError> {
-        let body = checked(bytes)?;
-        let mut from = Reader(body);
+        let mut from = Reader(checked(bytes, MAGIC)?);
         let mut miner = Self::new(limits);
         miner.lines = from.number()?;
         miner.evicted = from.number()?;
         miner.evicted_lines = from.number()?;
         for _ in 0..from.count(TEMPLATE_BYTES)? {
             let template = from.template()?;
-            let (keys, is_news) = (template.keys.clone(), template.is_news);
-            let slot = miner.add(template);
-            for key in keys {
-                if miner.index.insert(key, slot).is_some() {
-                    return Err("one key of two templates".into());
-                }
-            }
-            if is_news {
-                miner.news.push(slot);
-            }
-            let tally = &mut miner.tallies[slot as usize];
-            (tally.count, tally.touched) = (from.number()?, from.number()?);
+            miner.put(template, from.number()?, from.number()?)?;
         }
         // Of what was kept, no two read the same: this notes who has which text.
         miner.join_alike();
         miner.shapes = from.shapes()?;
         miner.evidence = from.evidence()?;
-        for _ in 0..from.count(16)? {
-            let (old, new) = (from.hash()?, from.hash()?);
-            miner.merges.push(Merge {
-                from: TemplateId(old),
-                into: TemplateId(new),
-            });
-        }
+        miner.merges = from.merges()?;
         if !from.0.is_empty() {
             return Err("bytes left over".into());
         }
+        miner.changed = Changed {
+            since: miner.lines,
+            ..Changed::default()
+        };
         Ok(miner)
     }
 }
@@ -155,9 +312,9 @@ impl Miner {
 const TEMPLATE_BYTES: usize = 24;
 const PIECE_BYTES: usize = 3;
 
-fn checked(bytes: &[u8]) -> Result<&[u8], SnapshotError> {
+fn checked(bytes: &[u8], magic: [u8; 8]) -> Result<&[u8], SnapshotError> {
     let mut header = Reader(bytes);
-    if header.bytes(8)? != MAGIC {
+    if header.bytes(8)? != magic {
         return Err("not one at all".into());
     }
     let found = u16::from_le_bytes(header.array()?);
@@ -202,6 +359,47 @@ impl Writer {
         for item in items {
             write(self, item);
         }
+    }
+
+    fn counted(&mut self, template: &Template, tally: &Tally) {
+        self.template(template);
+        self.number(tally.count);
+        self.number(tally.touched);
+    }
+
+    fn shape(&mut self, shape: u64, masks: &[u64]) {
+        self.hash(shape);
+        self.list(masks, |out, mask| out.hash(*mask));
+    }
+
+    fn evidence(&mut self, key: u64, words: &Words) {
+        self.hash(key);
+        self.number(words.enough as u64);
+        self.hash(words.mask);
+        self.number(u64::from(words.yields));
+        self.list(&words.seen, |out, (word, form)| {
+            out.hash(*word);
+            out.hash(*form);
+        });
+    }
+
+    fn merges(&mut self, merges: &[Merge]) {
+        self.list(merges, |out, merge| {
+            out.hash(merge.from.0);
+            out.hash(merge.into.0);
+        });
+    }
+
+    /// Behind its header.
+    fn sealed(self, magic: [u8; 8]) -> Vec<u8> {
+        let body = self.0;
+        let mut bytes = Vec::with_capacity(HEADER_BYTES + body.len());
+        bytes.extend_from_slice(&magic);
+        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&BEHAVIOUR.to_le_bytes());
+        bytes.extend_from_slice(&hash::of(&body).to_le_bytes());
+        bytes.extend_from_slice(&body);
+        bytes
     }
 
     fn template(&mut self, template: &Template) {
@@ -305,6 +503,16 @@ impl<'a> Reader<'a> {
             spaced: flags & 1 != 0,
             kinds: u32::try_from(flags >> 1).map_err(|_| "a kind is none")?,
         })
+    }
+
+    fn merges(&mut self) -> Read<Vec<Merge>> {
+        let merges = (0..self.count(16)?).map(|_| {
+            Ok(Merge {
+                from: TemplateId(self.hash()?),
+                into: TemplateId(self.hash()?),
+            })
+        });
+        merges.collect()
     }
 
     fn shapes(&mut self) -> Read<Shapes> {

@@ -226,6 +226,52 @@ proptest! {
     }
 
     #[test]
+    fn changes_one_after_the_other_lead_to_what_is_known(
+        segments in vec(vec(prop_oneof![line(), pieces()], 0..80), 1..7),
+        most in select(vec![16_usize, 40, 20_000]),
+        told in any::<bool>(),
+    ) {
+        let limits = Limits { templates: most, ..Limits::default() };
+        let mut miner = Miner::new(limits);
+        let mut kept = Miner::restore(&miner.snapshot(), limits).unwrap();
+        miner.changes();
+        for lines in &segments {
+            for line in lines {
+                miner.observe(line.as_bytes());
+                if told {
+                    miner.take_changes();
+                }
+            }
+            kept = kept.with_changes(&miner.changes()).unwrap();
+            prop_assert_eq!(kept.snapshot(), miner.snapshot());
+        }
+        // And it goes on like that.
+        for line in segments.iter().flatten() {
+            prop_assert_eq!(kept.observe(line.as_bytes()), miner.observe(line.as_bytes()));
+        }
+        kept.take_changes();
+        miner.take_changes();
+        prop_assert_eq!(kept.snapshot(), miner.snapshot());
+    }
+
+    #[test]
+    fn damaged_changes_are_refused_or_read(
+        lines in vec(line(), 1..60),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+    ) {
+        let mut miner = Miner::new(Limits::default());
+        for line in &lines {
+            miner.observe(line.as_bytes());
+        }
+        let mut bytes = miner.changes();
+        for (at, to) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = to;
+        }
+        let _read_or_refused = Miner::new(Limits::default()).with_changes(&bytes);
+    }
+
+    #[test]
     fn any_bytes_are_a_line(lines in vec(vec(any::<u8>(), 0..300), 0..50)) {
         let mut miner = Miner::new(Limits { templates: 20, tokens: 12, bytes: 100 });
         for line in &lines {
