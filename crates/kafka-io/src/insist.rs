@@ -181,10 +181,10 @@ fn what_to_do(error: &KafkaError) -> Refusal {
         Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge) => {
             Refusal::TooLarge
         }
-        Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight | Code::BrokerDestroy) => {
-            Refusal::Ended
-        }
-        // Also what no waiting mends by itself: somebody has to, and is told.
+        Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight) => Refusal::Ended,
+        // Also what no waiting mends by itself: somebody has to, and is told. And `BrokerDestroy`: where a
+        // topic is deleted, librdkafka gives up with it what lies in the queues of its partitions; the
+        // client, which outlives all that are sent here, goes on.
         Some(_) | None => Refusal::Passing,
     }
 }
