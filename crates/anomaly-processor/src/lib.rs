@@ -6,6 +6,7 @@ pub mod announce;
 pub mod audit;
 pub mod clock;
 pub mod consumer_loop;
+mod keeping;
 mod member;
 pub mod metrics;
 pub mod options;

@@ -70,6 +70,10 @@ service_kit::labels! {
     pub enum Keeping as "outcome" { Kept = "kept", Failed = "failed" }
 }
 service_kit::labels! {
+    /// What a snapshot holds.
+    pub enum Extent as "extent" { Whole = "whole", Changes = "changes" }
+}
+service_kit::labels! {
     /// How a partition was given back.
     pub enum Release as "how" { Finished = "finished", Unfinished = "unfinished", Lost = "lost" }
 }
@@ -167,10 +171,10 @@ pub const KEEPING: Counter<Keeping> = Counter::new(
     Unit::Count,
     "Snapshots of detectors and miners handed to ClickHouse, by outcome.",
 );
-pub const SNAPSHOT_BYTES: Gauge = Gauge::new(
+pub const SNAPSHOT_BYTES: Gauge<Extent> = Gauge::new(
     "barograph_snapshot_bytes",
     Unit::Bytes,
-    "Size of the last snapshot.",
+    "Size of the last snapshot, of all that is known or of what has changed.",
 );
 pub const RELEASES: Counter<Release> = Counter::new(
     "barograph_partitions_released_total",
@@ -314,7 +318,7 @@ pub struct Metrics {
     pub intents_found: Counters,
     pub memory: Counters<Memory>,
     keeping: Counters<Keeping>,
-    snapshot_bytes: Gauges,
+    snapshot_bytes: Gauges<Extent>,
     pub releases: Counters<Release>,
     pub in_flight: Gauges,
     pub lag: Family<prometheus::Gauge>,
@@ -461,8 +465,13 @@ impl WriterMetrics for Metrics {
         self.renewed.inc();
     }
 
-    fn snapshot(&self, bytes: usize, kept: bool) {
-        self.snapshot_bytes.at(()).set(bytes as f64);
+    fn snapshot(&self, bytes: usize, is_whole: bool, kept: bool) {
+        let extent = if is_whole {
+            Extent::Whole
+        } else {
+            Extent::Changes
+        };
+        self.snapshot_bytes.at(extent).set(bytes as f64);
         let outcome = if kept { Keeping::Kept } else { Keeping::Failed };
         self.keeping.at(outcome).inc();
     }

@@ -28,11 +28,12 @@ use detection::{Arrival, Finding, Moves, Observation, time::EventTime};
 use kafka_io::partitioner::Partitioner;
 use log_records::{Line, NoTime, RecordContext, ServiceFrom, Unreadable, decode};
 use pipeline::{
-    Batch, HoleReason, Limits, NextOffset, Offset, Snapshot, TaskId, Work,
+    Batch, HoleReason, Limits, NextOffset, Offset, TaskId, Work,
     batch::Acknowledgement,
     batch_builder::{self, BatchBuilder},
     ports::Record,
     resume::ResumePoint,
+    snapshot::{Keep, Lost},
 };
 use template_mining::{Changes, TemplateId};
 
@@ -47,6 +48,10 @@ const FUTURE_MS: i64 = 5 * 60_000;
 const SERVICE_BYTES: usize = 256;
 /// News of templates that may wait for a batch, beside those of templates that are still known.
 const MOST_WAITING: usize = 1024;
+
+/// So many changes are made a whole: a start reads and applies all that there are.
+const FOLDED: u32 = 20;
+const LONGEST_UNFOLDED: Duration = Duration::from_mins(10);
 
 /// What a dead letter takes beside its record, until it is acknowledged.
 const LETTER_BYTES: usize = 1024;
@@ -123,6 +128,9 @@ struct Kept {
     every: Duration,
     at: Instant,
     next: NextOffset,
+    /// When it was last all of it, as far as this task knows.
+    whole_at: Instant,
+    lost: Lost,
 }
 
 impl PartitionTask {
@@ -150,6 +158,8 @@ impl PartitionTask {
                 every: snapshot_every,
                 at: now,
                 next: resume.replay_from,
+                whole_at: now,
+                lost: Lost::default(),
             },
             partitions: 0,
             reckoned: 0,
@@ -265,11 +275,25 @@ impl PartitionTask {
         }
         self.kept.at = now;
         self.kept.next = next;
-        let snapshot = Snapshot {
-            next,
-            state: self.state.snapshot(),
-        };
-        Some(Work::Snapshot(snapshot, std::mem::take(&mut self.loose)))
+        if self.kept.lost.take() {
+            self.state.forget_kept();
+        }
+        let snapshot = self.state.snapshot(next);
+        let links = self.state.links();
+        let is_old = links > 0 && now.duration_since(self.kept.whole_at) >= LONGEST_UNFOLDED;
+        let fold = !finally && (links >= FOLDED || is_old);
+        if fold {
+            self.state.are_folded();
+        }
+        if fold || links == 0 {
+            self.kept.whole_at = now;
+        }
+        Some(Work::Snapshot(Keep {
+            snapshot,
+            acknowledgements: std::mem::take(&mut self.loose),
+            fold,
+            lost: self.kept.lost.clone(),
+        }))
     }
 
     /// Takes one record through the four steps that stand at the top of this file. Records that were

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use crate::{
     audit::{Auditor, Books},
     consumer_loop::{ConsumerLoopError, Shares},
+    keeping::Keeping,
     member::{Member, Shared},
     metrics::Metrics,
     options::Options,
@@ -93,8 +94,12 @@ pub async fn run(
         asking: Arc::new(Semaphore::new(STARTS_AT_ONCE)),
         store: Store::new(
             store.clone(),
-            options.detection(),
-            options.snapshot_max_bytes.as_usize(),
+            Keeping::new(
+                store.clone(),
+                options.detection(),
+                options.mining(),
+                options.snapshot_max_bytes.as_usize(),
+            ),
             options.batch_bytes.as_usize(),
             books,
         ),

@@ -260,18 +260,18 @@ impl<P: RecoverySources> Starter<P> {
                 .sources
                 .snapshot(incarnation, partition, at_most)
                 .await?;
-            let Some(Snapshot { next, state }) = found else {
+            let Some((whole, changes)) = found else {
                 break;
             };
-            at_most = NextOffset::resume_at(Offset::new(next.raw() - 1));
-            if next.raw() < low && next < resume.take_from {
-                // Older ones are further away still.
-                tracing::warn!(%partition, %next, low, "records after the detectors' snapshot are deleted");
-                unusable.push(Memory::Overtaken);
-                break;
-            }
-            match PartitionState::restore(&state, self.detection.clone(), self.mining) {
-                Ok((state, lost)) => {
+            at_most = NextOffset::resume_at(Offset::new(whole.next.raw() - 1));
+            match self.restore(partition, &whole, changes) {
+                Ok((next, ..)) if next.raw() < low && next < resume.take_from => {
+                    // Older ones are further away still.
+                    tracing::warn!(%partition, %next, low, "records after the detectors' snapshot are deleted");
+                    unusable.push(Memory::Overtaken);
+                    break;
+                }
+                Ok((next, state, lost)) => {
                     if let Some(lost) = lost {
                         tracing::warn!(%partition, %next, why = %lost, "templates are mined anew: the snapshot's miner cannot be used");
                         unusable.push(why_mined_anew(&lost));
@@ -280,6 +280,7 @@ impl<P: RecoverySources> Starter<P> {
                     return Ok((Some((resume, state, Memory::Restored)), unusable));
                 }
                 Err(error) => {
+                    let next = whole.next;
                     tracing::warn!(%partition, %next, %error, "the detectors' snapshot cannot be used");
                     unusable.push(why(&error));
                 }
@@ -287,14 +288,35 @@ impl<P: RecoverySources> Starter<P> {
         }
         Ok((None, unusable))
     }
+
+    /// Up to which record it goes, and why its miner is lost. Changes that cannot be used are left out, with
+    /// all behind them: those before are good.
+    fn restore(
+        &self,
+        partition: Partition,
+        whole: &Snapshot,
+        mut changes: Vec<Snapshot>,
+    ) -> Result<(NextOffset, PartitionState, Option<MinerLost>), Unusable> {
+        loop {
+            let next = changes.last().unwrap_or(whole).next;
+            match PartitionState::restore(whole, &changes, self.detection.clone(), self.mining) {
+                Ok((state, lost)) => return Ok((next, state, lost)),
+                Err(error) if changes.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%partition, %next, %error, "what had changed cannot be used");
+                    changes.pop();
+                }
+            }
+        }
+    }
 }
 
 const fn why(error: &Unusable) -> Memory {
     use detection::SnapshotError;
     match error {
-        Unusable::Damaged | Unusable::Detectors(SnapshotError::Unreadable { .. }) => {
-            Memory::Unreadable
-        }
+        Unusable::Damaged
+        | Unusable::Elsewhere
+        | Unusable::Detectors(SnapshotError::Unreadable { .. }) => Memory::Unreadable,
         Unusable::Newer { .. } | Unusable::Detectors(SnapshotError::Newer { .. }) => Memory::Newer,
         Unusable::Detectors(
             SnapshotError::OtherBehaviour { .. } | SnapshotError::OtherConfig { .. },

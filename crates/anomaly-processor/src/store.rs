@@ -2,14 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use clickhouse_store::{Client, LogRows, accounts, logs::LogStore, snapshots};
+use clickhouse_store::{Client, LogRows, accounts, logs::LogStore};
 use pipeline::{
-    Batch, Days, Line, Snapshot, TaskId,
+    Batch, Days, Line, NextOffset, Snapshot, StateId, TaskId,
     ports::{Accounts, Kind, RowStore, Snapshots, Standing, StoreError},
+    snapshot::Lost,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{audit::Books, partition_state};
+use crate::{audit::Books, keeping::Keeping};
 
 /// Well below any lease.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -18,9 +19,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub struct Store {
     logs: LogStore,
     client: Client,
-    detection: detection::Config,
-    /// Bytes; a larger state is not kept.
-    largest_snapshot: usize,
+    keeping: Keeping,
     sending: Arc<Semaphore>,
     kibibytes: u32,
     books: Books,
@@ -29,21 +28,14 @@ pub struct Store {
 impl Store {
     /// `sent_at_once`: bytes of records in batches that are sent at the same time. A batch that is
     /// sent is in memory twice: many small ones may be, of the large ones one.
-    pub fn new(
-        client: Client,
-        detection: detection::Config,
-        largest_snapshot: usize,
-        sent_at_once: usize,
-        books: Books,
-    ) -> Self {
+    pub fn new(client: Client, keeping: Keeping, sent_at_once: usize, books: Books) -> Self {
         let kibibytes = u32::try_from(sent_at_once / 1024)
             .unwrap_or(u32::MAX)
             .max(1);
         Self {
             logs: LogStore::new(client.clone()),
             client,
-            detection,
-            largest_snapshot,
+            keeping,
             sending: Arc::new(Semaphore::new(kibibytes as usize)),
             kibibytes,
             books,
@@ -56,7 +48,7 @@ impl Store {
         Self {
             logs: self.logs.clone(),
             client: self.client.clone(),
-            detection: self.detection.clone(),
+            keeping: self.keeping.clone(),
             sending: Arc::clone(&self.sending),
             books: self.books.of_member(member),
             ..*self
@@ -115,25 +107,10 @@ impl Accounts for Store {
 
 impl Snapshots for Store {
     async fn keep(&self, id: TaskId, snapshot: Snapshot) -> Result<(), StoreError> {
-        let size = snapshot.state.len();
-        if size > self.largest_snapshot {
-            return Err(StoreError {
-                kind: Kind::Rejected,
-                uncertain: false,
-                message: format!(
-                    "what the detectors and the miner know has {size} bytes and SNAPSHOT_MAX_BYTES is {}: raise it, or lower DETECTION_MAX_SERVICES or PROCESSOR_MAX_TEMPLATES",
-                    self.largest_snapshot
-                ),
-            });
-        }
-        let row = snapshots::Snapshot {
-            incarnation: id.incarnation.to_string(),
-            partition: id.assignment.partition.0,
-            next_offset: snapshot.next.raw(),
-            compatibility: detection::compatibility(&self.detection),
-            format: partition_state::FORMAT,
-            state: snapshot.state,
-        };
-        Ok(snapshots::store(&self.client, &row).await?)
+        self.keeping.keep(id, &snapshot).await
+    }
+
+    fn fold(&self, id: TaskId, last: (NextOffset, StateId), lost: Lost) {
+        self.keeping.fold(id, last, lost);
     }
 }

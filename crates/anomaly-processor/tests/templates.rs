@@ -89,7 +89,7 @@ fn what_was_news_while_replaying_goes_with_the_first_rows_and_no_snapshot_comes_
     assert_eq!(news.texts()[&id].service, "login");
     assert!(batch.bytes > news.size());
     let kept = task.snapshot(Instant::now(), true);
-    assert!(matches!(kept, Some(Work::Snapshot(_, _))));
+    assert!(matches!(kept, Some(Work::Snapshot(_))));
 }
 
 #[test]
@@ -124,14 +124,14 @@ fn a_restored_miner_goes_on() {
         );
     }
     let before = first.close().unwrap();
-    let Some(Work::Snapshot(snapshot, _)) = first.snapshot(Instant::now(), true) else {
+    let Some(Work::Snapshot(keep)) = first.snapshot(Instant::now(), true) else {
         panic!("a snapshot is due");
     };
     let (detection, mining) = (
         detection::Config::default(),
         template_mining::Limits::default(),
     );
-    let (state, lost) = PartitionState::restore(&snapshot.state, detection, mining).unwrap();
+    let (state, lost) = PartitionState::restore(&keep.snapshot, &[], detection, mining).unwrap();
     assert_eq!(lost, None);
     let mut second = task(20, 20, state);
     take(&mut second, 20, &line("user u77 logged in"));

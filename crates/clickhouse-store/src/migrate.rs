@@ -47,6 +47,7 @@ migrations! {
     8 "0008_templates",
     9 "0009_rows_live_by_our_clock",
     10 "0010_accounts",
+    11 "0011_detector_changes",
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,140 +1,172 @@
-//! What the detectors of a partition know, kept so that a restart does not forget it.
+//! What the detectors of a partition know, kept so that a restart does not forget it: a whole now and
+//! then, and what has changed in between.
 //!
 //! Invariants: a snapshot is the state after all records below its offset, and nothing else, so that
-//! any of them that is not past an offset is good for it; the last [`KEPT`] of a partition stay.
+//! any of them that is not past an offset is good for it; the last [`WHOLES`] of a partition stay, and
+//! the last [`CHANGES`] changes.
 
 use bytes::Bytes;
-
+use pipeline::{NextOffset, Offset, Snapshot, StateId, snapshot};
 use primitives::varint;
 
 use crate::{Client, Error};
 
-/// How many of a partition are kept.
-pub const KEPT: u8 = 8;
+/// How many wholes of a partition are kept.
+pub const WHOLES: u8 = 8;
+/// How many changes of a partition are kept.
+pub const CHANGES: u8 = 64;
 
-/// One row of `detector_snapshots`.
+/// Whose snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct Of {
     pub incarnation: String,
     pub partition: i32,
-    /// The state after all records below it.
-    pub next_offset: i64,
-    /// Hash of the behaviour and the settings that made the state.
+}
+
+/// What the state was made by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maker {
+    /// Hash of the behaviour and the settings.
     pub compatibility: u64,
     /// Version of the state's encoding.
     pub format: u16,
-    /// Any bytes.
-    pub state: Vec<u8>,
 }
 
 /// What is known of a kept snapshot without its state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kept {
     pub next_offset: i64,
-    pub compatibility: u64,
-    pub format: u16,
+    pub maker: Maker,
     /// Bytes of the state.
     pub size: u64,
 }
 
-/// Stores it in place of the oldest of its partition, once these are [`KEPT`]. Storing the same
-/// again takes no further place.
-pub async fn store(client: &Client, snapshot: &Snapshot) -> Result<(), Error> {
-    let Snapshot {
-        incarnation,
-        partition,
-        next_offset,
+/// Stores it in place of the oldest of its kind and partition, once these are all that are kept. Storing
+/// the same again takes no further place.
+pub async fn store(
+    client: &Client,
+    of: &Of,
+    maker: Maker,
+    snapshot: &Snapshot,
+) -> Result<(), Error> {
+    let Maker {
         compatibility,
         format,
-        state,
+    } = maker;
+    let Snapshot {
+        next, id, since, ..
     } = snapshot;
+    let (table, most) = match since {
+        None => ("detector_snapshots", WHOLES),
+        Some(_) => ("detector_changes", CHANGES),
+    };
+    let (next, id, partition) = (next.raw(), id.0, of.partition);
     let place = format!(
-        "SELECT if(same, slot, (slot + 1) % {KEPT})::UInt8 FROM (SELECT slot, taken_at, \
-         next_offset = {next_offset} AND compatibility = {compatibility} AS same FROM detector_snapshots FINAL \
+        "SELECT if(same, slot, (slot + 1) % {most})::UInt8 FROM (SELECT slot, taken_at, \
+         next_offset = {next} AND id = {id} AND compatibility = {compatibility} AS same FROM {table} FINAL \
          WHERE incarnation = {{incarnation:String}} AND kafka_partition = {partition}) \
          ORDER BY same DESC, taken_at DESC, slot DESC LIMIT 1 FORMAT RowBinary"
     );
-    let answer = client.execute(&place, &of(incarnation)).await?;
-    let mut row = Vec::with_capacity(state.len() + 64);
-    varint::put(&mut row, incarnation.len() as u64);
-    row.extend_from_slice(incarnation.as_bytes());
+    let answer = client
+        .execute(&place, &[("param_incarnation", &of.incarnation)])
+        .await?;
+    let mut row = Vec::with_capacity(snapshot.bytes.len() + 80);
+    varint::put(&mut row, of.incarnation.len() as u64);
+    row.extend_from_slice(of.incarnation.as_bytes());
     row.extend_from_slice(&partition.to_le_bytes());
     row.push(answer.first().copied().unwrap_or(0));
-    row.extend_from_slice(&next_offset.to_le_bytes());
+    row.extend_from_slice(&next.to_le_bytes());
+    row.extend_from_slice(&id.to_le_bytes());
+    if let Some(since) = since {
+        row.extend_from_slice(&since.0.to_le_bytes());
+    }
     row.extend_from_slice(&compatibility.to_le_bytes());
     row.extend_from_slice(&format.to_le_bytes());
-    varint::put(&mut row, state.len() as u64);
-    row.extend_from_slice(state);
-    client
-        .insert(
-            "INSERT INTO detector_snapshots (incarnation, kafka_partition, slot, next_offset, compatibility, \
-             format, state) FORMAT RowBinary",
-            &[("async_insert", "0"), ("wait_end_of_query", "1")],
-            row.into(),
-        )
-        .await
+    varint::put(&mut row, snapshot.bytes.len() as u64);
+    row.extend_from_slice(&snapshot.bytes);
+    let since = since.map_or("", |_| "since, ");
+    let insert = format!(
+        "INSERT INTO {table} (incarnation, kafka_partition, slot, next_offset, id, {since}compatibility, \
+         format, state) FORMAT RowBinary"
+    );
+    let settings = [("async_insert", "0"), ("wait_end_of_query", "1")];
+    client.insert(&insert, &settings, row.into()).await
 }
 
-/// The one with the highest offset that is not past `offset`; of two with the same, the later one.
+/// The whole with the highest offset that is not past `at_most`, of two with the same the later one; and
+/// the changes that lead on from it, not past `at_most` either.
 pub async fn newest_at_or_before(
     client: &Client,
-    incarnation: &str,
-    partition: i32,
-    offset: i64,
-) -> Result<Option<Snapshot>, Error> {
+    of: &Of,
+    at_most: NextOffset,
+) -> Result<Option<(Snapshot, Vec<Snapshot>)>, Error> {
+    let partition = of.partition;
+    let at_most = at_most.raw();
     let query = format!(
-        "SELECT next_offset, compatibility, format, state FROM detector_snapshots FINAL \
-         WHERE incarnation = {{incarnation:String}} AND kafka_partition = {partition} AND next_offset <= {offset} \
+        "SELECT next_offset, id, 0::UInt64, state FROM detector_snapshots FINAL \
+         WHERE incarnation = {{incarnation:String}} AND kafka_partition = {partition} AND next_offset <= {at_most} \
          ORDER BY next_offset DESC, taken_at DESC LIMIT 1 FORMAT RowBinary"
     );
-    let answer = ask(client, &query, incarnation).await?;
+    let answer = ask(client, &query, of).await?;
     if answer.is_empty() {
         return Ok(None);
     }
     let mut fields = Fields(&answer);
-    let found = Snapshot {
-        incarnation: incarnation.to_owned(),
-        partition,
-        next_offset: i64::from_le_bytes(fields.take()?),
-        compatibility: u64::from_le_bytes(fields.take()?),
-        format: u16::from_le_bytes(fields.take()?),
-        state: fields.text()?.to_vec(),
-    };
+    let mut whole = fields.snapshot()?;
     fields.end()?;
-    Ok(Some(found))
+    whole.since = None;
+    if whole.id == StateId(0) {
+        return Ok(Some((whole, Vec::new())));
+    }
+    let after = whole.next.raw();
+    let query = format!(
+        "SELECT next_offset, id, since, state FROM detector_changes FINAL \
+         WHERE incarnation = {{incarnation:String}} AND kafka_partition = {partition} \
+         AND next_offset > {after} AND next_offset <= {at_most} \
+         ORDER BY next_offset, taken_at DESC FORMAT RowBinary"
+    );
+    let answer = ask(client, &query, of).await?;
+    let mut fields = Fields(&answer);
+    let mut changes = Vec::new();
+    while !fields.0.is_empty() {
+        changes.push(fields.snapshot()?);
+    }
+    let changes = snapshot::linked(whole.id, changes);
+    Ok(Some((whole, changes)))
 }
 
-/// All that are kept of a partition, the highest offset first: tells "none at all" from "none that fits".
-pub async fn kept(client: &Client, incarnation: &str, partition: i32) -> Result<Vec<Kept>, Error> {
+/// All wholes that are kept of a partition, the highest offset first: tells "none at all" from "none that
+/// fits".
+pub async fn kept(client: &Client, of: &Of) -> Result<Vec<Kept>, Error> {
+    let partition = of.partition;
     let query = format!(
         "SELECT next_offset, compatibility, format, size FROM detector_snapshots FINAL \
          WHERE incarnation = {{incarnation:String}} AND kafka_partition = {partition} \
          ORDER BY next_offset DESC, taken_at DESC FORMAT RowBinary"
     );
-    let answer = ask(client, &query, incarnation).await?;
+    let answer = ask(client, &query, of).await?;
     let mut fields = Fields(&answer);
     let mut kept = Vec::new();
     while !fields.0.is_empty() {
         kept.push(Kept {
             next_offset: i64::from_le_bytes(fields.take()?),
-            compatibility: u64::from_le_bytes(fields.take()?),
-            format: u16::from_le_bytes(fields.take()?),
+            maker: Maker {
+                compatibility: u64::from_le_bytes(fields.take()?),
+                format: u16::from_le_bytes(fields.take()?),
+            },
             size: u64::from_le_bytes(fields.take()?),
         });
     }
     Ok(kept)
 }
 
-fn of(incarnation: &str) -> [(&'static str, &str); 1] {
-    [("param_incarnation", incarnation)]
-}
-
 /// An answer in full, or the error that cut it off.
-async fn ask(client: &Client, query: &str, incarnation: &str) -> Result<Bytes, Error> {
-    let [incarnation] = of(incarnation);
-    client
-        .execute(query, &[incarnation, ("wait_end_of_query", "1")])
-        .await
+async fn ask(client: &Client, query: &str, of: &Of) -> Result<Bytes, Error> {
+    let settings = [
+        ("param_incarnation", of.incarnation.as_str()),
+        ("wait_end_of_query", "1"),
+    ];
+    client.execute(query, &settings).await
 }
 
 /// What is left of a `RowBinary` answer.
@@ -154,6 +186,15 @@ impl<'a> Fields<'a> {
     fn text(&mut self) -> Result<&'a [u8], Error> {
         let length = varint::take(&mut self.0).ok_or_else(cut_off)?;
         self.bytes(usize::try_from(length).map_err(|_| cut_off())?)
+    }
+
+    fn snapshot(&mut self) -> Result<Snapshot, Error> {
+        Ok(Snapshot {
+            next: NextOffset::resume_at(Offset::new(i64::from_le_bytes(self.take()?))),
+            id: StateId(u64::from_le_bytes(self.take()?)),
+            since: Some(StateId(u64::from_le_bytes(self.take()?))),
+            bytes: self.text()?.to_vec(),
+        })
     }
 
     fn end(&self) -> Result<(), Error> {

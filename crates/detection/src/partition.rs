@@ -56,6 +56,8 @@ pub struct PartitionDetectors {
     partitions: u32,
     moving: Moving,
     changed: Changed,
+    /// Not all that was kept was restored.
+    forgot: bool,
 }
 
 /// Services that are not as they were when their changes were last asked for.
@@ -111,6 +113,7 @@ impl PartitionDetectors {
             partitions: 0,
             moving: Moving::default(),
             changed: Changed::default(),
+            forgot: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 
-use crate::{Assignment, Day, DayOf, Incarnation, LeaderEpoch, NextOffset, Offset};
+use crate::{Assignment, Day, DayOf, Incarnation, LeaderEpoch, NextOffset, Offset, snapshot::Keep};
 
 /// Which partition, in which incarnation of its topic, during which assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,19 +99,12 @@ pub struct Batch<R> {
     pub uncertain: bool,
 }
 
-/// What is known of a partition after all records below `next`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    pub next: NextOffset,
-    pub state: Vec<u8>,
-}
-
 /// What a writer is handed, in order.
 #[derive(Debug)]
 pub enum Work<R> {
     Batch(Batch<R>),
-    /// Worth keeping once everything before it is complete, and what else it takes for told.
-    Snapshot(Snapshot, Vec<Acknowledgement>),
+    /// Worth keeping once everything before it is complete.
+    Snapshot(Keep),
 }
 
 impl<R: Rows> Batch<R> {

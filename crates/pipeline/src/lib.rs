@@ -21,13 +21,15 @@ pub mod intent;
 pub mod ports;
 pub mod position;
 pub mod resume;
+pub mod snapshot;
 pub mod writer;
 
 pub use account::{Account, Line};
-pub use batch::{Batch, Hole, HoleReason, Rows, Snapshot, TaskId, Work};
+pub use batch::{Batch, Hole, HoleReason, Rows, TaskId, Work};
 pub use batch_builder::Limits;
 pub use day::{Day, DayOf, Days};
 pub use fence::Fence;
 pub use incarnation::Incarnation;
 pub use intent::{Intent, Mark};
 pub use position::{Assignment, Epoch, LeaderEpoch, NextOffset, Offset, Partition};
+pub use snapshot::{Snapshot, StateId};

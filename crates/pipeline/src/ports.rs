@@ -4,7 +4,7 @@ use std::{collections::VecDeque, future::Future, time::Duration};
 
 use crate::{
     Assignment, Batch, Day, Days, LeaderEpoch, Line, Mark, NextOffset, Offset, Partition, Snapshot,
-    TaskId, fence::Fenced,
+    StateId, TaskId, fence::Fenced, snapshot::Lost,
 };
 
 /// What to do about an error. No caller ever guesses from a message.
@@ -62,6 +62,10 @@ pub trait Snapshots: Send + Sync + 'static {
         id: TaskId,
         snapshot: Snapshot,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Makes a whole of the snapshots that were kept, up to this one, some time later. `lost`: noted where
+    /// that was not to be.
+    fn fold(&self, id: TaskId, last: (NextOffset, StateId), lost: Lost);
 }
 
 /// What stands of a partition that is not kept as lines yet.

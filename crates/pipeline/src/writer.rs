@@ -26,6 +26,7 @@ use crate::{
         Accounts, Clock, CommitError, Commits, DeadLetters, Kind, RowStore, Snapshots, Standing,
         StoreError,
     },
+    snapshot::Keep,
 };
 
 /// A line that nothing closes is kept after that long: what is in no line has to be read again when
@@ -70,7 +71,7 @@ pub trait WriterMetrics: Send + Sync + 'static {
     fn rejected(&self);
     fn renewed(&self);
     fn commit_retried(&self);
-    fn snapshot(&self, bytes: usize, kept: bool);
+    fn snapshot(&self, bytes: usize, is_whole: bool, kept: bool);
     /// What keeps the writer from getting on, or that nothing does any more.
     fn troubled(&self, id: TaskId, why: Option<&str>);
 }
@@ -172,19 +173,35 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
                     // The consumer loop may be gone already; then nobody waits for the budget.
                     let _gone = finished.send(Finished { id: self.id, bytes });
                 }
-                Work::Snapshot(snapshot, mut acknowledgements) => {
-                    self.acknowledged(&mut acknowledgements).await?;
+                Work::Snapshot(mut keep) => {
+                    self.acknowledged(&mut keep.acknowledgements).await?;
                     // Also a proof that the partition is ours: whoever has lost it without knowing may
                     // have missed records that nobody will miss in the store.
                     self.commit(self.ledger.resume, self.ledger.last, None)
                         .await?;
-                    let bytes = snapshot.state.len();
-                    let kept = self.store.keep(self.id, snapshot).await;
-                    if let Err(error) = &kept {
-                        tracing::warn!(partition = %self.id.assignment.partition, %error, "the detectors' state was not kept; the next one will be tried");
-                    }
-                    self.metrics.snapshot(bytes, kept.is_ok());
+                    self.keep(keep).await;
                 }
+            }
+        }
+    }
+
+    async fn keep(&self, keep: Keep) {
+        let Keep {
+            snapshot,
+            fold,
+            lost,
+            ..
+        } = keep;
+        let (bytes, is_whole) = (snapshot.bytes.len(), snapshot.since.is_none());
+        let last = (snapshot.next, snapshot.id);
+        let kept = self.store.keep(self.id, snapshot).await;
+        self.metrics.snapshot(bytes, is_whole, kept.is_ok());
+        match kept {
+            Ok(()) if fold => self.store.fold(self.id, last, lost),
+            Ok(()) => {}
+            Err(error) => {
+                lost.note();
+                tracing::warn!(partition = %self.id.assignment.partition, %error, "the detectors' state was not kept; the next one will be tried");
             }
         }
     }

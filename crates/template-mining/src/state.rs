@@ -133,7 +133,7 @@ impl Miner {
         let mut templates: Vec<_> = templates.collect();
         templates.sort_unstable_by_key(|(template, tally)| (tally.touched, template.id));
         out.list(&templates, |out, (template, tally)| {
-            out.counted(template, tally)
+            out.counted(template, tally);
         });
         let mut shapes: Vec<_> = self.shapes.0.iter().collect();
         shapes.sort_unstable();
@@ -166,7 +166,7 @@ impl Miner {
         let mut templates: Vec<_> = slots.iter().filter_map(|slot| at(*slot)).collect();
         templates.sort_unstable_by_key(|(template, tally)| (tally.touched, template.id));
         out.list(&templates, |out, (template, tally)| {
-            out.counted(template, tally)
+            out.counted(template, tally);
         });
         let is_whole = |slot: &usize| slots.binary_search(&(*slot as u32)).is_ok();
         let tallies = self.tallies.iter().enumerate();

@@ -60,13 +60,14 @@ pub trait RecoverySources: Send + Sync + 'static {
         below: NextOffset,
         since: Day,
     ) -> impl Future<Output = Result<(Option<NextOffset>, u64), StartError>> + Send;
-    /// The newest snapshot of a state before the record at `at_most`, or before an earlier one.
+    /// The newest whole of a state before the record at `at_most`, or before an earlier one, and the changes
+    /// that lead on from it to one that is not past `at_most`.
     fn snapshot(
         &self,
         incarnation: Incarnation,
         partition: Partition,
         at_most: NextOffset,
-    ) -> impl Future<Output = Result<Option<Snapshot>, StartError>> + Send;
+    ) -> impl Future<Output = Result<Option<(Snapshot, Vec<Snapshot>)>, StartError>> + Send;
 }
 
 /// The real ones.
@@ -172,13 +173,11 @@ impl RecoverySources for KafkaAndClickHouse {
         incarnation: Incarnation,
         partition: Partition,
         at_most: NextOffset,
-    ) -> Result<Option<Snapshot>, StartError> {
-        let incarnation = incarnation.to_string();
-        let found =
-            snapshots::newest_at_or_before(&self.store, &incarnation, partition.0, at_most.raw());
-        Ok(found.await?.map(|found| Snapshot {
-            next: NextOffset::resume_at(Offset::new(found.next_offset)),
-            state: found.state,
-        }))
+    ) -> Result<Option<(Snapshot, Vec<Snapshot>)>, StartError> {
+        let of = snapshots::Of {
+            incarnation: incarnation.to_string(),
+            partition: partition.0,
+        };
+        Ok(snapshots::newest_at_or_before(&self.store, &of, at_most).await?)
     }
 }

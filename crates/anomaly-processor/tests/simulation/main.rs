@@ -65,6 +65,7 @@ fn nothing_is_lost_or_doubled_whatever_happens() {
             ("deduplicated inserts", total.deduplicated),
             ("rejected blocks", total.rejected),
             ("restored detectors", total.restored),
+            ("changes made a whole", total.folded),
             ("miners that were lost", total.mined_anew),
             ("merges of templates", total.merges),
             ("topics made anew", total.remade_topics),

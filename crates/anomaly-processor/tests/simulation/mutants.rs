@@ -29,6 +29,8 @@ pub(crate) enum Mutant {
     WallClockInId,
     /// Restored detectors are not fed the records between their snapshot and the new beginning.
     ReplaySkipped,
+    /// What has changed is applied to whatever is kept, also where changes between are lost.
+    ChangesOfOtherStates,
     /// What rows refer to is stored after them.
     TemplatesAfterRows,
     /// An insert whose deadline passed is taken for one that was never sent.
@@ -36,7 +38,7 @@ pub(crate) enum Mutant {
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::NoToken,
         Self::CommitBeforeInsert,
         Self::EpochOutsideLock,
@@ -50,6 +52,7 @@ impl Mutant {
         Self::AcknowledgementNotAwaited,
         Self::WallClockInId,
         Self::ReplaySkipped,
+        Self::ChangesOfOtherStates,
         Self::TemplatesAfterRows,
         Self::TimedOutTakenForNotSent,
     ];

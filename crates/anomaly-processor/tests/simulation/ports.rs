@@ -9,7 +9,7 @@ use std::{
 };
 
 use anomaly_processor::{
-    announce,
+    announce, partition_state,
     partition_task::{SinkError, Sinks},
     startup::{RecoverySources, StartError},
 };
@@ -19,13 +19,14 @@ use detection::Finding;
 use futures::future::{Either, select};
 use pipeline::{
     Assignment, Batch, Day, Days, Fence, Incarnation, LeaderEpoch, Line, Mark, NextOffset, Offset,
-    Partition, Snapshot, TaskId,
+    Partition, Snapshot, StateId, TaskId,
     batch::Acknowledgement,
     ports::{
         Accounts, Clock, CommitError, Commits, DeadLetters, Kind, Record, RowStore, Snapshots,
         Standing, StoreError,
     },
     resume::{Accounted, KafkaState},
+    snapshot::{self, Lost},
 };
 use rand::{RngExt as _, rngs::StdRng};
 use tokio::sync::oneshot;
@@ -34,6 +35,7 @@ use uuid::Uuid;
 use crate::{
     executor::{Group, Handle},
     mutants::Mutant,
+    process::{detection, mining},
     templates::Templates,
     world::{Inserted, World},
 };
@@ -331,10 +333,42 @@ impl RowStore<LogRows> for Outside {
 impl Snapshots for Outside {
     async fn keep(&self, id: TaskId, snapshot: Snapshot) -> Result<(), StoreError> {
         let place = (id.incarnation.raw(), id.assignment.partition.0);
+        if self.is(Mutant::ChangesOfOtherStates) && self.link.dice(3) == 0 {
+            return Ok(());
+        }
+        let last = (snapshot.next, snapshot.id);
         let kept = self
             .link
             .call_impatiently(move |world| world.store.keep(place, snapshot));
-        kept.await.ok_or_else(|| unsure("no answer"))
+        kept.await.ok_or_else(|| unsure("no answer"))?;
+        // Runs are too short for so many changes that somebody would ask for it.
+        if self.link.dice(4) == 0 {
+            self.fold(id, last, Lost::default());
+        }
+        Ok(())
+    }
+
+    fn fold(&self, id: TaskId, last: (NextOffset, StateId), lost: Lost) {
+        let place = (id.incarnation.raw(), id.assignment.partition.0);
+        let (next, last) = last;
+        let link = self.link.clone();
+        self.link.handle.spawn(self.link.group, async move {
+            let found = link.call(move |world| world.store.newest_snapshot(place, next));
+            let Some((whole, changes)) = found.await else {
+                return lost.note();
+            };
+            let changes = snapshot::linked(whole.id, changes);
+            match partition_state::fold(&whole, &changes, last, detection(), mining()) {
+                Ok(folded) => {
+                    link.call(move |world| {
+                        world.tally.folded += u64::from(!changes.is_empty());
+                        world.store.keep(place, folded);
+                    })
+                    .await;
+                }
+                Err(_) => lost.note(),
+            }
+        });
     }
 }
 
@@ -510,12 +544,20 @@ impl RecoverySources for Outside {
         incarnation: Incarnation,
         partition: Partition,
         at_most: NextOffset,
-    ) -> Result<Option<Snapshot>, StartError> {
+    ) -> Result<Option<(Snapshot, Vec<Snapshot>)>, StartError> {
         let place = (incarnation.raw(), partition.0);
         let found = self
             .link
-            .call(move |world| world.store.newest_snapshot(place, at_most.raw()));
-        Ok(found.await)
+            .call(move |world| world.store.newest_snapshot(place, at_most));
+        let Some((whole, changes)) = found.await else {
+            return Ok(None);
+        };
+        let changes = if self.is(Mutant::ChangesOfOtherStates) {
+            changes
+        } else {
+            snapshot::linked(whole.id, changes)
+        };
+        Ok(Some((whole, changes)))
     }
 }
 

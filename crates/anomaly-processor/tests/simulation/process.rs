@@ -511,6 +511,7 @@ async fn begin(
                 world.tally.restored += u64::from(started.memory == Memory::Restored);
                 if world.loses_miners && link.dice(3) == 0 {
                     started.state.miner = template_mining::Miner::new(mining());
+                    started.state.forget_kept();
                     world.tally.mined_anew += 1;
                 }
                 match world.mutant {

@@ -62,6 +62,7 @@ pub(crate) struct Tally {
     pub(crate) deduplicated: u64,
     pub(crate) rejected: u64,
     pub(crate) restored: u64,
+    pub(crate) folded: u64,
     pub(crate) mined_anew: u64,
     pub(crate) merges: u64,
     pub(crate) remade_topics: u64,
@@ -90,6 +91,7 @@ impl Tally {
         self.deduplicated += other.deduplicated;
         self.rejected += other.rejected;
         self.restored += other.restored;
+        self.folded += other.folded;
         self.mined_anew += other.mined_anew;
         self.merges += other.merges;
         self.remade_topics += other.remade_topics;
@@ -309,13 +311,23 @@ impl StoreState {
         self.snapshots.entry(place).or_default().push(snapshot);
     }
 
-    pub(crate) fn newest_snapshot(&self, place: Place, at_most: i64) -> Option<Snapshot> {
-        self.snapshots
-            .get(&place)?
-            .iter()
-            .filter(|snapshot| snapshot.next.raw() <= at_most)
-            .max_by_key(|snapshot| snapshot.next)
-            .cloned()
+    /// A whole, and all changes of later states.
+    pub(crate) fn newest_snapshot(
+        &self,
+        place: Place,
+        at_most: NextOffset,
+    ) -> Option<(Snapshot, Vec<Snapshot>)> {
+        let kept = self.snapshots.get(&place)?.iter();
+        let in_time = kept.filter(|snapshot| snapshot.next <= at_most);
+        let (wholes, changes): (Vec<_>, Vec<_>) =
+            in_time.partition(|snapshot| snapshot.since.is_none());
+        let whole = wholes.into_iter().max_by_key(|whole| whole.next)?;
+        let later = changes
+            .into_iter()
+            .filter(|change| change.next > whole.next);
+        let mut later: Vec<Snapshot> = later.cloned().collect();
+        later.sort_by_key(|change| change.next);
+        Some((whole.clone(), later))
     }
 
     /// Of two lines that begin at the same offset the one that goes further stays.

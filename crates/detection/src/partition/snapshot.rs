@@ -28,6 +28,11 @@ impl PartitionDetectors {
         self.seal(Writer::default(), &all)
     }
 
+    /// Of some family nothing was kept that can be read: it began anew when this was restored.
+    pub const fn forgot_a_family(&self) -> bool {
+        self.forgot
+    }
+
     /// What is known now and was not when this was last asked, or since this was made, restored or
     /// changed: the bytes that [`Self::with_changes`] reads. Their size, and the time that they take, go
     /// by the services that have changed.
@@ -103,9 +108,11 @@ impl PartitionDetectors {
         for family in Family::ALL {
             let kept =
                 find(sections, family as u8).filter(|section| section.version == family.version());
-            match kept {
-                Some(section) => self.load_family(family, section, &slots)?,
-                None => self.early.family_begins_anew(family),
+            if let Some(section) = kept {
+                self.load_family(family, section, &slots)?;
+            } else {
+                self.early.family_begins_anew(family);
+                self.forgot = true;
             }
         }
         Ok(self)

@@ -45,6 +45,19 @@ async fn detectors_go_on_from_their_snapshot_and_say_when_they_cannot() -> anyho
     comes_to(&processor, "restored", 1).await?;
     assert!(processor.stop().await.is_success());
 
+    // What has changed since is kept by itself.
+    let changes =
+        "SELECT count() FROM detector_changes WHERE since IN (SELECT id FROM detector_snapshots)";
+    let before = space.number(changes).await?;
+    space.produce(load(500)).await?;
+    processor.child.start_again()?;
+    space.all_arrived(&processor).await?;
+    assert!(processor.stop().await.is_success());
+    assert!(space.number(changes).await? > before);
+    processor.child.start_again()?;
+    comes_to(&processor, "restored", 1).await?;
+    assert!(processor.stop().await.is_success());
+
     // The newest one is damaged: the one before it serves, and the damage is counted.
     let damaged = "INSERT INTO detector_snapshots (incarnation, kafka_partition, slot, next_offset, compatibility, format, state) \
         SELECT incarnation, kafka_partition, (slot + 1) % 8, next_offset, compatibility, format, 'damaged' \
@@ -61,6 +74,31 @@ async fn detectors_go_on_from_their_snapshot_and_say_when_they_cannot() -> anyho
         .await?;
     processor.child.start_again()?;
     comes_to(&processor, "whole", 1).await?;
+    assert!(processor.stop().await.is_success());
+    Ok(())
+}
+
+/// Records come all the time, and what is known of them is kept every second: some time later somebody
+/// makes a whole of all these changes, and who begins then goes on from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_changes_are_made_a_whole() -> anyhow::Result<()> {
+    let space = stack().await?.space_of("folded", 1).await?;
+    let service = space.service("anomaly-processor", "processor");
+    let processor = space.stack.spawn(service.env("SNAPSHOT_INTERVAL", "1s"))?;
+    let wholes =
+        "SELECT count() FROM detector_snapshots WHERE id IN (SELECT id FROM detector_changes)";
+    wait::until("changes are a whole", wait::LONG, async || {
+        space.produce(load(100)).await?;
+        Ok((space.number(wholes).await? > 0).then_some(()))
+    })
+    .await
+    .map_err(|error| processor.with_log(error))?;
+    space.all_arrived(&processor).await?;
+    let (_, page) = processor.get("/metrics").await?;
+    assert!(page.contains("barograph_snapshots_total{outcome=\"failed\"} 0"));
+    assert!(processor.stop().await.is_success());
+    processor.child.start_again()?;
+    comes_to(&processor, "restored", 1).await?;
     assert!(processor.stop().await.is_success());
     Ok(())
 }
