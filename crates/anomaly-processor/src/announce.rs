@@ -8,7 +8,9 @@ use std::{sync::Arc, time::Duration};
 use clickhouse_store::{Client, anomalies};
 use contracts::{
     Anomaly, Level, Severity, State, Timestamp,
-    anomaly::{Direction, Evidence, Explanation, Part, SCHEMA_VERSION, Sample},
+    anomaly::{
+        Direction, Evidence, Explanation, Part, SCHEMA_VERSION, Sample, Subject, TemplateOf,
+    },
     topics::TRACEPARENT,
 };
 use detection::{Finding, Kind, Phase};
@@ -181,7 +183,8 @@ const fn found(kind: Kind) -> Found {
 }
 
 fn series_of(finding: &Finding) -> String {
-    format!("{}/{}", finding.service, finding.kind.metric())
+    let subject = finding.subject.series();
+    format!("{}/{}{subject}", finding.service, finding.kind.metric())
 }
 
 /// UUIDv5 of detector, series, incarnation and partition, episode start and ordinal.
@@ -206,6 +209,27 @@ const fn severity_of(severity: detection::Severity) -> Severity {
     }
 }
 
+fn subject_of(service: String, subject: detection::Subject) -> Subject {
+    let detection::Subject {
+        template,
+        host,
+        endpoint,
+        address,
+        user,
+    } = subject;
+    Subject {
+        service,
+        template: template.map(|template| TemplateOf {
+            id: template.id.to_string(),
+            text: template.text,
+        }),
+        host,
+        endpoint,
+        address,
+        user,
+    }
+}
+
 fn anomaly_of(
     finding: Finding,
     topic: &str,
@@ -214,11 +238,21 @@ fn anomaly_of(
     traceparent: Option<String>,
 ) -> Anomaly {
     let series = series_of(&finding);
+    let id = id_of(&finding, task.incarnation, task.assignment.partition);
+    let severity = severity_of(finding.severity());
     let time = |moment: detection::EventTime| Timestamp::from_millis(moment.0);
     let partition = task.assignment.partition.0;
+    let mut ranges = finding.ranges;
+    let lines = |(first_offset, last_offset)| Evidence {
+        topic: topic.to_owned(),
+        incarnation: task.incarnation.to_string(),
+        partition,
+        first_offset,
+        last_offset,
+    };
     Anomaly {
         schema_version: SCHEMA_VERSION,
-        id: id_of(&finding, task.incarnation, task.assignment.partition),
+        id,
         version: finding.version,
         state: match finding.phase {
             Phase::Opened => State::Opened,
@@ -231,7 +265,7 @@ fn anomaly_of(
         window_end: time(finding.window_end),
         detected_at: time(finding.detected_at),
         published_at,
-        severity: severity_of(finding.severity()),
+        severity,
         score: finding.score.value(),
         direction: if finding.kind.is_up() {
             Direction::Up
@@ -272,16 +306,13 @@ fn anomaly_of(
                 offset: line.offset,
             })
             .collect(),
-        evidence: Evidence {
-            topic: topic.to_owned(),
-            incarnation: task.incarnation.to_string(),
-            partition,
-            first_offset: finding.offsets.0,
-            last_offset: finding.offsets.1,
-        },
+        // The record that crossed the line came last.
+        evidence: lines(ranges.pop().unwrap_or_default()),
+        more_evidence: ranges.into_iter().map(lines).collect(),
+        subject: subject_of(finding.service.clone(), finding.subject),
         service: finding.service,
         series,
-        services: Vec::new(),
+        services: finding.services,
         incident_id: None,
         traceparent,
     }

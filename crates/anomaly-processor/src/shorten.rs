@@ -1,7 +1,7 @@
 //! Makes an anomaly smaller that Kafka refuses for its size: what was found stays, what it was seen by
 //! goes, the longest first.
 
-use contracts::Anomaly;
+use contracts::{Anomaly, anomaly::Subject};
 use kafka_io::kept::Kept;
 
 /// Bytes of a text that is shortened at first, and at last.
@@ -44,6 +44,23 @@ fn leave_out_samples(anomaly: &mut Anomaly) {
 fn cut_everything(anomaly: &mut Anomaly) {
     anomaly.explanation.parts.clear();
     anomaly.services.truncate(16);
+    anomaly.more_evidence.truncate(16);
+    let Subject {
+        service: _,
+        template,
+        host,
+        endpoint,
+        address,
+        user,
+    } = &mut anomaly.subject;
+    let template = template.iter_mut().map(|template| &mut template.text);
+    for text in [host, endpoint, address, user]
+        .into_iter()
+        .flatten()
+        .chain(template)
+    {
+        cut(text, SHORT);
+    }
     texts(anomaly, SHORT);
 }
 
@@ -90,6 +107,7 @@ mod tests {
             detector: "burst".to_owned(),
             kind: "error_burst".to_owned(),
             service: "checkout".to_owned(),
+            subject: Subject::default(),
             series: "checkout/errors".to_owned(),
             window_start: at,
             window_end: at,
@@ -128,6 +146,7 @@ mod tests {
                 first_offset: 7,
                 last_offset: 7,
             },
+            more_evidence: Vec::new(),
             services: Vec::new(),
             incident_id: None,
             traceparent: None,

@@ -1,6 +1,6 @@
 //! Stores versions of anomalies.
 
-use contracts::Anomaly;
+use contracts::{Anomaly, anomaly::Evidence};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -15,6 +15,12 @@ struct Row<'a> {
     detector: &'a str,
     kind: &'a str,
     service: &'a str,
+    services: &'a [String],
+    template_id: u64,
+    host: &'a str,
+    endpoint: &'a str,
+    client_ip: &'a str,
+    user: &'a str,
     series: &'a str,
     window_start: String,
     window_end: String,
@@ -34,13 +40,41 @@ struct Row<'a> {
     kafka_partition: i32,
     first_offset: i64,
     last_offset: i64,
+    ranges: Vec<(&'a str, i32, i64, i64)>,
     traceparent: &'a str,
 }
 
 impl<'a> Row<'a> {
     fn of(anomaly: &'a Anomaly) -> Result<Self, Error> {
+        let unexpected = |what: &str| Error::Unexpected(format!("anomaly {}: {what}", anomaly.id));
         let document =
-            serde_json::to_string(anomaly).map_err(|error| Error::Unexpected(error.to_string()))?;
+            serde_json::to_string(anomaly).map_err(|error| unexpected(&error.to_string()))?;
+        let subject = &anomaly.subject;
+        let template_id = match &subject.template {
+            None => 0,
+            Some(template) => template
+                .id
+                .parse()
+                .map_err(|_| unexpected("the id of its template is no number"))?,
+        };
+        let first = &anomaly.evidence;
+        let ranges = [first].into_iter().chain(&anomaly.more_evidence);
+        let ranges = ranges.map(|range| {
+            let Evidence {
+                incarnation,
+                partition,
+                first_offset,
+                last_offset,
+                ..
+            } = range;
+            (
+                incarnation.as_str(),
+                *partition,
+                *first_offset,
+                *last_offset,
+            )
+        });
+        let text = |text: &'a Option<String>| text.as_deref().unwrap_or_default();
         Ok(Self {
             id: anomaly.id,
             version: anomaly.version,
@@ -48,6 +82,12 @@ impl<'a> Row<'a> {
             detector: &anomaly.detector,
             kind: &anomaly.kind,
             service: &anomaly.service,
+            services: &anomaly.services,
+            template_id,
+            host: text(&subject.host),
+            endpoint: text(&subject.endpoint),
+            client_ip: text(&subject.address),
+            user: text(&subject.user),
             series: &anomaly.series,
             window_start: anomaly.window_start.to_string(),
             window_end: anomaly.window_end.to_string(),
@@ -63,11 +103,12 @@ impl<'a> Row<'a> {
             upper: anomaly.upper,
             title: &anomaly.title,
             document,
-            incarnation: &anomaly.evidence.incarnation,
-            kafka_partition: anomaly.evidence.partition,
-            first_offset: anomaly.evidence.first_offset,
-            last_offset: anomaly.evidence.last_offset,
-            traceparent: anomaly.traceparent.as_deref().unwrap_or_default(),
+            incarnation: &first.incarnation,
+            kafka_partition: first.partition,
+            first_offset: first.first_offset,
+            last_offset: first.last_offset,
+            ranges: ranges.collect(),
+            traceparent: text(&anomaly.traceparent),
         })
     }
 }

@@ -48,6 +48,7 @@ migrations! {
     9 "0009_rows_live_by_our_clock",
     10 "0010_accounts",
     11 "0011_detector_changes",
+    12 "0012_anomalies_speak_of_more",
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! The anomaly, `schema_version` 1: what the processor publishes and everybody else passes on.
+//! The anomaly, `schema_version` 2: what the processor publishes and everybody else passes on.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::{Level, Timestamp};
 
-pub const SCHEMA_VERSION: u32 = 1;
+/// 1 had no subject and one range of evidence; it is read, and what it lacks is empty.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One version of one episode. Versions of an `id` replace each other; the highest wins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,7 +23,9 @@ pub struct Anomaly {
     pub detector: String,
     pub kind: String,
     pub service: String,
-    /// What was measured, e.g. `checkout/errors`.
+    #[serde(default)]
+    pub subject: Subject,
+    /// What was measured, e.g. `checkout/errors` or `checkout/errors/host=web-3`.
     pub series: String,
     pub window_start: Timestamp,
     pub window_end: Timestamp,
@@ -45,8 +48,12 @@ pub struct Anomaly {
     pub explanation: Explanation,
     #[serde(default)]
     pub samples: Vec<Sample>,
+    /// Where its lines are; the record that crossed the line is one of them.
     pub evidence: Evidence,
-    /// Where several services belong together.
+    /// Where more of them are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_evidence: Vec<Evidence>,
+    /// Where several services belong together, all of them.
     #[serde(default)]
     pub services: Vec<String>,
     #[serde(default)]
@@ -113,7 +120,34 @@ pub struct Sample {
     pub offset: i64,
 }
 
-/// Where the lines are: offsets are inclusive.
+/// What an anomaly is about; nothing but a service: the service as such.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Subject {
+    /// As in [`Anomaly::service`]; empty in `schema_version` 1.
+    pub service: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateOf>,
+    /// The machine that wrote the lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// What was called, e.g. `POST /pay`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The address of a client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateOf {
+    /// As in `logs.template_id`, in decimal digits: numbers of JSON do not hold it.
+    pub id: String,
+    pub text: String,
+}
+
+/// A range of lines: offsets are inclusive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     pub topic: String,
@@ -174,5 +208,57 @@ impl std::str::FromStr for Severity {
 impl fmt::Display for Severity {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn of_version_1() -> Value {
+        let at = "2026-11-26T20:00:00.000Z";
+        json!({
+            "schema_version": 1, "id": "00000000-0000-5000-8000-000000000001", "version": 1,
+            "state": "opened", "detector": "burst", "kind": "error_burst",
+            "service": "checkout", "series": "checkout/errors",
+            "window_start": at, "window_end": at, "detected_at": at, "published_at": at,
+            "severity": "high", "score": 4.2, "direction": "up", "unit": "errors",
+            "observed": 12.0, "expected": 0.8, "lower": 0.0, "upper": 5.0,
+            "title": "t", "explanation": { "summary": "s", "baseline": "b" },
+            "evidence": {
+                "topic": "app-logs", "incarnation": "0123456789abcdef", "partition": 3,
+                "first_offset": 1, "last_offset": 2,
+            },
+        })
+    }
+
+    #[test]
+    fn version_1_is_read_and_what_it_lacks_is_empty() {
+        let old: Anomaly = serde_json::from_value(of_version_1()).unwrap();
+        assert_eq!((old.schema_version, old.evidence.partition), (1, 3));
+        assert_eq!(old.subject, Subject::default());
+        assert!(old.more_evidence.is_empty());
+        let again: Anomaly = serde_json::from_str(&serde_json::to_string(&old).unwrap()).unwrap();
+        assert_eq!(again, old);
+    }
+
+    #[test]
+    fn an_anomaly_speaks_of_several_services_and_ranges_and_of_one_user() {
+        let mut value = of_version_1();
+        value["schema_version"] = json!(SCHEMA_VERSION);
+        value["more_evidence"] = json!([value["evidence"]]);
+        value["services"] = json!(["checkout", "payments"]);
+        value["subject"] = json!({
+            "service": "checkout", "user": "root",
+            "template": { "id": "18446744073709551615", "text": "login of <*>" },
+        });
+        let anomaly: Anomaly = serde_json::from_value(value.clone()).unwrap();
+        assert_eq!(anomaly.more_evidence.len(), 1);
+        let written = serde_json::to_value(&anomaly).unwrap();
+        for field in ["evidence", "more_evidence", "services", "subject"] {
+            assert_eq!(written[field], value[field]);
+        }
     }
 }

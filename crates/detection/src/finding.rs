@@ -2,10 +2,12 @@
 
 mod kind;
 mod sample;
+mod subject;
 pub(crate) mod words;
 
 pub use kind::{Kind, Severity};
 pub use sample::SampleLine;
+pub use subject::{Subject, Template};
 
 use crate::{
     budget::Score,
@@ -30,12 +32,15 @@ pub struct Part {
     pub share: f64,
 }
 
-/// One version of one episode. Identity: kind's detector, service and metric, `episode_start`,
+/// One version of one episode. Identity: kind's detector, service, metric and subject, `episode_start`,
 /// `ordinal`; the rest may change from version to version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     pub kind: Kind,
     pub service: String,
+    pub subject: Subject,
+    /// Where several belong together, all of them; empty: only [`Self::service`].
+    pub services: Vec<String>,
     pub episode_start: EventTime,
     /// Tells episodes of one series apart that start in the same window.
     pub ordinal: u32,
@@ -56,8 +61,8 @@ pub struct Finding {
     pub baseline: String,
     pub parts: Vec<Part>,
     pub samples: Vec<SampleLine>,
-    /// First and last offset of the lines it speaks of; for a silence, of the last line seen.
-    pub offsets: (i64, i64),
+    /// First and last offsets of the lines it speaks of, ascending; for a silence, of the last line seen.
+    pub ranges: Vec<(i64, i64)>,
 }
 
 impl Finding {
@@ -67,11 +72,21 @@ impl Finding {
         Severity::of(self.score).min(self.kind.worst(is_silence))
     }
 
+    /// From its first line to its last; (0, 0): it speaks of none.
+    pub fn span(&self) -> (i64, i64) {
+        let first = self.ranges.first().map_or(0, |range| range.0);
+        (first, self.ranges.last().map_or(0, |range| range.1))
+    }
+
     /// A hash of all it says, its version left out.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut to = Writer::default();
         self.kind.save(&mut to);
         to.text(&self.service);
+        self.subject.save(&mut to);
+        for service in &self.services {
+            to.text(service);
+        }
         to.moment(self.episode_start);
         to.u32(self.ordinal);
         to.byte(self.phase as u8);
@@ -91,8 +106,10 @@ impl Finding {
             to.f64(part.share);
         }
         SampleLine::save_all(&self.samples, &mut to);
-        to.i64(self.offsets.0);
-        to.i64(self.offsets.1);
+        for (first, last) in &self.ranges {
+            to.i64(*first);
+            to.i64(*last);
+        }
         hash(to.bytes())
     }
 }

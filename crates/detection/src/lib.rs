@@ -25,7 +25,7 @@ pub use budget::Score;
 pub use clock::is_clock;
 pub use codec::{FORMAT, SnapshotError, compatibility};
 pub use config::Config;
-pub use finding::{Finding, Kind, Phase, SampleLine, Severity};
+pub use finding::{Finding, Kind, Phase, SampleLine, Severity, Subject, Template};
 pub use partition::{Moves, PartitionDetectors};
 pub use record::{
     Arrival, Observation,

@@ -129,7 +129,7 @@ fn told(findings: &[Finding], service: usize) -> Vec<Finding> {
     let of_it = findings.iter().filter(|finding| finding.service == name);
     of_it
         .map(|finding| Finding {
-            offsets: (0, 0),
+            ranges: Vec::new(),
             samples: Vec::new(),
             ..finding.clone()
         })

@@ -438,7 +438,7 @@ fn the_answers_are_those_that_are_pinned() {
             finding.phase,
             finding.version,
             finding.detected_at.0,
-            finding.offsets
+            finding.span()
         )
         .unwrap();
     }

@@ -135,6 +135,7 @@ mod tests {
                 let is_known = match head.as_slice() {
                     ["CREATE", "TABLE" | "VIEW", "IF", "NOT", "EXISTS", _]
                     | ["CREATE", "MATERIALIZED", "VIEW", "IF", "NOT", "EXISTS"]
+                    | ["CREATE", "OR", "REPLACE", "VIEW", _, "AS"]
                     | ["DROP", "TABLE" | "VIEW", "IF", "EXISTS", ..]
                     | [
                         "ALTER",

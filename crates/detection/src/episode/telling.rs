@@ -3,7 +3,7 @@
 use super::engine::{Ended, Episode};
 use crate::{
     config::Config,
-    finding::{Finding, Part, Phase, SampleLine},
+    finding::{Finding, Part, Phase, SampleLine, Subject},
     record::time::EventTime,
 };
 
@@ -38,6 +38,8 @@ impl Telling<'_> {
         self.findings.push(Finding {
             kind: episode.kind,
             service: self.service.to_owned(),
+            subject: Subject::default(),
+            services: Vec::new(),
             episode_start: episode.start,
             ordinal: episode.ordinal,
             version: episode.version,
@@ -55,7 +57,7 @@ impl Telling<'_> {
             baseline: account.baseline,
             parts: account.parts,
             samples: account.samples,
-            offsets: episode.offsets,
+            ranges: vec![episode.offsets],
         });
     }
 

@@ -1,12 +1,12 @@
 //! Anomalies for tests.
 
-use contracts::anomaly::{Direction, Evidence, Explanation, Sample};
+use contracts::anomaly::{Direction, Evidence, Explanation, SCHEMA_VERSION, Sample, Subject};
 use contracts::{Anomaly, Level, Severity, State, Timestamp};
 use uuid::Uuid;
 
 pub(crate) fn anomaly(id: u128, version: u32) -> Anomaly {
     Anomaly {
-        schema_version: 1,
+        schema_version: SCHEMA_VERSION,
         id: Uuid::from_u128(id),
         version,
         state: if version == 1 {
@@ -40,6 +40,7 @@ pub(crate) fn anomaly(id: u128, version: u32) -> Anomaly {
             partition: 0,
             offset: 7,
         }],
+        subject: Subject::default(),
         evidence: Evidence {
             topic: "app-logs".to_owned(),
             incarnation: "ff".to_owned(),
@@ -47,6 +48,7 @@ pub(crate) fn anomaly(id: u128, version: u32) -> Anomaly {
             first_offset: 1,
             last_offset: 9,
         },
+        more_evidence: Vec::new(),
         services: vec!["payments".to_owned()],
         incident_id: None,
         traceparent: None,

@@ -73,7 +73,7 @@ fn anomaly(phase: Phase, service: &str, number: u64, sent: u64) -> anyhow::Resul
         })
         .collect();
     let value = json!({
-        "schema_version": 1,
+        "schema_version": contracts::anomaly::SCHEMA_VERSION,
         "id": format!("00000000-0000-5000-8000-{number:012x}"),
         "version": 1, "state": "opened", "detector": "error_burst", "kind": "error_burst",
         "service": service, "series": format!("{service}/errors"),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::{
     budget::Score,
     codec::{Loaded, Reader, Writer},
-    finding::{Finding, Kind, Phase},
+    finding::{Finding, Kind, Phase, Subject},
     record::time::EventTime,
 };
 
@@ -147,6 +147,8 @@ impl EmittedEarly {
         Some(Finding {
             kind: key.kind,
             service: service.to_owned(),
+            subject: Subject::default(),
+            services: Vec::new(),
             episode_start: key.start,
             ordinal: key.ordinal,
             version: self.newest,
@@ -164,7 +166,7 @@ impl EmittedEarly {
             baseline: "The baseline is that of the versions before.".to_owned(),
             parts: Vec::new(),
             samples: Vec::new(),
-            offsets,
+            ranges: vec![offsets],
         })
     }
 
@@ -217,7 +219,7 @@ impl Facts {
             observed: finding.observed,
             expected: finding.expected,
             limits: (finding.lower, finding.upper),
-            offsets: finding.offsets,
+            offsets: finding.span(),
         }
     }
 
