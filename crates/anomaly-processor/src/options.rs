@@ -119,9 +119,10 @@ service_kit::options! {
 
 impl Options {
     pub fn dead_letter_topic(&self) -> String {
-        self.kafka_dead_letter_topic.as_ref().map_or_else(
-            || contracts::topics::dead_letters_of(self.kafka.kafka_topic.as_str()),
-            |topic| topic.as_str().to_owned(),
+        let configured = self.kafka_dead_letter_topic.as_ref();
+        contracts::topics::dead_letters(
+            configured.map(Name::as_str),
+            self.kafka.kafka_topic.as_str(),
         )
     }
 

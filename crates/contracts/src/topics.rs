@@ -12,6 +12,11 @@ pub fn dead_letters_of(topic: &str) -> String {
     format!("{topic}.dlq")
 }
 
+/// The one that is configured, or the one of the topic of logs.
+pub fn dead_letters(configured: Option<&str>, logs: &str) -> String {
+    configured.map_or_else(|| dead_letters_of(logs), str::to_owned)
+}
+
 /// The topic of truth labels that belongs to a topic of log records.
 pub fn truth_of(topic: &str) -> String {
     format!("{topic}.truth")

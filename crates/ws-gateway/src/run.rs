@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clickhouse_store::{Client, Target};
-use contracts::topics::dead_letters_of;
+use contracts::topics;
 use kafka_io::{Connection, reader as kafka_reader};
 use pipeline::ports::Kind;
 use service_kit::http::{Hosts, Limits, Listener, Server, descriptors};
-use service_kit::options::Bounded;
+use service_kit::options::{Bounded, Name};
 use service_kit::{Exit, HasExit, Latch, Readiness, Registry, Tasks, admin};
 use tokio::net::TcpListener;
 
@@ -96,9 +96,10 @@ impl Gateway {
             health: Health::new(self.kafka, "kafka"),
             metrics: self.metrics.clone(),
         };
-        let dead_letters = options.kafka_dead_letter_topic.as_ref().map_or_else(
-            || dead_letters_of(options.kafka.kafka_topic.as_str()),
-            ToString::to_string,
+        let configured = options.kafka_dead_letter_topic.as_ref();
+        let dead_letters = topics::dead_letters(
+            configured.map(Name::as_str),
+            options.kafka.kafka_topic.as_str(),
         );
         let clients = Clients::new(options.gateway_max_clients.as_usize(), self.metrics.clone());
         let app = Arc::new(App {
