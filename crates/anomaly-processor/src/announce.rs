@@ -158,10 +158,11 @@ async fn keep_storing(store: &Client, batch: &[Anomaly]) -> Result<(), StoreErro
         Duration::from_secs(10),
         batch.len() as u64,
     );
+    let mut patience = ports::Patience::default();
     loop {
         match anomalies::store(store, batch).await {
             Ok(()) => return Ok(()),
-            Err(error) if error.kind() == ports::Kind::Transient => {
+            Err(error) if patience.bears(error.kind()) => {
                 tokio::time::sleep(backoff.delay()).await;
             }
             Err(error) => return Err(error.into()),

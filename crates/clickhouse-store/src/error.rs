@@ -32,7 +32,9 @@ impl Error {
     /// Whether an insert that failed so may have landed.
     pub fn is_uncertain(&self) -> bool {
         match self {
-            Self::Exception { code, .. } => kind_of(*code) == Kind::Transient,
+            Self::Exception { code, .. } => {
+                matches!(kind_of(*code), Kind::Transient | Kind::Unknown)
+            }
             Self::NoAnswer { .. } | Self::Unexpected(_) | Self::Query(_) => true,
             Self::Unreachable { .. } => false,
         }
@@ -49,31 +51,104 @@ impl From<Error> for StoreError {
     }
 }
 
-/// By the number in `X-ClickHouse-Exception-Code`; names as in ClickHouse's `ErrorCodes.cpp`.
-///
-/// Data errors are named one by one, because they end with rows in the dead letters; what concerns
-/// the schema or the rights is fatal, because waiting does not mend it. Everything else is waited out.
+/// Errors of ClickHouse, by their numbers and its names for them.
+pub type Codes = [(u32, &'static str)];
+
+/// Of the data. They end with rows in the dead letters, and so are named one by one.
+pub const REJECTED: &Codes = &[
+    (6, "CANNOT_PARSE_TEXT"),
+    (27, "CANNOT_PARSE_INPUT_ASSERTION_FAILED"),
+    (38, "CANNOT_PARSE_DATE"),
+    (41, "CANNOT_PARSE_DATETIME"),
+    (69, "ARGUMENT_OUT_OF_BOUND"),
+    (72, "CANNOT_PARSE_NUMBER"),
+    (117, "INCORRECT_DATA"),
+    (128, "TOO_LARGE_ARRAY_SIZE"),
+    (131, "TOO_LARGE_STRING_SIZE"),
+    (321, "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE"),
+    (349, "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN"),
+    (407, "DECIMAL_OVERFLOW"),
+    (691, "UNKNOWN_ELEMENT_OF_ENUM"),
+    (469, "VIOLATED_CONSTRAINT"),
+    // In a view or an expression of somebody's own.
+    (395, "FUNCTION_THROW_IF_VALUE_IS_NON_ZERO"),
+];
+
+/// Of the schema or the rights: waiting does not mend them.
+pub const FATAL: &Codes = &[
+    (8, "THERE_IS_NO_COLUMN"),
+    (10, "NOT_FOUND_COLUMN_IN_BLOCK"),
+    (16, "NO_SUCH_COLUMN_IN_TABLE"),
+    (20, "NUMBER_OF_COLUMNS_DOESNT_MATCH"),
+    (46, "UNKNOWN_FUNCTION"),
+    (47, "UNKNOWN_IDENTIFIER"),
+    (50, "UNKNOWN_TYPE"),
+    (53, "TYPE_MISMATCH"),
+    (60, "UNKNOWN_TABLE"),
+    (62, "SYNTAX_ERROR"),
+    (70, "CANNOT_CONVERT_TYPE"),
+    (81, "UNKNOWN_DATABASE"),
+    (115, "UNKNOWN_SETTING"),
+    (164, "READONLY"),
+    (192, "UNKNOWN_USER"),
+    (194, "REQUIRED_PASSWORD"),
+    (497, "ACCESS_DENIED"),
+    (516, "AUTHENTICATION_FAILED"),
+];
+
+/// Of memory, time, room, disks, the network, other servers, or of a server that stops: they pass, or
+/// somebody mends what they are about.
+pub const TRANSIENT: &Codes = &[
+    (3, "UNEXPECTED_END_OF_FILE"),
+    (32, "ATTEMPT_TO_READ_AFTER_EOF"),
+    (33, "CANNOT_READ_ALL_DATA"),
+    (74, "CANNOT_READ_FROM_FILE_DESCRIPTOR"),
+    (75, "CANNOT_WRITE_TO_FILE_DESCRIPTOR"),
+    (76, "CANNOT_OPEN_FILE"),
+    (77, "CANNOT_CLOSE_FILE"),
+    (95, "CANNOT_READ_FROM_SOCKET"),
+    (96, "CANNOT_WRITE_TO_SOCKET"),
+    (159, "TIMEOUT_EXCEEDED"),
+    (160, "TOO_SLOW"),
+    (173, "CANNOT_ALLOCATE_MEMORY"),
+    (198, "DNS_ERROR"),
+    (201, "QUOTA_EXCEEDED"),
+    (202, "TOO_MANY_SIMULTANEOUS_QUERIES"),
+    (203, "NO_FREE_CONNECTION"),
+    (204, "CANNOT_FSYNC"),
+    (209, "SOCKET_TIMEOUT"),
+    (210, "NETWORK_ERROR"),
+    (216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING"),
+    (225, "NO_ZOOKEEPER"),
+    (236, "ABORTED"),
+    (241, "MEMORY_LIMIT_EXCEEDED"),
+    (242, "TABLE_IS_READ_ONLY"),
+    (243, "NOT_ENOUGH_SPACE"),
+    (252, "TOO_MANY_PARTS"),
+    (279, "ALL_CONNECTION_TRIES_FAILED"),
+    (285, "TOO_FEW_LIVE_REPLICAS"),
+    (286, "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE"),
+    (319, "UNKNOWN_STATUS_OF_INSERT"),
+    (394, "QUERY_WAS_CANCELLED"),
+    (396, "TOO_MANY_ROWS_OR_BYTES"),
+    (439, "CANNOT_SCHEDULE_TASK"),
+    (473, "DEADLOCK_AVOIDED"),
+    (499, "S3_ERROR"),
+    (733, "TABLE_IS_BEING_RESTARTED"),
+    (745, "SERVER_OVERLOADED"),
+    (999, "KEEPER_EXCEPTION"),
+];
+
+/// By the number in `X-ClickHouse-Exception-Code`. What is in no list is tried for some minutes.
 fn kind_of(code: u32) -> Kind {
-    match code {
-        // CANNOT_PARSE_TEXT, CANNOT_PARSE_INPUT_ASSERTION_FAILED, CANNOT_PARSE_NUMBER,
-        // INCORRECT_DATA, TOO_LARGE_STRING_SIZE, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE,
-        // DECIMAL_OVERFLOW, TOO_LARGE_ARRAY_SIZE
-        6 | 27 | 72 | 117 | 131 | 321 | 407 | 128
-        // CANNOT_PARSE_DATE, CANNOT_PARSE_DATETIME, ARGUMENT_OUT_OF_BOUND,
-        // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, UNKNOWN_ELEMENT_OF_ENUM
-        | 38 | 41 | 69 | 349 | 691
-        // VIOLATED_CONSTRAINT, and throwIf() in a view or an expression of somebody's own:
-        // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
-        | 469 | 395 => Kind::Rejected,
-        // NO_SUCH_COLUMN_IN_TABLE, UNKNOWN_IDENTIFIER, TYPE_MISMATCH, UNKNOWN_TYPE, UNKNOWN_TABLE,
-        // SYNTAX_ERROR, UNKNOWN_DATABASE, UNKNOWN_SETTING, UNKNOWN_FUNCTION, THERE_IS_NO_COLUMN
-        16 | 47 | 53 | 50 | 60 | 62 | 81 | 115 | 46 | 8
-        // CANNOT_CONVERT_TYPE, NUMBER_OF_COLUMNS_DOESNT_MATCH, NOT_FOUND_COLUMN_IN_BLOCK
-        | 70 | 20 | 10
-        // READONLY, ACCESS_DENIED, AUTHENTICATION_FAILED, REQUIRED_PASSWORD, UNKNOWN_USER
-        | 164 | 497 | 516 | 194 | 192 => Kind::Fatal,
-        _ => Kind::Transient,
-    }
+    let kinds = [
+        (REJECTED, Kind::Rejected),
+        (FATAL, Kind::Fatal),
+        (TRANSIENT, Kind::Transient),
+    ];
+    let is_in = |codes: &Codes| codes.iter().any(|(number, _)| *number == code);
+    let found = kinds.into_iter().find(|(codes, _)| is_in(codes));
+    found.map_or(Kind::Unknown, |(_, kind)| kind)
 }
 
 #[cfg(test)]
@@ -96,7 +171,9 @@ mod tests {
             (252, Kind::Transient), // TOO_MANY_PARTS
             (202, Kind::Transient), // TOO_MANY_SIMULTANEOUS_QUERIES
             (159, Kind::Transient), // TIMEOUT_EXCEEDED
-            (999_999, Kind::Transient),
+            (243, Kind::Transient), // NOT_ENOUGH_SPACE
+            (49, Kind::Unknown),    // LOGICAL_ERROR
+            (999_999, Kind::Unknown),
         ] {
             assert_eq!(kind_of(code), kind, "{code}");
         }

@@ -284,3 +284,19 @@ async fn the_deduplication_window_is_the_tables_own_or_the_servers() {
         .unwrap_err();
     assert!(missing.to_string().contains("nowhere.logs"), "{missing}");
 }
+
+/// Numbers are what an answer has, and names what people read.
+#[tokio::test]
+async fn errors_have_the_numbers_that_clickhouse_gives_them() {
+    use clickhouse_store::error::{FATAL, REJECTED, TRANSIENT};
+    let engine = Engine::start();
+    let client = engine.database("codes", &[]).await;
+    let all: Vec<_> = [REJECTED, FATAL, TRANSIENT].concat();
+    let numbers: Vec<u32> = all.iter().map(|(number, _)| *number).collect();
+    let question = format!("SELECT errorCodeToName(arrayJoin({numbers:?}))");
+    let names = answer(&client, &question).await;
+    for ((number, ours), theirs) in all.iter().zip(names.lines()) {
+        assert_eq!(*ours, theirs, "{number}");
+    }
+    assert_eq!(names.lines().count(), all.len());
+}

@@ -12,10 +12,39 @@ use crate::{
 pub enum Kind {
     /// Try again, later.
     Transient,
+    /// Nobody here knows what it means: try again, but not for ever.
+    Unknown,
     /// The data is at fault: trying again gives the same answer.
     Rejected,
     /// Nothing here can go on.
     Fatal,
+}
+
+/// How often what nobody knows is tried again: some five minutes.
+const MOST_UNKNOWN: u32 = 30;
+
+/// With one piece of work.
+#[derive(Debug, Default)]
+pub struct Patience {
+    /// Errors that nobody knows, without any other in between.
+    unknown: u32,
+}
+
+impl Patience {
+    /// Whether to try again.
+    pub fn bears(&mut self, kind: Kind) -> bool {
+        match kind {
+            Kind::Transient => {
+                self.unknown = 0;
+                true
+            }
+            Kind::Unknown => {
+                self.unknown += 1;
+                self.unknown < MOST_UNKNOWN
+            }
+            Kind::Rejected | Kind::Fatal => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -246,4 +275,22 @@ pub trait RecordSource {
     fn release(&self, partitions: &[Partition]);
     /// Fences what the partitions' tasks have under way and pauses them: a new beginning.
     fn begin_anew(&self, partitions: &[Partition]) -> Vec<Assignment>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_knows_is_not_tried_for_ever_and_what_passes_is() {
+        let mut patience = Patience::default();
+        assert!((0..1000).all(|_| patience.bears(Kind::Transient)));
+        assert!((1..MOST_UNKNOWN).all(|_| patience.bears(Kind::Unknown)));
+        // Something else in between: it does change.
+        assert!(patience.bears(Kind::Transient));
+        assert!((1..MOST_UNKNOWN).all(|_| patience.bears(Kind::Unknown)));
+        assert!(!patience.bears(Kind::Unknown));
+        assert!(!Patience::default().bears(Kind::Rejected));
+        assert!(!Patience::default().bears(Kind::Fatal));
+    }
 }

@@ -23,8 +23,8 @@ use crate::{
     batch::{Acknowledgement, Last},
     fence::Fenced,
     ports::{
-        Accounts, Clock, CommitError, Commits, DeadLetters, Kind, RowStore, Snapshots, Standing,
-        StoreError,
+        Accounts, Clock, CommitError, Commits, DeadLetters, Kind, Patience, RowStore, Snapshots,
+        Standing, StoreError,
     },
     snapshot::Keep,
 };
@@ -283,12 +283,13 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
         let Some((first, end)) = ends(self.ledger.account.closed()) else {
             return Ok(());
         };
+        let mut patience = Patience::default();
         while let Err(error) = self
             .store
             .keep_account(self.id, self.ledger.account.closed())
             .await
         {
-            if error.kind != Kind::Transient {
+            if !patience.bears(error.kind) {
                 return Err(Ended::Store {
                     id: self.id,
                     first,
@@ -338,6 +339,7 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
         );
         let mut uncertain = batch.uncertain;
         let mut prepared = false;
+        let mut patience = Patience::default();
         loop {
             if self.clock.now().saturating_sub(proof) >= self.lease {
                 self.metrics.renewed();
@@ -361,7 +363,7 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
                 Err(error) => error,
             };
             match error.kind {
-                Kind::Transient => {
+                Kind::Transient | Kind::Unknown if patience.bears(error.kind) => {
                     uncertain |= error.uncertain;
                     self.metrics.retried(&error);
                     self.metrics.troubled(self.id, Some(&error.message));
@@ -375,7 +377,7 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
                     Err(_) => self.clock.sleep(backoff.delay()).await,
                 },
                 Kind::Rejected => return Ok(Outcome::Rejected(error)),
-                Kind::Fatal => {
+                Kind::Fatal | Kind::Transient | Kind::Unknown => {
                     return Err(Ended::Store {
                         id: self.id,
                         first: batch.first,
@@ -531,7 +533,7 @@ fn ends(lines: &[Line]) -> Option<(Offset, NextOffset)> {
 fn of_preparation(error: StoreError) -> StoreError {
     let kind = match error.kind {
         Kind::Rejected => Kind::Fatal,
-        Kind::Transient | Kind::Fatal => error.kind,
+        Kind::Transient | Kind::Unknown | Kind::Fatal => error.kind,
     };
     StoreError {
         kind,
@@ -548,6 +550,7 @@ mod tests {
     fn what_is_refused_before_the_rows_are_sent_is_not_the_rows_fault() {
         for (kind, becomes) in [
             (Kind::Transient, Kind::Transient),
+            (Kind::Unknown, Kind::Unknown),
             (Kind::Rejected, Kind::Fatal),
             (Kind::Fatal, Kind::Fatal),
         ] {
