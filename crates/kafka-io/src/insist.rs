@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::{
     Connection,
     kept::Kept,
-    producer::{Delivery, Outgoing, Producer},
+    producer::{Delivery, Outgoing, Producer, is_full},
 };
 
 /// Makes a message smaller. `false`: it is as small as it can be.
@@ -59,11 +59,11 @@ impl Insisting {
         }))
     }
 
-    /// Hands the message over; blocks while the local queue is full.
+    /// Hands the message over, and never waits.
     pub fn send(&self, message: Outgoing<'_>, cut: Cut) -> Acknowledgement {
-        let handed_over = match self.0.producer.send(message) {
+        let handed_over = match self.0.producer.try_send(message) {
             Ok(delivery) => Ok(delivery),
-            // Too large for the client itself.
+            // Too large for the client itself, or its queue is full.
             Err(error) => Err((error, Kept::of(&message))),
         };
         let (answer, acknowledgement) = oneshot::channel();
@@ -111,7 +111,13 @@ impl Inner {
                 Refusal::Ended => return Err(format!("{error} (topic {})", message.topic)),
             }
             let headers = message.header_views();
-            let sent = self.one_by_one()?.send(Outgoing {
+            // What is only kept waiting need not go alone.
+            let producer = if is_full(&error) {
+                &self.producer
+            } else {
+                self.one_by_one()?
+            };
+            let sent = producer.try_send(Outgoing {
                 topic: &message.topic,
                 key: message.key.as_deref(),
                 payload: message.payload.as_deref(),
@@ -186,5 +192,43 @@ fn what_to_do(error: &KafkaError) -> Refusal {
         // topic is deleted, librdkafka gives up with it what lies in the queues of its partitions; the
         // client, which outlives all that are sent here, goes on.
         Some(_) | None => Refusal::Passing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::producer::config;
+
+    struct Deaf;
+
+    impl Witness for Deaf {
+        fn cut(&self, _topic: &str) {}
+        fn waiting(&self, _messages: usize, _reason: Option<&str>) {}
+    }
+
+    /// Nobody takes anything, and one message fills the queue: who hands over more is the poll thread.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn handing_over_does_not_wait_for_a_queue_that_is_full() {
+        let connection = Connection::plain("127.0.0.1:1");
+        let mut small = config(&connection);
+        small.set("queue.buffering.max.messages", "1");
+        let producer = Producer::with(&connection, &small).unwrap();
+        let insisting = Insisting::new(connection, Arc::new(producer), Box::new(Deaf));
+        let message = Outgoing {
+            topic: "letters",
+            key: None,
+            payload: Some(b"{broken"),
+            headers: &[],
+        };
+        let handing_over = tokio::task::spawn_blocking(move || {
+            let waiting: Vec<_> = (0..10)
+                .map(|_| insisting.send(message, |_| false))
+                .collect();
+            (insisting, waiting)
+        });
+        let within = tokio::time::timeout(Duration::from_mins(1), handing_over);
+        let (_insisting, mut waiting) = within.await.expect("nobody waits").unwrap();
+        assert!(waiting.iter_mut().all(|answer| answer.try_recv().is_err()));
     }
 }

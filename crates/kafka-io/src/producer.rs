@@ -80,6 +80,11 @@ pub struct Producer {
 /// millisecond of each, a hundredth of a core for nothing. An end has to wait for it.
 const SERVE_FOR: Duration = Duration::from_millis(500);
 
+/// What lies in the client is not sent yet, and more does not fit.
+pub(crate) fn is_full(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
+}
+
 /// Settings every producer of Barograph shares: idempotent, all replicas, compressed.
 pub fn config(connection: &Connection) -> ClientConfig {
     let mut config = connection.config();
@@ -109,7 +114,7 @@ impl Producer {
         )
     }
 
-    fn with(connection: &Connection, config: &ClientConfig) -> Result<Self, Error> {
+    pub(crate) fn with(connection: &Connection, config: &ClientConfig) -> Result<Self, Error> {
         let inner: BaseProducer<Deliveries> = config
             .create_with_context(Deliveries)
             .map_err(|source| connection.error(source))?;
@@ -134,6 +139,16 @@ impl Producer {
     /// Hands the message over; blocks while the local queue is full. Only a message that the client
     /// itself refuses (too large, unknown topic) is an error here.
     pub fn send(&self, message: Outgoing<'_>) -> Result<Delivery, KafkaError> {
+        loop {
+            match self.try_send(message) {
+                Err(error) if is_full(&error) => thread::sleep(Duration::from_millis(1)),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// As [`Self::send`], but that the local queue is full is an error here too.
+    pub fn try_send(&self, message: Outgoing<'_>) -> Result<Delivery, KafkaError> {
         let (answer, delivery) = oneshot::channel();
         let mut record =
             BaseRecord::<[u8], [u8], Box<Answer>>::with_opaque_to(message.topic, Box::new(answer));
@@ -142,15 +157,9 @@ impl Producer {
         if !message.headers.is_empty() {
             record = record.headers(headers::list(message.headers.iter().copied()));
         }
-        loop {
-            match self.inner.send(record) {
-                Ok(()) => return Ok(delivery),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
-                    record = again;
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err((error, _)) => return Err(error),
-            }
+        match self.inner.send(record) {
+            Ok(()) => Ok(delivery),
+            Err((error, _)) => Err(error),
         }
     }
 
