@@ -16,8 +16,8 @@ INNER JOIN
 (
     SELECT
         id, kind, severity, unit, template_id, host, client_ip, user,
-        arrayJoin(if(empty(services), [service], services)) AS of_service,
-        arrayJoin(ranges) AS lines,
+        arrayJoin(if(empty(services), [service], arrayDistinct(services))) AS of_service,
+        arrayJoin(arrayDistinct(ranges)) AS lines,
         lines.1 AS of_incarnation, lines.2 AS of_partition, lines.3 AS first_line, lines.4 AS last_line
     FROM anomalies FINAL
 ) AS found

@@ -318,8 +318,8 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
                 outcome = running.task.take(record, now, metrics, sinks);
                 if running.task.builder().is_full() {
                     running.close(now, batches);
-                    if running.task.builder().is_full() && !running.paused {
-                        running.paused = source.pause(partition).is_ok();
+                    if running.task.builder().is_full() {
+                        running.pause(source, now);
                     }
                 }
             }
@@ -379,7 +379,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             let Some(running) = self.state.tasks.get_mut(partition) else {
                 continue;
             };
-            running.paused = self.source.pause(*partition).is_ok();
+            running.pause(&self.source, now);
             running.flow.drain();
             running.finish(now);
         }

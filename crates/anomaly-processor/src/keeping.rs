@@ -13,7 +13,7 @@ use pipeline::{
     ports::{Kind, StoreError},
     snapshot::Lost,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::partition_state::{self, Unusable};
 
@@ -85,7 +85,12 @@ impl Keeping {
     pub(crate) fn fold(&self, id: TaskId, last: (NextOffset, StateId), lost: Lost) {
         let keeping = self.clone();
         tokio::spawn(async move {
-            let folding = tokio::time::timeout(LONGEST_FOLD, keeping.make_whole(id, last)).await;
+            // All of a process may be due at once.
+            let Ok(turn) = Arc::clone(&keeping.folding).acquire_owned().await else {
+                return lost.note();
+            };
+            let folding = keeping.make_whole(id, last, turn);
+            let folding = tokio::time::timeout(LONGEST_FOLD, folding).await;
             if let Err(error) = folding.unwrap_or(Err(NotFolded::TooLong)) {
                 lost.note();
                 tracing::warn!(partition = %id.assignment.partition, %error, "the detectors' changes were not made a whole; all of it is kept next");
@@ -97,14 +102,16 @@ impl Keeping {
         &self,
         id: TaskId,
         (next, last): (NextOffset, StateId),
+        turn: OwnedSemaphorePermit,
     ) -> Result<(), NotFolded> {
-        let turn = self.folding.acquire().await;
-        let _turn = turn.map_err(|_closed| NotFolded::Stopping)?;
         let found = snapshots::newest_at_or_before(&self.client, &of(id), next).await?;
         let (whole, changes) = found.ok_or(NotFolded::Nothing)?;
         let (detection, mining) = (self.detection.clone(), self.mining);
         let folding = tokio::task::spawn_blocking(move || {
-            partition_state::fold(&whole, &changes, last, detection, mining)
+            let folded = partition_state::fold(&whole, &changes, last, detection, mining);
+            // Also when nobody waits any more: the memory is taken until here.
+            drop(turn);
+            folded
         });
         let folded = folding.await.map_err(|_gone| NotFolded::Stopping)??;
         Ok(self.keep(id, &folded).await?)

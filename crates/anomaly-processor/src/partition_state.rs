@@ -130,7 +130,9 @@ impl PartitionState {
             Err(lost) => (Miner::new(mining), Some(lost)),
         };
         let last = changes.last().unwrap_or(whole).id;
-        let is_all = lost.is_none() && !detectors.forgot_a_family();
+        // Of before states had names: nothing could lead on from it.
+        let has_a_name = last != StateId(0);
+        let is_all = lost.is_none() && !detectors.forgot_a_family() && has_a_name;
         let state = Self {
             detectors,
             miner,

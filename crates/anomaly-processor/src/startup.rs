@@ -271,7 +271,11 @@ impl<P: RecoverySources> Starter<P> {
                     unusable.push(Memory::Overtaken);
                     break;
                 }
-                Ok((next, state, lost)) => {
+                Ok((next, mut state, lost)) => {
+                    // Who starts next finds the newer ones, which are of no use, before what leads on from here.
+                    if !unusable.is_empty() {
+                        state.forget_kept();
+                    }
                     if let Some(lost) = lost {
                         tracing::warn!(%partition, %next, why = %lost, "templates are mined anew: the snapshot's miner cannot be used");
                         unusable.push(why_mined_anew(&lost));
@@ -297,10 +301,17 @@ impl<P: RecoverySources> Starter<P> {
         whole: &Snapshot,
         mut changes: Vec<Snapshot>,
     ) -> Result<(NextOffset, PartitionState, Option<MinerLost>), Unusable> {
+        let found = changes.len();
         loop {
             let next = changes.last().unwrap_or(whole).next;
             match PartitionState::restore(whole, &changes, self.detection.clone(), self.mining) {
-                Ok((state, lost)) => return Ok((next, state, lost)),
+                Ok((mut state, lost)) => {
+                    // What leads on from here is there already, and damaged.
+                    if changes.len() < found {
+                        state.forget_kept();
+                    }
+                    return Ok((next, state, lost));
+                }
                 Err(error) if changes.is_empty() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%partition, %next, %error, "what had changed cannot be used");

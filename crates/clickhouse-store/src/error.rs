@@ -131,12 +131,16 @@ pub const TRANSIENT: &Codes = &[
     (319, "UNKNOWN_STATUS_OF_INSERT"),
     (394, "QUERY_WAS_CANCELLED"),
     (396, "TOO_MANY_ROWS_OR_BYTES"),
+    (425, "SYSTEM_ERROR"),
     (439, "CANNOT_SCHEDULE_TASK"),
     (473, "DEADLOCK_AVOIDED"),
     (499, "S3_ERROR"),
     (733, "TABLE_IS_BEING_RESTARTED"),
     (745, "SERVER_OVERLOADED"),
     (999, "KEEPER_EXCEPTION"),
+    // What the system, or a library, threw: a disk that is full where a directory is made, no memory.
+    (1000, "POCO_EXCEPTION"),
+    (1001, "STD_EXCEPTION"),
 ];
 
 /// By the number in `X-ClickHouse-Exception-Code`. What is in no list is tried for some minutes.

@@ -197,7 +197,8 @@ pub struct GroupConsumer {
     inner: Arc<BaseConsumer<Fencing>>,
     topic: Arc<str>,
     led: Arc<Mutex<Led>>,
-    /// What was paused by [`RecordSource::pause`]: the client does not tell.
+    /// What was paused by [`RecordSource::pause`]: the client does not tell. Nor does it know where: a
+    /// transaction's marker that lay behind records it threw away at a pause moves its position past them.
     paused: Arc<Mutex<BTreeSet<Partition>>>,
 }
 
@@ -416,7 +417,11 @@ impl RecordSource for GroupConsumer {
         // librdkafka forgets where a partition's records go.
         self.records.lead_here(&self.inner, partition);
         self.led().flowing.insert(partition);
-        self.resume(partition)
+        self.inner
+            .resume(&self.list(&[partition]))
+            .map_err(|error| SourceError(error.to_string()))?;
+        self.paused().remove(&partition);
+        Ok(())
     }
 
     fn pause(&self, partition: Partition) -> Result<(), SourceError> {
@@ -424,14 +429,6 @@ impl RecordSource for GroupConsumer {
             .pause(&self.list(&[partition]))
             .map_err(|error| SourceError(error.to_string()))?;
         self.paused().insert(partition);
-        Ok(())
-    }
-
-    fn resume(&self, partition: Partition) -> Result<(), SourceError> {
-        self.inner
-            .resume(&self.list(&[partition]))
-            .map_err(|error| SourceError(error.to_string()))?;
-        self.paused().remove(&partition);
         Ok(())
     }
 
@@ -444,9 +441,13 @@ impl RecordSource for GroupConsumer {
         }
     }
 
-    fn begin_anew(&self, partitions: &[Partition]) -> Vec<Assignment> {
+    fn begin_anew(
+        &self,
+        partitions: &[Partition],
+        others: &[(Partition, NextOffset)],
+    ) -> Vec<Assignment> {
         let assignments = block_on(self.inner.context().fence.admit(partitions));
-        if let Err(error) = self.assign_again(partitions) {
+        if let Err(error) = self.assign_again(partitions, others) {
             // The group may have taken them away in this moment; it says so next.
             tracing::warn!(%error, "partitions could not be assigned again");
         }
@@ -457,7 +458,11 @@ impl RecordSource for GroupConsumer {
 impl GroupConsumer {
     /// Paused, from the beginning. After an offset that does not exist a partition is not fetched any
     /// more and takes no seek: it has to be assigned again.
-    fn assign_again(&self, partitions: &[Partition]) -> Result<(), KafkaError> {
+    fn assign_again(
+        &self,
+        partitions: &[Partition],
+        others: &[(Partition, NextOffset)],
+    ) -> Result<(), KafkaError> {
         let all = self.inner.assignment()?;
         // One that the group has taken away meanwhile must not keep the others from it.
         let ours: Vec<Partition> = partitions_of(&all)
@@ -475,8 +480,7 @@ impl GroupConsumer {
             self.inner.incremental_assign(&list)?;
             return self.inner.pause(&list);
         }
-        // The eager protocol knows only whole assignments. What is not in the list stays where it is.
-        let positions = self.inner.position()?;
+        // The eager protocol knows only whole assignments.
         let mut pause = list.clone();
         for mut element in all.elements() {
             let partition = Partition(element.partition());
@@ -484,9 +488,8 @@ impl GroupConsumer {
                 element.set_offset(KafkaOffset::Beginning)?;
                 continue;
             }
-            let position = positions.find_partition(&self.topic, partition.0);
-            if let Some(KafkaOffset::Offset(next)) = position.map(|found| found.offset()) {
-                element.set_offset(KafkaOffset::Offset(next))?;
+            if let Some((_, next)) = others.iter().find(|(other, _)| *other == partition) {
+                element.set_offset(KafkaOffset::Offset(next.raw()))?;
             }
             if self.paused().contains(&partition) {
                 pause.add_partition(&self.topic, partition.0);

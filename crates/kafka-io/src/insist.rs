@@ -112,7 +112,7 @@ impl Inner {
             }
             let headers = message.header_views();
             // What is only kept waiting need not go alone.
-            let producer = if is_full(&error) {
+            let producer = if is_full(&error) && !alone {
                 &self.producer
             } else {
                 self.one_by_one()?

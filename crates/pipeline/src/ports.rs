@@ -260,7 +260,8 @@ pub trait RecordSource {
     fn poll(&self, wait: Duration, take: &mut dyn FnMut(Polled<'_>));
     /// What the group decided since the last call, oldest first.
     fn changes(&self) -> VecDeque<Change>;
-    /// Lets a paused partition flow from `next` on. `epoch`: of the records before it; if a later leader's
+    /// Lets a paused partition flow from `next` on: where it was paused nobody else need know. `epoch`: of the
+    /// records before it; if a later leader's
     /// log ends before `next`, that is a change. Waits half a second at most: right after an assignment it may be too
     /// soon, and somebody asks again.
     fn start_at(
@@ -270,11 +271,15 @@ pub trait RecordSource {
         epoch: LeaderEpoch,
     ) -> Result<(), SourceError>;
     fn pause(&self, partition: Partition) -> Result<(), SourceError>;
-    fn resume(&self, partition: Partition) -> Result<(), SourceError>;
     /// Fences the partitions that are being revoked and gives them back.
     fn release(&self, partitions: &[Partition]);
-    /// Fences what the partitions' tasks have under way and pauses them: a new beginning.
-    fn begin_anew(&self, partitions: &[Partition]) -> Vec<Assignment>;
+    /// Fences what the partitions' tasks have under way and pauses them: a new beginning. `others` go on, each
+    /// from there, where all have to be assigned again.
+    fn begin_anew(
+        &self,
+        partitions: &[Partition],
+        others: &[(Partition, NextOffset)],
+    ) -> Vec<Assignment>;
 }
 
 #[cfg(test)]

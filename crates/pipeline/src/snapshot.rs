@@ -3,9 +3,12 @@
 //! Invariant: changes say which state they change, and are applied to no other, whoever wrote them and
 //! in whatever order they arrived.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crate::{NextOffset, batch::Acknowledgement};
@@ -24,18 +27,30 @@ pub struct Snapshot {
     pub bytes: Vec<u8>,
 }
 
-/// Those of `changes` that lead on from `id`, one from the other. They come by their offsets, ascending.
+/// Those of `changes` that lead on from `id`, one from the other, to the last one that any do. They come by
+/// their offsets, ascending.
 pub fn linked(id: StateId, changes: Vec<Snapshot>) -> Vec<Snapshot> {
+    // Several may change one state: of an owner that stopped there, or had lost the partition.
+    let mut reached = BTreeSet::from([id]);
     let mut newest = id;
-    let mut lead_on = changes;
-    lead_on.retain(|change| {
-        let follows = change.since == Some(newest);
-        if follows {
+    for change in &changes {
+        if change.since.is_some_and(|since| reached.contains(&since)) {
+            reached.insert(change.id);
             newest = change.id;
         }
-        follows
-    });
-    lead_on
+    }
+    let mut chain: Vec<Snapshot> = Vec::new();
+    for change in changes.into_iter().rev() {
+        if newest != id
+            && change.id == newest
+            && change.since.is_some_and(|since| reached.contains(&since))
+        {
+            newest = change.since.unwrap_or(id);
+            chain.push(change);
+        }
+    }
+    chain.reverse();
+    chain
 }
 
 /// A snapshot on its way to the store.
@@ -84,8 +99,9 @@ mod tests {
             changes(10, 1, 2),
             // Of somebody who knew something else.
             changes(12, 7, 8),
+            // Of an owner that came no further.
+            changes(15, 2, 4),
             changes(20, 2, 3),
-            changes(20, 2, 4),
             // What lies between is lost.
             changes(40, 5, 6),
         ];
@@ -94,6 +110,7 @@ mod tests {
             linked.iter().map(|change| change.id.0).collect()
         };
         assert_eq!(ids(1), [2, 3]);
+        assert_eq!(ids(4), [0_u64; 0]);
         assert_eq!(ids(7), [8]);
         assert_eq!(ids(3), [0_u64; 0]);
     }

@@ -207,7 +207,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
                 Some(running.last_record),
             );
         }
-        if running.paused {
+        if running.paused.is_some() {
             // Who waits for its turn stands still only where the store does.
             let since = Some(self.state.last_finished).filter(|since| lasts(*since));
             let why = "what is on its way to the store fills INFLIGHT_BYTES".to_owned();

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use pipeline::{
-    Assignment, LeaderEpoch, Partition, TaskId,
+    Assignment, LeaderEpoch, NextOffset, Partition, TaskId,
     ports::{Change, RecordSource},
     writer::Ledger,
 };
@@ -96,13 +96,23 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
         });
     }
 
+    /// Where all other partitions are read.
+    pub(super) fn others(&self, partitions: &[Partition]) -> Vec<(Partition, NextOffset)> {
+        let tasks = self.state.tasks.iter();
+        tasks
+            .filter(|(partition, _)| !partitions.contains(partition))
+            .map(|(partition, running)| (*partition, running.task.builder().next()))
+            .collect()
+    }
+
     /// Fences what is under way and finds out anew where each partition begins; each time soon after
     /// the last one it waits longer.
     pub(super) fn begin_anew(&mut self, partitions: &[Partition], now: Instant) {
         if partitions.is_empty() || self.state.stopping {
             return;
         }
-        for assignment in self.source.begin_anew(partitions) {
+        let others = self.others(partitions);
+        for assignment in self.source.begin_anew(partitions, &others) {
             let partition = assignment.partition;
             let restarts = self.state.restarts.entry(partition);
             let after = restarts
@@ -179,7 +189,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
         let running = Running {
             task,
             flow: Flow::into(work),
-            paused: false,
+            paused: None,
             verified: started.verified,
             last: started.last,
             epoch,

@@ -88,13 +88,13 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             let waits = over || !in_turn.contains(partition);
             let may = running.is_replaying() || exempt == Some(*partition);
             let must = is_stuck || running.flow.is_draining() || (waits && !may);
-            if must && !running.paused {
-                running.paused = self.source.pause(*partition).is_ok();
-            } else if running.paused && !must && (under || may) {
-                running.paused = self.source.resume(*partition).is_err();
+            if must {
+                running.pause(&self.source, now);
+            } else if under || may {
+                running.flow_again(&self.source, now);
             }
             // Those that wait for their turn are not held back by the store.
-            paused += usize::from(running.paused && (is_stuck || over));
+            paused += usize::from(running.paused.is_some() && (is_stuck || over));
         }
         let paused = self.shares.paused.set(paused);
         self.metrics.paused.at(()).set(paused as f64);

@@ -5,18 +5,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pipeline::{LeaderEpoch, NextOffset, Work, batch::Last, ports::Record};
+use pipeline::{
+    LeaderEpoch, NextOffset, Work,
+    batch::Last,
+    ports::{Record, RecordSource},
+};
 
 use super::{Settings, flow::Flow};
 use crate::partition_task::PartitionTask;
 
 /// A partition whose end was not reached for longer is behind.
 const BEHIND_AFTER: Duration = Duration::from_secs(1);
+/// What was fetched before a pause has come, and was thrown away, by then. Markers of transactions among
+/// it move the client's position also after a seek; a rebalance at that moment would go on from there.
+const SETTLES_WITHIN: Duration = Duration::from_millis(10);
 
 pub(super) struct Running {
     pub(super) task: PartitionTask,
     pub(super) flow: Flow,
-    pub(super) paused: bool,
+    /// Since when it is.
+    pub(super) paused: Option<Instant>,
     /// Records before it belong to the log whose last record the start has looked at.
     pub(super) verified: NextOffset,
     /// The last record that earlier owners had taken.
@@ -129,7 +137,7 @@ impl Running {
     /// The broker has said where the partition ends.
     pub(super) fn ends_at(&mut self, high: i64, now: Instant) {
         self.last_told = now;
-        if self.paused {
+        if self.paused.is_some() {
             self.withheld.since = None;
             return;
         }
@@ -137,6 +145,25 @@ impl Running {
         let heard = self.last_record.max(self.last_end);
         let ended = self.at_end;
         self.withheld.observe(next, high, heard, ended, now);
+    }
+
+    pub(super) fn pause<S: RecordSource>(&mut self, source: &S, now: Instant) {
+        if self.paused.is_none() && source.pause(self.task.id().assignment.partition).is_ok() {
+            self.paused = Some(now);
+        }
+    }
+
+    /// If it is paused, and has been for long enough.
+    pub(super) fn flow_again<S: RecordSource>(&mut self, source: &S, now: Instant) {
+        let settled = |since| now.duration_since(since) >= SETTLES_WITHIN;
+        if !self.paused.is_some_and(settled) {
+            return;
+        }
+        let partition = self.task.id().assignment.partition;
+        let next = self.task.builder().next();
+        if source.start_at(partition, next, self.epoch).is_ok() {
+            self.paused = None;
+        }
     }
 
     pub(super) fn withheld_since(&self) -> Option<Instant> {

@@ -79,7 +79,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
         }
         tracing::warn!(partitions = ?gone, count, "the topic has no such partitions any more");
         // What their writers have under way is fenced; nothing begins.
-        let _fenced = self.source.begin_anew(&gone);
+        let _fenced = self.source.begin_anew(&gone, &self.others(&gone));
         for partition in gone {
             self.forget(partition);
             self.state.starting.remove(&partition);
@@ -185,7 +185,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             let is_past_the_end = before.is_some_and(|(_, next)| next > high);
             // Unless it flows: what was fetched already may still come.
             let is_before_the_first = next < *low && before.is_some_and(|(_, then)| *then == next);
-            if running.paused {
+            if running.paused.is_some() {
                 continue;
             }
             if is_past_the_end || is_before_the_first {

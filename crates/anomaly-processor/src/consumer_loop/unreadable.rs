@@ -73,16 +73,14 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             now,
             &self.metrics,
         );
-        let (next, paused, epoch) = (task.builder().next(), running.paused, running.epoch);
+        let (next, epoch) = (task.builder().next(), running.epoch);
+        let flows = running.paused.is_none();
         self.metrics
             .unreadable_at
             .of(&partition.to_string())
             .set(first.raw() as f64);
-        let mut moved = self.source.start_at(partition, next, epoch);
-        if moved.is_ok() && paused {
-            moved = self.source.pause(partition);
-        }
-        if let Err(error) = moved {
+        // One that is paused goes on from there anyway, later.
+        if flows && let Err(error) = self.source.start_at(partition, next, epoch) {
             tracing::warn!(%partition, %error, "cannot be read on from there; beginning anew");
             self.begin_anew(&[partition], now);
         }

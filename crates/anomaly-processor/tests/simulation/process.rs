@@ -257,13 +257,8 @@ impl RecordSource for Source {
     fn pause(&self, partition: Partition) -> Result<(), SourceError> {
         if let Some(position) = self.client().positions.get_mut(&partition.0) {
             position.paused = true;
-        }
-        Ok(())
-    }
-
-    fn resume(&self, partition: Partition) -> Result<(), SourceError> {
-        if let Some(position) = self.client().positions.get_mut(&partition.0) {
-            position.paused = false;
+            // librdkafka's own idea of it may be past records that it has thrown away.
+            position.next = None;
         }
         Ok(())
     }
@@ -273,7 +268,11 @@ impl RecordSource for Source {
         self.client().releases.push_back(partitions);
     }
 
-    fn begin_anew(&self, partitions: &[Partition]) -> Vec<Assignment> {
+    fn begin_anew(
+        &self,
+        partitions: &[Partition],
+        _others: &[(Partition, NextOffset)],
+    ) -> Vec<Assignment> {
         let mut client = self.client();
         for partition in partitions {
             if let Some(position) = client.positions.get_mut(&partition.0) {

@@ -14,6 +14,7 @@ use pipeline::{
     LeaderEpoch, NextOffset, Offset, Partition,
     ports::{Change, Polled, RecordSource as _},
 };
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use test_kit::{Message, Space, wait};
 
 use crate::stack;
@@ -114,7 +115,13 @@ async fn a_partition_that_begins_anew_leaves_the_others_flowing() -> anyhow::Res
             member.next
         );
         for partition in [0, 2].map(Partition) {
-            let again = member.consumer.begin_anew(&[partition]);
+            let others: Vec<_> = member
+                .next
+                .iter()
+                .filter(|(other, _)| **other != partition)
+                .map(|(other, next)| (*other, NextOffset::resume_at(Offset::new(*next))))
+                .collect();
+            let again = member.consumer.begin_anew(&[partition], &others);
             ensure!(again.len() == 1 && again[0].partition == partition);
             member.starting.push(partition);
         }
@@ -127,4 +134,78 @@ async fn a_partition_that_begins_anew_leaves_the_others_flowing() -> anyhow::Res
         read.await??;
     }
     Ok(())
+}
+
+/// Ten records and the marker of their transaction, again and again.
+fn produce_in_transactions(connection: &Connection, topic: &str) -> anyhow::Result<Vec<i64>> {
+    let mut config = connection.config();
+    config.set("transactional.id", "of-a-test");
+    let producer: BaseProducer = config.create()?;
+    producer.init_transactions(wait::LONG)?;
+    for _ in 0..30 {
+        producer.begin_transaction()?;
+        for line in 0..10 {
+            let payload = format!("line {line}");
+            let record = BaseRecord::<str, str>::to(topic)
+                .payload(&payload)
+                .partition(0);
+            producer.send(record).map_err(|(error, _)| error)?;
+        }
+        producer.commit_transaction(wait::LONG)?;
+    }
+    Ok((0..330).filter(|offset| offset % 11 != 10).collect())
+}
+
+/// Records behind those at which a partition is paused are thrown away, and librdkafka's own position is
+/// moved past them by the marker that lies there: whoever goes on there would miss them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_is_paused_goes_on_where_it_is_told_to() -> anyhow::Result<()> {
+    let space = stack().await?.space_of("paused", 1).await?;
+    let membership = Membership {
+        topic: space.logs.clone(),
+        group: space.group.clone(),
+        session_timeout: Duration::from_secs(10),
+        assignor: "range".to_owned(),
+        protocol: "classic".to_owned(),
+        members: 1,
+    };
+    let connection = space.connection.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let written = produce_in_transactions(&connection, &membership.topic)?;
+        let consumer = GroupConsumer::join(&connection, &membership)?;
+        let partition = Partition(0);
+        let deadline = Instant::now() + wait::LONG;
+        let mut read: Vec<i64> = Vec::new();
+        let mut assigned = false;
+        while read.len() < written.len() {
+            ensure!(Instant::now() < deadline, "{read:?}");
+            assigned |= !consumer.changes().is_empty();
+            let next = read.last().map_or(0, |last| last + 1);
+            let next = NextOffset::resume_at(Offset::new(next));
+            let start = || consumer.start_at(partition, next, LeaderEpoch::UNKNOWN);
+            // Paused once more before anything has come, which is where its position would be kept.
+            if assigned && start().is_ok() {
+                consumer.pause(partition)?;
+                start()?;
+            }
+            let most = read.len() + 7;
+            for _ in 0..20 {
+                consumer.poll(Duration::from_millis(20), &mut |polled| {
+                    if let Polled::Record(_, record) = polled {
+                        read.push(record.offset.raw());
+                        if read.len() == most {
+                            let _paused = consumer.pause(partition);
+                        }
+                    }
+                });
+                if read.len() >= most {
+                    break;
+                }
+            }
+        }
+        consumer.leave();
+        ensure!(read == written, "{read:?}");
+        anyhow::Ok(())
+    });
+    reading.await?
 }
