@@ -32,6 +32,7 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
             "kafka-io",
             "log-records",
             "pipeline",
+            "primitives",
             "service-kit",
             "template-mining",
         ],
