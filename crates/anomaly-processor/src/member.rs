@@ -34,6 +34,9 @@ use crate::{
     store::Store,
 };
 
+/// The longest that a member's end waits for who still asks the brokers something, which takes some
+/// milliseconds. Short: the members end one after the other, in what is left of the budget.
+const LONGEST_QUESTION: Duration = Duration::from_millis(100);
 /// The longest that the consumer loop waits for a record.
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 /// A step that takes longer waits for a broker, in a call that ought not to.
@@ -179,9 +182,17 @@ impl Member {
     pub(crate) async fn ended(self) -> Result<(), RunError> {
         let panicked = || RunError::Thread("panicked".to_owned());
         let outcome = self.end.await.map_err(|_| panicked());
-        self.service.abort();
         self.consumer.leave();
+        self.service.abort();
+        // Aborted, or it had ended.
+        let _ended = self.service.await;
         self.thread.join().map_err(|_| panicked())?;
+        // The group is left with the last hold on the consumer. Somebody may still ask the brokers something:
+        // the process must not end before that, or the partitions are nobody's until the session is over.
+        let deadline = Instant::now() + LONGEST_QUESTION;
+        while !self.consumer.is_held_once() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         Ok(outcome??)
     }
 }

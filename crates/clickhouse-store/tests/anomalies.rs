@@ -42,7 +42,8 @@ fn anomaly(id: u128) -> Anomaly {
         window_start: at,
         window_end: at,
         detected_at: at,
-        published_at: at,
+        // 2100-01-01: it does not expire while anybody runs this.
+        published_at: Timestamp::from_millis(4_102_444_800_000),
         severity: Severity::High,
         score: 3.0,
         direction: Direction::Up,
@@ -105,13 +106,18 @@ async fn the_lines_of_an_anomaly_are_those_that_it_speaks_of() {
         anomalies::store(&client, &told).await.unwrap();
     }
     // As a version of Barograph stores it that knows neither ranges nor subjects.
-    answer(
-        &client,
-        "INSERT INTO anomalies (id, version, service, unit, window_start, incarnation, kafka_partition, first_offset, last_offset) \
-         SELECT toUUID('00000000-0000-0000-0000-000000000006'), 1, 'cart', 'records', window_start, incarnation, 0, 10, 20 \
-         FROM anomalies WHERE version = 1 LIMIT 1",
-    )
-    .await;
+    let incarnation = evidence(0, 0).incarnation;
+    let old = format!(
+        r#"{{"id":"00000000-0000-0000-0000-000000000006","version":1,"service":"cart","unit":"records","window_start":"2026-11-21 07:00:00.000","published_at":"2100-01-01 00:00:00.000","incarnation":"{incarnation}","kafka_partition":0,"first_offset":10,"last_offset":20}}"#
+    );
+    client
+        .insert(
+            "INSERT INTO anomalies FORMAT JSONEachRow",
+            &[("async_insert", "0"), ("wait_end_of_query", "1")],
+            old.into_bytes().into(),
+        )
+        .await
+        .unwrap();
     let lines = answer(
         &client,
         "SELECT toUInt128(anomaly_id), count(), min(kafka_offset), max(kafka_offset), uniqExact(service), sum(is_error) \

@@ -285,6 +285,11 @@ impl GroupConsumer {
         self.inner.context().leaving.store(true, Ordering::Release);
     }
 
+    /// There is no other clone: dropping this one leaves the group.
+    pub fn is_held_once(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
+    }
+
     pub fn topic(&self) -> &str {
         &self.topic
     }
