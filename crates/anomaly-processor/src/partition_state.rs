@@ -68,12 +68,13 @@ impl PartitionState {
     /// What has changed since this was last asked or restored, or all of it where nothing was kept. It
     /// is the state after all records below `next`.
     pub fn snapshot(&mut self, next: NextOffset) -> Snapshot {
-        // They are forgotten by being asked for.
-        let changes = [self.detectors.changes(), self.miner.changes()];
         let since = self.kept;
-        let bytes = match since {
-            Some(_) => together(&changes),
-            None => self.whole(),
+        let bytes = if since.is_some() {
+            together(&[self.detectors.changes(), self.miner.changes()])
+        } else {
+            self.detectors.forget_changes();
+            self.miner.forget_changes();
+            self.whole()
         };
         let id = id_of(since, &bytes);
         self.links = if since.is_some() { self.links + 1 } else { 0 };

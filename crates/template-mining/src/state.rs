@@ -244,11 +244,16 @@ impl Miner {
         if !from.0.is_empty() {
             return Err("bytes left over".into());
         }
+        self.forget_changes();
+        Ok(self)
+    }
+
+    /// All that is known now is kept: the next changes are those from here on.
+    pub fn forget_changes(&mut self) {
         self.changed = Changed {
             since: self.lines,
             ..Changed::default()
         };
-        Ok(self)
     }
 
     /// The template that this key leads to, if any, with all its keys.
@@ -300,10 +305,7 @@ impl Miner {
         if !from.0.is_empty() {
             return Err("bytes left over".into());
         }
-        miner.changed = Changed {
-            since: miner.lines,
-            ..Changed::default()
-        };
+        miner.forget_changes();
         Ok(miner)
     }
 }

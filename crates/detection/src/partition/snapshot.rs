@@ -48,6 +48,11 @@ impl PartitionDetectors {
         self.seal(to, &changed)
     }
 
+    /// All that is known now is kept: the next changes are those from here on.
+    pub fn forget_changes(&mut self) {
+        let _kept = self.changed.take();
+    }
+
     /// Behind what `to` has already.
     fn seal(&self, mut to: Writer, slots: &[u32]) -> Vec<u8> {
         to.section(COMMON, BEHAVIOUR, |to| self.save_common(slots, to));
@@ -179,7 +184,7 @@ impl PartitionDetectors {
         }
         self.early = EarlyFirings::load(from, count)?;
         self.eviction = None;
-        let _kept = self.changed.take();
+        self.forget_changes();
         Ok(slots)
     }
 
