@@ -68,6 +68,10 @@ check: deps-build dashboard/node_modules/.package-lock.json ## Format, clippy wi
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	cd dashboard && npm run check
 
+.PHONY: contract
+contract: ## Write the dashboard's types from those of the crate `contracts`
+	WRITE_CONTRACT=1 $(CARGO) test --release -p contracts --lib typescript
+
 .PHONY: fmt
 fmt: ## Format everything
 	$(CARGO) fmt --all
@@ -83,7 +87,7 @@ simulate: ## The pipeline and its clocks in seeded simulations, e.g. make simula
 
 .PHONY: bench
 bench: build ## Everything that is measured, beside its peer, and the targets (about ten minutes)
-	$(BIN)/barograph bench all $(ARGS)
+	$(BIN)/barograph-bench all $(ARGS)
 
 .PHONY: bench-micro
 bench-micro: ## Criterion benchmarks of the hot path

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches what `barograph eval templates` is held against and cargo does not bring: Drain3 (Python, MIT),
+# Fetches what `barograph-eval templates` is held against and cargo does not bring: Drain3 (Python, MIT),
 # into a virtual environment in the cache. --again makes it anew.
 set -euo pipefail
 

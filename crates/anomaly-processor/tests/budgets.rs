@@ -18,7 +18,7 @@ use contracts::Timestamp;
 
 // The records that the benchmarks are about. It also has what only they call.
 #[allow(dead_code, reason = "a part of it is enough here")]
-#[path = "../../barograph/src/bench/lines.rs"]
+#[path = "../../barograph-bench/src/lines.rs"]
 mod lines;
 
 /// Stage, and the most it may cost: what was measured on x86-64 when the budget was set, and a tenth.

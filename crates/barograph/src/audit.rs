@@ -13,11 +13,8 @@ use contracts::Timestamp;
 use local_stack::Running;
 use pipeline::{Day, account::STRETCH};
 
-use crate::{
-    moment,
-    place::{DataDir, Stores},
-    say,
-};
+use crate::{moment, place::DataDir};
+use command_kit::{say, stores::Stores};
 
 /// Hold all rows of ClickHouse against the account of what became of each offset
 ///

@@ -22,7 +22,7 @@ use kafka_io::{
 use local_stack::{Child, LocalStack, Ports, Service, StackConfig, ports::loopback};
 
 use self::{account::Account, plan::Plan, watch::Watch};
-use crate::{display, http, interrupt::Interrupt, place::Stores, say};
+use command_kit::{display, http, interrupt::Interrupt, say, stores::Stores};
 
 /// See it work: a simulated fleet, injected anomalies, and the account of what was found
 ///

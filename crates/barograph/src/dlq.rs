@@ -19,9 +19,10 @@ use kafka_io::{Connection, topics};
 use local_stack::Running;
 
 use crate::{
-    place::{DataDir, Stores, topic_of_dead_letters},
+    place::{DataDir, topic_of_dead_letters},
     text::printable,
 };
+use command_kit::stores::Stores;
 
 /// For each question to the brokers.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -15,11 +15,8 @@ use finding::{Finding, Verdict};
 use local_stack::Running;
 use owo_colors::AnsiColors;
 
-use crate::{
-    place::{Place, Stores},
-    say,
-    text::printable,
-};
+use crate::{place::Place, text::printable};
+use command_kit::{say, stores::Stores};
 
 /// Say what is missing or wrong, and what to do about it
 ///

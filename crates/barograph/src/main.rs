@@ -1,32 +1,23 @@
 //! The operator's command.
 //!
 //! Invariant: a subcommand is one module with its `Args` and a `run` that answers with the exit
-//! code. Exit codes: 0 done, 1 not done or something is wrong, 64 the command line is not right,
-//! 74 the result could not be written.
+//! code, which [`command_kit`] explains.
 
 mod audit;
-mod bench;
 mod demo;
-mod display;
 mod dlq;
 mod doctor;
-mod eval;
-mod figures;
-mod http;
-mod interrupt;
 mod migrate;
 mod moment;
 mod place;
 mod records;
-mod say;
-mod stream;
 mod supervise;
 mod tail;
 mod templates;
 mod text;
 mod up;
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -48,8 +39,6 @@ Examples:
   barograph records explain < line.json  how one record is read, field by field, and why
   barograph templates diff --since 30m   which log lines are new, gone, more or fewer
   barograph migrate --status      which database migrations have been applied
-  barograph bench pipeline        records per second and cost, beside a plain pipe
-  barograph eval templates        how well templates fit labelled lines, beside other miners
 
 `barograph COMMAND --help` says more, with examples."
 )]
@@ -69,43 +58,19 @@ enum Command {
     Records(records::Args),
     Templates(templates::Args),
     Migrate(migrate::Args),
-    Bench(bench::Args),
-    Eval(eval::Args),
     #[command(hide = true)]
     Supervise(supervise::Args),
 }
 
-const WRONG_COMMAND_LINE: u8 = 64;
-
 fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
+    let command = match command_kit::asked::<Cli>() {
         Ok(cli) => cli.command,
-        Err(error) => {
-            if error.use_stderr() {
-                let _ = error.print();
-                return ExitCode::from(WRONG_COMMAND_LINE);
-            }
-            // Asked for, so it is a result.
-            let text = error.render();
-            say::raw(
-                if std::io::stdout().is_terminal() {
-                    text.ansi().to_string()
-                } else {
-                    text.to_string()
-                }
-                .as_bytes(),
-            );
-            return ExitCode::SUCCESS;
-        }
+        Err(code) => return code,
     };
     // A supervisor has to stay on one thread; everything else shares a runtime.
-    let done = match command {
+    command_kit::ended(match command {
         Command::Supervise(args) => supervise::run(&args),
         command => run(command),
-    };
-    done.unwrap_or_else(|error| {
-        say::problem(&error);
-        ExitCode::FAILURE
     })
 }
 
@@ -121,8 +86,6 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Records(args) => records::run(&args),
         Command::Templates(args) => templates::run(args).await,
         Command::Migrate(args) => migrate::run(args).await,
-        Command::Bench(args) => bench::run(args).await,
-        Command::Eval(args) => eval::run(&args),
         Command::Supervise(args) => supervise::run(&args),
     }
 }

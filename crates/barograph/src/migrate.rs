@@ -8,10 +8,8 @@ use anyhow::Context as _;
 use clickhouse_store::{Client, migrate};
 use local_stack::Running;
 
-use crate::{
-    place::{DataDir, Stores},
-    say,
-};
+use crate::place::DataDir;
+use command_kit::{say, stores::Stores};
 
 /// Bring the database to the schema of this version
 ///

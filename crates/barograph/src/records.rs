@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use contracts::Timestamp;
 use log_records::{Field, Line, NoTime, Note, RecordContext, ServiceFrom, Unreadable, Verdict};
 
-use crate::{moment, say};
+use crate::moment;
+use command_kit::say;
 
 /// See how a record is read, field by field, and why
 #[derive(Debug, clap::Args)]

@@ -6,13 +6,9 @@ use contracts::{Anomaly, Severity, State, websocket::Filter};
 use local_stack::Running;
 use owo_colors::AnsiColors;
 
-use crate::{
-    interrupt::Interrupt,
-    place::DataDir,
-    say,
-    stream::{Follower, News, gateway_address},
-    text::printable,
-};
+use crate::{place::DataDir, text::printable};
+use command_kit::stream::{Follower, News, gateway_address};
+use command_kit::{interrupt::Interrupt, say};
 
 /// Characters of a title or a reason, and of a name.
 const LONGEST: usize = 1000;

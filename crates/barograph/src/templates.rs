@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 use local_stack::Running;
 
-use crate::place::{DataDir, Stores};
+use crate::place::DataDir;
+use command_kit::stores::Stores;
 use database::Database;
 
 /// See what the logs say, by the templates of their lines, and what has changed

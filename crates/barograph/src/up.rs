@@ -9,12 +9,10 @@ use kafka_io::{Connection, topics};
 use local_stack::{Child, LocalStack, Ports, Running, Service, ports::loopback};
 
 use crate::{
-    display, http,
-    interrupt::Interrupt,
     migrate,
-    place::{self, Place, Stores, group_of_processor},
-    say,
+    place::{self, Place, group_of_processor},
 };
+use command_kit::{display, http, interrupt::Interrupt, say, stores::Stores};
 
 const PROCESSOR: &str = "anomaly-processor";
 const GATEWAY: &str = "ws-gateway";

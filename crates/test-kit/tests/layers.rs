@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 /// A crate, and the crates of the workspace that it may depend on. Tests are not looked at.
-const MAY_KNOW: [(&str, &[&str]); 17] = [
+const MAY_KNOW: [(&str, &[&str]); 20] = [
     // Pure: no I/O, nobody else's types.
     ("contracts", &[]),
     ("primitives", &[]),
@@ -55,18 +55,37 @@ const MAY_KNOW: [(&str, &[&str]); 17] = [
     ("clickhouse-embedded", &["primitives", "strangers"]),
     ("local-stack", &["contracts"]),
     (
+        "command-kit",
+        &["clickhouse-store", "contracts", "local-stack", "strangers"],
+    ),
+    (
         "barograph",
         &[
             "clickhouse-store",
+            "command-kit",
             "contracts",
             "kafka-io",
             "local-stack",
             "log-records",
             "pipeline",
-            "primitives",
             "strangers",
-            "template-mining",
         ],
+    ),
+    (
+        "barograph-bench",
+        &[
+            "clickhouse-store",
+            "command-kit",
+            "contracts",
+            "kafka-io",
+            "local-stack",
+            "pipeline",
+            "primitives",
+        ],
+    ),
+    (
+        "barograph-eval",
+        &["command-kit", "local-stack", "strangers", "template-mining"],
     ),
     (
         "test-kit",

@@ -17,7 +17,8 @@ use super::{
     plan::Plan,
     watch::{Received, Watch},
 };
-use crate::{audit, http};
+use crate::audit;
+use command_kit::http;
 
 /// The generator's own report.
 #[derive(Debug, Clone, Deserialize)]

@@ -9,7 +9,8 @@ use super::{
     account::{Account, Counts, Found},
     plan::{Plan, spoken},
 };
-use crate::{say, text::printable};
+use crate::text::printable;
+use command_kit::say;
 
 /// Characters of a title or a name.
 const LONGEST: usize = 1000;

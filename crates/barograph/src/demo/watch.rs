@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use contracts::{Anomaly, websocket::Filter};
 
-use crate::stream::{Follower, News};
+use command_kit::stream::{Follower, News};
 
 /// One frame, and when it came, ms since the epoch.
 #[derive(Debug, Clone)]

@@ -19,7 +19,8 @@ use super::{
     reason_text,
     scan::Scan,
 };
-use crate::{say, text::printable};
+use crate::text::printable;
+use command_kit::say;
 
 /// Characters of the payload in a row.
 const BEGINNING: usize = 60;

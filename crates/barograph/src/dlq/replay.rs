@@ -27,7 +27,8 @@ use super::{
     scan::Scan,
     send::Outgoing,
 };
-use crate::{interrupt::Interrupt, moment::now, say};
+use crate::moment::now;
+use command_kit::{interrupt::Interrupt, say};
 
 /// Letters of one batch; what is sent and not yet noted as sent is at most this.
 const BATCH_LETTERS: usize = 500;
@@ -95,7 +96,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         say::problem(&anyhow::anyhow!(
             "replay asks before it sends, and there is no terminal to ask on; add --yes, or --dry-run"
         ));
-        return Ok(ExitCode::from(crate::WRONG_COMMAND_LINE));
+        return Ok(ExitCode::from(command_kit::WRONG_COMMAND_LINE));
     }
     let queue = args.place.open().await?;
     let memory = Memory::load(&queue).await?;

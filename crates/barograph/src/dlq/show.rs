@@ -13,10 +13,8 @@ use super::{
     reason_text,
     scan::Scan,
 };
-use crate::{
-    say,
-    text::{hex, hex_dump, printable},
-};
+use crate::text::{hex, hex_dump, printable};
+use command_kit::say;
 
 /// Bytes of the payload that are shown.
 const SHOWN: usize = 16 * 1024;

@@ -7,7 +7,7 @@ use clickhouse_store::{
 };
 
 use super::finding::Finding;
-use crate::place::Stores;
+use command_kit::stores::Stores;
 
 const AREA: &str = "clickhouse";
 

@@ -4,7 +4,7 @@ use local_stack::Running;
 use serde::Deserialize;
 
 use super::finding::Finding;
-use crate::http;
+use command_kit::http;
 
 const AREA: &str = "services";
 

@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     moment::{MINUTE, age, length, length_text, moment, now},
-    say,
     text::printable,
 };
+use command_kit::say;
 
 /// What has changed since a moment: templates that are new, gone, or seen more or less often
 ///
@@ -119,7 +119,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
                 None => "now".to_owned(),
             }
         ));
-        return Ok(ExitCode::from(crate::WRONG_COMMAND_LINE));
+        return Ok(ExitCode::from(command_kit::WRONG_COMMAND_LINE));
     }
     let database = args.place.open()?;
     let ends = |from, until| Period {

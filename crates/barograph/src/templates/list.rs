@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     moment::{age, moment, now},
-    say,
     text::printable,
 };
+use command_kit::say;
 
 /// Which lines there are: templates, how often each is seen, and by which services
 #[derive(Debug, clap::Args)]

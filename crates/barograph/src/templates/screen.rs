@@ -9,7 +9,8 @@ use std::{
 
 use indicatif::HumanCount;
 
-use crate::{say, text::printable};
+use crate::text::printable;
+use command_kit::say;
 
 /// Less than that is no column of text.
 const NARROWEST: usize = 20;

@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     moment::{HOUR, age, now},
-    say,
     text::printable,
 };
+use command_kit::say;
 
 const NEWEST: usize = 3;
 /// Hours of the sparkline.

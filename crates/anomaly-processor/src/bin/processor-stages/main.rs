@@ -1,4 +1,4 @@
-//! What one stage of the processor costs, alone: `barograph bench stages` runs it, and the test that
+//! What one stage of the processor costs, alone: `barograph-bench stages` runs it, and the test that
 //! holds the stages to their budgets of instructions.
 //!
 //! ```text

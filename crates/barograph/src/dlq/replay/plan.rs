@@ -5,16 +5,14 @@ use std::collections::{BTreeMap, HashSet};
 use anyhow::bail;
 
 use super::{Args, target_ranges};
-use crate::{
-    dlq::{
-        Queue,
-        letter::{Letter, Position},
-        memory::{About, Memory, Note},
-        reason_text,
-        scan::Scan,
-    },
-    say,
+use crate::dlq::{
+    Queue,
+    letter::{Letter, Position},
+    memory::{About, Memory, Note},
+    reason_text,
+    scan::Scan,
 };
+use command_kit::say;
 
 /// Letters named by a dry run.
 const SHOWN: usize = 20;
