@@ -12,6 +12,7 @@ pub const SCHEMA_VERSION: u32 = 2;
 
 /// One version of one episode. Versions of an `id` replace each other; the highest wins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Anomaly {
     pub schema_version: u32,
     /// UUIDv5 of detector, series, incarnation and partition, episode start and ordinal:
@@ -65,6 +66,7 @@ pub struct Anomaly {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum State {
     Opened,
     Updated,
@@ -75,6 +77,7 @@ pub enum State {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Severity {
     #[default]
     Low,
@@ -85,6 +88,7 @@ pub enum Severity {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Direction {
     Up,
     Down,
@@ -92,6 +96,7 @@ pub enum Direction {
 
 /// Why this is anomalous, in parts that can be checked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Explanation {
     pub summary: String,
     /// What it was held against.
@@ -101,6 +106,7 @@ pub struct Explanation {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Part {
     pub name: String,
     pub text: String,
@@ -110,6 +116,7 @@ pub struct Part {
 
 /// One of the lines themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Sample {
     pub timestamp: Timestamp,
     pub level: Level,
@@ -122,6 +129,7 @@ pub struct Sample {
 
 /// What an anomaly is about; nothing but a service: the service as such.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Subject {
     /// As in [`Anomaly::service`]; empty in `schema_version` 1.
     pub service: String,
@@ -141,6 +149,7 @@ pub struct Subject {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct TemplateOf {
     /// As in `logs.template_id`, in decimal digits: numbers of JSON do not hold it.
     pub id: String,
@@ -149,6 +158,7 @@ pub struct TemplateOf {
 
 /// A range of lines: offsets are inclusive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Evidence {
     pub topic: String,
     /// Hash of topic id and group name, in hexadecimal: the same as `logs.incarnation`.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "UPPERCASE")]
 #[repr(u8)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum Level {
     /// The sender named none, or one that nobody knows.
     #[default]

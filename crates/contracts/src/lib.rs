@@ -15,6 +15,9 @@ pub mod trace_context;
 pub mod truth;
 pub mod websocket;
 
+#[cfg(test)]
+mod typescript;
+
 pub use anomaly::{Anomaly, Severity, State};
 pub use cursor::Cursor;
 pub use level::Level;

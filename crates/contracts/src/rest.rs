@@ -6,6 +6,7 @@ use crate::{Anomaly, Timestamp};
 
 /// `GET /api/v1/anomalies`: the newest version of each, newest first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct AnomaliesPage {
     pub anomalies: Vec<Anomaly>,
     /// Subscribe with this to go on where the page ends.
@@ -14,6 +15,7 @@ pub struct AnomaliesPage {
 
 /// `GET /api/v1/volume`: records and errors per bucket of event time, oldest first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Volume {
     pub bucket_seconds: u32,
     /// Buckets without a record are absent.
@@ -22,6 +24,7 @@ pub struct Volume {
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct VolumePoint {
     pub t: Timestamp,
     pub records: u64,
@@ -30,6 +33,7 @@ pub struct VolumePoint {
 
 /// `GET /api/v1/summary`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Summary {
     pub records: u64,
     pub errors: u64,

@@ -9,6 +9,7 @@ pub const SUBPROTOCOL: &str = "barograph.v1";
 /// From the server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum ServerFrame {
     /// First frame. `cursor` is the newest place in the stream.
     Hello {
@@ -52,6 +53,7 @@ pub enum ServerFrame {
 /// From the client.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub enum ClientFrame {
     /// Replaces an earlier subscription. Without `since`: from now on.
     Subscribe {
@@ -66,6 +68,7 @@ pub enum ClientFrame {
 /// What a client wants to see. Empty lists and an empty text let everything pass.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(test, derive(ts_rs::TS))]
 pub struct Filter {
     pub services: Vec<String>,
     pub kinds: Vec<String>,

@@ -192,7 +192,7 @@ export class AnomalyStream {
         break;
       case 'subscribed':
         this.#asking = false;
-        this.#cursor ??= frame.cursor;
+        this.#cursor ??= frame.cursor || null;
         if (this.#status.phase !== 'live') {
           this.#update({ phase: 'live', since: this.#now(), problem: null });
         }
@@ -224,7 +224,7 @@ export class AnomalyStream {
       case 'ping':
         this.#send({ type: 'pong' });
         // Covers what a filter left out, so that the cursor does not grow old in a quiet hour.
-        if (frame.cursor !== null && this.#status.phase === 'live') this.#advance(frame.cursor);
+        if (frame.cursor != null && this.#status.phase === 'live') this.#advance(frame.cursor);
         break;
       case 'error':
         this.#update({ problem: frame.message });

@@ -23,6 +23,14 @@ test('missing details get neutral values', () => {
   });
 });
 
+test('an anomaly of version 1 is about its service', () => {
+  const old = { ...anAnomaly({ schema_version: 1 }), subject: undefined, more_evidence: undefined };
+  expect(decodeAnomaly(old)).toMatchObject({
+    subject: { service: 'checkout', template: null, user: null },
+    more_evidence: [],
+  });
+});
+
 test('a severity nobody knows is shown too loud rather than left out', () => {
   expect(decodeAnomaly({ ...anAnomaly(), severity: 'apocalyptic' }).severity).toBe('critical');
 });

@@ -5,13 +5,17 @@
 // is refused, and the caller counts it.
 
 import {
+  LEVELS,
   SEVERITIES,
   type AnomaliesPage,
   type Anomaly,
-  type ExplanationPart,
+  type Evidence,
+  type Level,
+  type Part,
   type Sample,
   type ServerFrame,
   type Severity,
+  type Subject,
   type Summary,
   type Volume,
   type VolumePoint,
@@ -60,16 +64,21 @@ function severity(value: unknown): Severity {
   return SEVERITIES.find((known) => known === value) ?? 'critical';
 }
 
-function part(value: unknown): ExplanationPart {
+function part(value: unknown): Part {
   const from = object(value);
   return { name: text(from.name), text: text(from.text), share: number(from.share, 0) };
+}
+
+/** A level of a later version is one that nobody named. */
+function level(value: unknown): Level {
+  return LEVELS.find((known) => known === value) ?? 'UNKNOWN';
 }
 
 function sample(value: unknown): Sample {
   const from = object(value);
   return {
     timestamp: text(from.timestamp),
-    level: text(from.level, 'UNKNOWN'),
+    level: level(from.level),
     message: text(from.message),
     trace_id: textOrNull(from.trace_id),
     partition: number(from.partition),
@@ -77,10 +86,35 @@ function sample(value: unknown): Sample {
   };
 }
 
+function subject(value: unknown, service: string): Subject {
+  const from = object(value);
+  const template = object(from.template);
+  const id = textOrNull(template.id);
+  return {
+    service: text(from.service, service),
+    template: id === null ? null : { id, text: text(template.text) },
+    host: textOrNull(from.host),
+    endpoint: textOrNull(from.endpoint),
+    address: textOrNull(from.address),
+    user: textOrNull(from.user),
+  };
+}
+
+function evidence(value: unknown): Evidence {
+  const from = object(value);
+  return {
+    topic: text(from.topic),
+    incarnation: text(from.incarnation),
+    partition: number(from.partition),
+    first_offset: number(from.first_offset),
+    last_offset: number(from.last_offset),
+  };
+}
+
 export function decodeAnomaly(value: unknown): Anomaly {
   const from = mustBeObject(value, 'anomaly');
   const explanation = object(from.explanation);
-  const evidence = object(from.evidence);
+  const service = text(from.service, 'unknown');
   const detectedAt = mustBeTime(from, 'detected_at');
   const time = (field: string): string => {
     const given = text(from[field]);
@@ -93,7 +127,8 @@ export function decodeAnomaly(value: unknown): Anomaly {
     version: number(from.version, 1),
     detector: text(from.detector),
     kind: text(from.kind, 'unknown'),
-    service: text(from.service, 'unknown'),
+    service,
+    subject: subject(from.subject, service),
     series: text(from.series),
     window_start: time('window_start'),
     window_end: time('window_end'),
@@ -114,13 +149,8 @@ export function decodeAnomaly(value: unknown): Anomaly {
       parts: list(explanation.parts).map(part),
     },
     samples: list(from.samples).map(sample),
-    evidence: {
-      topic: text(evidence.topic),
-      incarnation: text(evidence.incarnation),
-      partition: number(evidence.partition),
-      first_offset: number(evidence.first_offset),
-      last_offset: number(evidence.last_offset),
-    },
+    evidence: evidence(from.evidence),
+    more_evidence: list(from.more_evidence).map(evidence),
     state: state === 'closed' || state === 'updated' ? state : 'opened',
     services: texts(from.services),
     incident_id: textOrNull(from.incident_id),
@@ -194,7 +224,7 @@ export function decodeFrame(data: unknown): DecodedFrame {
         version: text(from.version),
       };
     case 'subscribed':
-      return { type: 'subscribed', cursor: textOrNull(from.cursor) };
+      return { type: 'subscribed', cursor: text(from.cursor) };
     case 'anomaly':
       try {
         const anomaly = decodeAnomaly(from.anomaly);

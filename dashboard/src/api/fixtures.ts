@@ -4,12 +4,20 @@ import type { Anomaly } from './types';
 
 export function anAnomaly(change: Partial<Anomaly> = {}): Anomaly {
   return {
-    schema_version: 1,
+    schema_version: 2,
     id: 'a',
     version: 1,
     detector: 'error_burst',
     kind: 'error_burst',
     service: 'checkout',
+    subject: {
+      service: 'checkout',
+      template: { id: '17446744073709551615', text: 'payment <*> declined by acquirer' },
+      host: null,
+      endpoint: 'POST /pay',
+      address: null,
+      user: null,
+    },
     series: 'checkout/errors',
     window_start: '2026-11-21T07:00:00.000Z',
     window_end: '2026-11-21T07:00:10.000Z',
@@ -46,6 +54,15 @@ export function anAnomaly(change: Partial<Anomaly> = {}): Anomaly {
       first_offset: 100,
       last_offset: 300,
     },
+    more_evidence: [
+      {
+        topic: 'app-logs',
+        incarnation: '9f8a27c1',
+        partition: 1,
+        first_offset: 7,
+        last_offset: 9,
+      },
+    ],
     state: 'opened',
     services: [],
     incident_id: null,
