@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Status and body.
-pub(crate) async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+pub async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
     let answer = tokio::time::timeout(Duration::from_secs(5), async {
         let mut stream = TcpStream::connect(address).await?;
         let request =

@@ -9,12 +9,15 @@
 mod http;
 pub mod lines;
 mod service;
+mod signals;
 mod space;
 mod stack;
 pub mod wait;
 mod watcher;
 
+pub use http::get;
 pub use service::Running;
+pub use signals::{Expected, Growth, Signals};
 pub use space::{Counts, Message, Space, all_headers, header};
 pub use stack::{Stack, program};
 pub use watcher::{Received, Watcher};

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 mod absence;
 mod accounts;
 mod anomalies;
+mod components;
 mod crashes;
 mod isolation;
 mod last_words;
