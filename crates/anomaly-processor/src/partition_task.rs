@@ -52,6 +52,8 @@ const MOST_WAITING: usize = 1024;
 /// So many changes are made a whole: a start reads and applies all that there are.
 const FOLDED: u32 = 20;
 const LONGEST_UNFOLDED: Duration = Duration::from_mins(10);
+/// Well below the retention of `template_texts`, less that of `logs`.
+const TELL_AGAIN: Duration = Duration::from_hours(7 * 24);
 
 /// What a dead letter takes beside its record, until it is acknowledged.
 const LETTER_BYTES: usize = 1024;
@@ -84,6 +86,8 @@ pub struct PartitionTask {
     findings: Vec<Finding>,
     /// What the miner has said and no batch has yet.
     news: TemplateNews,
+    /// When the miner was last asked to tell all texts again.
+    told_again: Option<Instant>,
     /// Of findings that no record raised: they belong to the next thing that is made durable.
     loose: Vec<Acknowledgement>,
     counted: Counted,
@@ -153,6 +157,7 @@ impl PartitionTask {
             state,
             findings: Vec::new(),
             news: TemplateNews::default(),
+            told_again: None,
             loose: Vec::new(),
             kept: Kept {
                 every: snapshot_every,
@@ -266,6 +271,7 @@ impl PartitionTask {
     /// batch is open. Never while the miner's news wait for a batch: who goes on from the snapshot
     /// takes them for stored.
     pub fn snapshot(&mut self, now: Instant, finally: bool) -> Option<Work<LogRows>> {
+        self.tell_again(now);
         let next = self.builder.next();
         let due = finally || now.duration_since(self.kept.at) >= self.kept.every;
         let is_whole =
@@ -294,6 +300,16 @@ impl PartitionTask {
             fold,
             lost: self.kept.lost.clone(),
         }))
+    }
+
+    /// Texts live for a while only: who is new here tells those that it meets, and does so again every week.
+    /// A replay brings no rows that they could go with.
+    fn tell_again(&mut self, now: Instant) {
+        let is_due = |at: Instant| now.duration_since(at) >= TELL_AGAIN;
+        if self.builder.has_caught_up() && self.told_again.is_none_or(is_due) {
+            self.told_again = Some(now);
+            self.state.miner.tell_again();
+        }
     }
 
     /// Takes one record through the four steps that stand at the top of this file. Records that were

@@ -49,6 +49,7 @@ migrations! {
     10 "0010_accounts",
     11 "0011_detector_changes",
     12 "0012_anomalies_speak_of_more",
+    13 "0013_texts_of_templates_end",
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -17,9 +17,3 @@ pub mod telemetry;
 pub use lifecycle::{Exit, HasExit, Latch, Readiness, Service, Tasks, exit_codes, run};
 pub use metrics::Registry;
 pub use telemetry::Telemetry;
-
-/// What the macros of this crate expand to. Not for use by hand.
-#[doc(hidden)]
-pub mod expansion {
-    pub use serde;
-}

@@ -14,14 +14,14 @@ mod setting;
 mod values;
 
 pub use describe::markdown;
-pub use environment::Environment;
+pub use environment::{Environment, Reported};
 pub use groups::{
     ClickHouseOptions, KafkaOptions, LogFormat, SaslMechanism, SecurityProtocol, ServiceOptions,
 };
 pub use help::answer_help;
 pub use problems::Problems;
 pub use quantities::{Bounded, ByteSize, Period, Ratio};
-pub use setting::{FieldValue, FromText, Setting};
+pub use setting::{FieldValue, FromText};
 pub use values::{BrokerList, HttpUrl, ListenAddress, LogFilter, Name, Secret};
 
 /// One environment variable, as the documentation and `.env.example` show it.

@@ -6,7 +6,7 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::{
     colour::Uncoloured,
@@ -137,6 +137,8 @@ pub struct Miner {
     /// Slots of templates that are news.
     pub(crate) news: Vec<u32>,
     pub(crate) merges: Vec<Merge>,
+    /// Slots of templates that are told again with their next line: see [`Self::tell_again`].
+    untold: HashSet<u32>,
     pub(crate) lines: u64,
     pub(crate) evicted: u64,
     pub(crate) evicted_lines: u64,
@@ -162,6 +164,7 @@ impl Miner {
             readings: Readings::default(),
             news: Vec::new(),
             merges: Vec::new(),
+            untold: HashSet::new(),
             lines: 0,
             evicted: 0,
             evicted_lines: 0,
@@ -204,12 +207,15 @@ impl Miner {
         TemplateId(id)
     }
 
-    /// The line that was scanned last has other values than its template.
+    /// The line that was scanned last has other values than its template, or the template is to be told
+    /// again.
     #[cold]
     fn take_in(&mut self, slot: u32) {
+        let again = self.untold.remove(&slot);
         if let Some(Some(template)) = self.slots.get_mut(slot as usize) {
             let told = template.is_news;
             template.take_in(&self.scanner.tokens);
+            template.is_news |= again;
             if template.is_news && !told {
                 self.news.push(slot);
             }
@@ -225,6 +231,9 @@ impl Miner {
         {
             tally.id = template.id;
             (tally.shown, tally.open) = template.tally();
+            if self.untold.contains(&slot) {
+                tally.shown = !tally.shown;
+            }
             self.readings.changed(slot);
             self.changed.template(slot);
         }
@@ -257,6 +266,21 @@ impl Miner {
         Changes {
             templates,
             merges: std::mem::take(&mut self.merges),
+        }
+    }
+
+    /// Every template that is known now is news once more, when its next line comes. For who keeps texts
+    /// for a while only, or has lost them.
+    pub fn tell_again(&mut self) {
+        for (slot, template) in self.slots.iter().enumerate() {
+            let Some(template) = template else { continue };
+            let slot = slot as u32;
+            if self.untold.insert(slot)
+                && let Some(tally) = self.tallies.get_mut(slot as usize)
+            {
+                // No line adds up to that, so that the next one is looked at more closely.
+                tally.shown = !template.tally().0;
+            }
         }
     }
 
@@ -332,6 +356,7 @@ impl Miner {
         let slot = if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = Some(template);
             self.tallies[slot as usize] = tally;
+            self.untold.remove(&slot);
             slot
         } else {
             self.slots.push(Some(template));

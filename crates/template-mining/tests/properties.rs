@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use template_mining::{Ids, Limits, Miner, TemplateId};
+use template_mining::{Described, Ids, Limits, Miner, TemplateId};
 
 /// Lines as programs print them, some with names of which there are few or many.
 fn line() -> impl Strategy<Value = String> {
@@ -223,6 +223,31 @@ proptest! {
         }
         after.take_changes();
         prop_assert_eq!(after.snapshot(), whole.snapshot());
+    }
+
+    /// Texts that are told again are the same, each with the next line of its template and no other, and
+    /// nothing else is different for it.
+    #[test]
+    fn what_is_told_again_is_what_is_known(
+        before in vec(prop_oneof![line(), pieces()], 0..200),
+        after in vec(prop_oneof![line(), pieces()], 0..200),
+    ) {
+        let (mut plain, ..) = mine(&before);
+        let (mut again, ..) = mine(&before);
+        again.tell_again();
+        let mut told = BTreeSet::new();
+        for line in before.iter().chain(&after) {
+            let id = again.observe(line.as_bytes());
+            prop_assert_eq!(id, plain.observe(line.as_bytes()));
+            let (changes, usual) = (again.take_changes(), plain.take_changes());
+            prop_assert_eq!(&changes.merges, &usual.merges);
+            let known = |one: &Described| again.templates().any(|it| it.describe() == *one);
+            prop_assert!(changes.templates.iter().all(known));
+            told.extend(changes.templates.iter().map(|one| one.id));
+            prop_assert!(usual.templates.iter().all(|one| told.contains(&one.id)));
+            prop_assert!(told.contains(&id), "{}", line);
+        }
+        prop_assert_eq!(again.snapshot(), plain.snapshot());
     }
 
     #[test]

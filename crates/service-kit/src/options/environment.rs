@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
-
-use super::{Group, Problems, Variable};
+use super::{Group, Problems};
 
 /// Name and text of every variable; `None` for a value that is not UTF-8.
 #[derive(Clone, Default)]
@@ -81,34 +79,31 @@ impl Environment {
         }
     }
 
-    /// Fills a struct of `Setting`s with the given variables, an alias standing in for an absent name.
-    ///
-    /// `None` when a field of `T` is no `Setting`; reported then.
-    pub fn deserialize<T: DeserializeOwned>(
+    /// What the variable says, or the first of its aliases that is set; empty is not set.
+    pub fn text(
         &self,
-        variables: &[Variable],
+        name: &str,
+        aliases: &[String],
         problems: &mut Problems,
-    ) -> Option<T> {
-        let mut pairs = Vec::new();
-        for variable in variables {
-            for name in std::iter::once(&variable.name).chain(&variable.aliases) {
-                match self.values.get(name) {
-                    None => continue,
-                    Some(Some(text)) if text.is_empty() => continue,
-                    Some(Some(text)) => pairs.push((variable.name.clone(), text.clone())),
-                    Some(None) => problems.push(format!("{name}: the value is not UTF-8")),
+    ) -> Result<Option<&str>, Reported> {
+        for name in std::iter::once(name).chain(aliases.iter().map(String::as_str)) {
+            match self.values.get(name) {
+                None => {}
+                Some(Some(text)) if text.is_empty() => {}
+                Some(Some(text)) => return Ok(Some(text)),
+                Some(None) => {
+                    problems.push(format!("{name}: the value is not UTF-8"));
+                    return Err(Reported);
                 }
-                break;
             }
         }
-        let raw = envy::from_iter(pairs).ok();
-        if raw.is_none() {
-            // The error may quote a value, so it is not shown.
-            problems.push("the options cannot be read from the environment");
-        }
-        raw
+        Ok(None)
     }
 }
+
+/// What is wrong is among the problems.
+#[derive(Debug)]
+pub struct Reported;
 
 #[cfg(test)]
 mod tests {
@@ -170,8 +165,8 @@ mod tests {
         assert_eq!(
             problems.lines(),
             [
-                "KAFKA_TOPIC: the value is not UTF-8",
                 r#"KAFKA_BROKERS: expected host:port[,host:port...], got "foo""#,
+                "KAFKA_TOPIC: the value is not UTF-8",
             ]
         );
     }

@@ -54,20 +54,14 @@ macro_rules! options {
             $($(#[doc = $about])+ pub $field: $Type,)*
         }
 
-        // The constant hides `Raw` and the imports from the place of use.
+        // The constant hides the imports from the place of use.
         const _: () = {
             // Options that are nothing but groups need only some of these.
             #[allow(unused_imports)]
             use $crate::options::{
-                DefaultOverride, Environment, FieldValue, FromText, Group, Problems, Setting,
-                Variable, default_of,
+                DefaultOverride, Environment, FieldValue, FromText, Group, Problems, Variable,
+                default_of,
             };
-
-            #[derive(Default, $crate::expansion::serde::Deserialize)]
-            #[serde(crate = "service_kit::expansion::serde", default)]
-            struct Raw {
-                $($field: Setting<<$Type as FieldValue>::Value>,)*
-            }
 
             // A default for a field that the group does not have is an error of compilation.
             $($($($(const _: usize = ::core::mem::offset_of!($Group, $over);)*)?)*)?
@@ -104,15 +98,17 @@ macro_rules! options {
                         &[$($((stringify!($over), $text)),*)?],
                         problems,
                     );)*)?
-                    let raw: Option<Raw> =
-                        environment.deserialize(&Self::own_variables(defaults), problems);
-                    let Raw { $($field),* } = raw?;
-                    $(let $field = <$Type as FieldValue>::from_setting(
-                        $field,
-                        &stringify!($field).to_ascii_uppercase(),
-                        default_of(stringify!($field), defaults, None$(.or(Some($default)))?),
-                        problems,
-                    );)*
+                    $(let $field = {
+                        let name = stringify!($field).to_ascii_uppercase();
+                        let aliases = [$(stringify!($alias).to_ascii_uppercase()),*];
+                        let default = default_of(
+                            stringify!($field), defaults, None$(.or(Some($default)))?,
+                        );
+                        let given = environment.text(&name, &aliases, problems);
+                        given.ok().and_then(|given| {
+                            <$Type as FieldValue>::read(given, &name, default, problems)
+                        })
+                    };)*
                     let options = Self { $($($group: $group?,)*)? $($field: $field?,)* };
                     $($check(&options, problems);)?
                     Some(options)

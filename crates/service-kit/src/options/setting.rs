@@ -1,12 +1,5 @@
-//! The raw text of one option, and how it becomes a value.
-//! Invariant: deserializing never fails, so that one bad option cannot hide the next;
-//! the text of a secret never reaches a problem.
-
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
+//! How the text of one option becomes a value.
+//! Invariant: one bad option cannot hide the next; the text of a secret never reaches a problem.
 
 use super::Problems;
 
@@ -20,52 +13,6 @@ pub trait FromText: Sized {
 
     /// `None`: not what was expected.
     fn from_text(text: &str) -> Option<Self>;
-}
-
-/// Raw text that has yet to become a `T`, or its absence. An empty text is an absent one.
-pub struct Setting<T> {
-    text: Option<String>,
-    target: PhantomData<fn() -> T>,
-}
-
-impl<T> Default for Setting<T> {
-    fn default() -> Self {
-        Self {
-            text: None,
-            target: PhantomData,
-        }
-    }
-}
-
-impl<T: FromText> Setting<T> {
-    /// Absence is a problem. `None` when there was one.
-    pub fn required(self, name: &str, problems: &mut Problems) -> Option<T> {
-        let Some(text) = self.text else {
-            problems.push(format!("{name}: not set, expected {}", T::expected()));
-            return None;
-        };
-        read(&text, name, problems)
-    }
-
-    /// The default stands in for an absent value, and for a wrong one that has been reported.
-    pub fn or(self, name: &str, default: T, problems: &mut Problems) -> T {
-        self.optional(name, problems).unwrap_or(default)
-    }
-
-    /// `None` when absent, and when wrong; the latter is reported.
-    pub fn optional(self, name: &str, problems: &mut Problems) -> Option<T> {
-        self.text.and_then(|text| read(&text, name, problems))
-    }
-}
-
-impl<T> Setting<T> {
-    fn or_text(self, default: Option<&str>) -> Self {
-        let text = self.text.or_else(|| default.map(str::to_owned));
-        Self {
-            text,
-            target: PhantomData,
-        }
-    }
 }
 
 fn read<T: FromText>(text: &str, name: &str, problems: &mut Problems) -> Option<T> {
@@ -82,42 +29,14 @@ fn read<T: FromText>(text: &str, name: &str, problems: &mut Problems) -> Option<
     value
 }
 
-impl<'de, T> Deserialize<'de> for Setting<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl Visitor<'_> for Text {
-            type Value = String;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("text")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<String, E> {
-                Ok(text.to_owned())
-            }
-
-            fn visit_string<E>(self, text: String) -> Result<String, E> {
-                Ok(text)
-            }
-        }
-
-        let text = deserializer.deserialize_string(Text)?;
-        Ok(Self {
-            text: Some(text).filter(|text| !text.is_empty()),
-            target: PhantomData,
-        })
-    }
-}
-
 /// The type of a field of an options struct: a `T` that must be there, or an `Option<T>`.
 pub trait FieldValue: Sized {
     type Value: FromText;
     const REQUIRED: bool;
 
-    /// `None` when a problem was found.
-    fn from_setting(
-        setting: Setting<Self::Value>,
+    /// `given` is the variable's text, if it is set and not empty. `None` when a problem was found.
+    fn read(
+        given: Option<&str>,
         name: &str,
         default: Option<&str>,
         problems: &mut Problems,
@@ -128,20 +47,18 @@ impl<T: FromText> FieldValue for T {
     type Value = T;
     const REQUIRED: bool = true;
 
-    fn from_setting(
-        setting: Setting<T>,
+    fn read(
+        given: Option<&str>,
         name: &str,
         default: Option<&str>,
         problems: &mut Problems,
     ) -> Option<T> {
-        match default {
-            // An empty default is a value of its own (no password), though an empty variable is not.
-            Some("") => match setting.text {
-                Some(text) => read(&text, name, problems),
-                None => read("", name, problems),
-            },
-            default => setting.or_text(default).required(name, problems),
-        }
+        // An empty default is a value of its own (no password), though an empty variable is not.
+        let Some(text) = given.or(default) else {
+            problems.push(format!("{name}: not set, expected {}", T::expected()));
+            return None;
+        };
+        read(text, name, problems)
     }
 }
 
@@ -149,16 +66,15 @@ impl<T: FromText> FieldValue for Option<T> {
     type Value = T;
     const REQUIRED: bool = false;
 
-    fn from_setting(
-        setting: Setting<T>,
+    fn read(
+        given: Option<&str>,
         name: &str,
         default: Option<&str>,
         problems: &mut Problems,
     ) -> Option<Self> {
-        let setting = setting.or_text(default);
-        if setting.text.is_none() {
+        let Some(text) = given.or(default).filter(|text| !text.is_empty()) else {
             return Some(None);
-        }
-        setting.required(name, problems).map(Some)
+        };
+        read(text, name, problems).map(Some)
     }
 }
