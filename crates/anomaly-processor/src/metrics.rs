@@ -461,6 +461,11 @@ impl WriterMetrics for Metrics {
         self.rejected.inc();
     }
 
+    fn set_aside(&self) {
+        self.records.at(Ending::DeadLettered).inc();
+        self.dead_letters.at(Why::RejectedRow).inc();
+    }
+
     fn renewed(&self) {
         self.renewed.inc();
     }

@@ -16,8 +16,31 @@ pub enum Error {
     /// An answer that is not what was asked for.
     #[error("clickhouse: unexpected answer: {0}")]
     Unexpected(String),
+    /// What became of a question of the `clickhouse` crate, which ClickHouse has not refused.
     #[error("clickhouse: {0}")]
-    Query(#[from] clickhouse::error::Error),
+    Query(clickhouse::error::Error),
+}
+
+impl From<clickhouse::error::Error> for Error {
+    /// The crate passes an exception on as text; its number says what to do about it.
+    fn from(error: clickhouse::error::Error) -> Self {
+        match &error {
+            clickhouse::error::Error::BadResponse(text) => match code_in(text) {
+                Some(code) => Self::Exception {
+                    code,
+                    message: text.clone(),
+                },
+                None => Self::Query(error),
+            },
+            _ => Self::Query(error),
+        }
+    }
+}
+
+/// Of `Code: 60. DB::Exception: …`. What a proxy says begins in another way.
+fn code_in(exception: &str) -> Option<u32> {
+    let (code, _) = exception.strip_prefix("Code: ")?.split_once(". DB::")?;
+    code.parse().ok()
 }
 
 impl Error {
@@ -181,6 +204,18 @@ mod tests {
         ] {
             assert_eq!(kind_of(code), kind, "{code}");
         }
+    }
+
+    #[test]
+    fn an_exception_that_comes_as_text_is_known_by_its_number() {
+        let read =
+            |text: &str| Error::from(clickhouse::error::Error::BadResponse(text.to_owned())).kind();
+        let exception =
+            "Code: 60. DB::Exception: Unknown table. (UNKNOWN_TABLE) (version 26.7.2.1)";
+        assert_eq!(read(exception), Kind::Fatal);
+        assert_eq!(read("Code: 202. DB::Exception: Too many"), Kind::Transient);
+        assert_eq!(read("502 Bad Gateway"), Kind::Transient);
+        assert_eq!(read("Code: everywhere"), Kind::Transient);
     }
 
     #[test]

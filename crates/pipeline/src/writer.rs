@@ -69,6 +69,8 @@ pub trait WriterMetrics: Send + Sync + 'static {
     fn repaired(&self, rows: u64);
     fn vanished(&self, rows: u64);
     fn rejected(&self);
+    /// A row that the store rejects became a dead letter.
+    fn set_aside(&self);
     fn renewed(&self);
     fn commit_retried(&self);
     fn snapshot(&self, bytes: usize, is_whole: bool, kept: bool);
@@ -477,6 +479,7 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
             tracing::warn!(partition = %self.id.assignment.partition, %offset, reason, "cannot be set aside yet");
             self.clock.sleep(backoff.delay()).await;
         }
+        self.metrics.set_aside();
     }
 
     /// Returns when it was sent: the broker's answer proves that the partition was ours then.

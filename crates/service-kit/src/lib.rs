@@ -4,9 +4,6 @@
 //!
 //! A service reads `options` first, registers its metrics in a `Registry`, and hands its body to `run`.
 
-// The macros name this crate by its outside name, also when they are used inside it.
-extern crate self as service_kit;
-
 pub mod admin;
 pub mod http;
 pub mod lifecycle;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use contracts::rest::ApiError;
+use pipeline::ports::Kind;
 
 use crate::filter::BadField;
 use crate::session::BadRequest;
@@ -93,23 +94,20 @@ impl From<BadRequest> for Refusal {
 impl From<clickhouse_store::Error> for Refusal {
     fn from(error: clickhouse_store::Error) -> Self {
         use clickhouse_store::Error;
-        match &error {
-            // What the `clickhouse` crate says of a server that answers no longer is not told apart
-            // from one that answers with an exception.
-            Error::NoAnswer { .. } | Error::Unreachable { .. } | Error::Query(_) => {
-                tracing::debug!(%error, "a question was not answered");
-                Self::Unavailable {
-                    code: "clickhouse_unavailable",
-                    message: "ClickHouse does not answer; try again".to_owned(),
-                }
-            }
-            Error::Exception { .. } | Error::Unexpected(_) => {
-                tracing::error!(%error, "a question was refused");
-                Self::Fatal(
-                    "ClickHouse refused the question; the gateway's log says why".to_owned(),
-                )
-            }
+        if error.kind() == Kind::Transient {
+            tracing::debug!(%error, "a question was not answered");
+            let message = if matches!(error, Error::Exception { .. }) {
+                "ClickHouse cannot answer now; try again"
+            } else {
+                "ClickHouse does not answer; try again"
+            };
+            return Self::Unavailable {
+                code: "clickhouse_unavailable",
+                message: message.to_owned(),
+            };
         }
+        tracing::error!(%error, "a question was refused");
+        Self::Fatal("ClickHouse refused the question; the gateway's log says why".to_owned())
     }
 }
 

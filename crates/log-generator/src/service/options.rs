@@ -147,12 +147,14 @@ pub(super) fn read(flags: Vec<(String, String)>) -> Result<Options, Problems> {
     if let Err(of_file) = environment.read::<NoOptions>() {
         take_over(&of_file, &mut problems);
     }
-    let texts: Option<BTreeMap<String, String>> =
-        environment.deserialize(&Options::variables(), &mut problems);
-    let texts = texts.unwrap_or_default().into_iter();
-    let mut pairs: BTreeMap<String, String> = texts
-        .map(|(name, text)| (name.to_uppercase(), text))
-        .collect();
+    let mut pairs = BTreeMap::new();
+    for variable in Options::variables() {
+        // One that cannot be read has been reported, and is as if it were not there.
+        let given = environment.text(&variable.name, &variable.aliases, &mut problems);
+        if let Ok(Some(text)) = given {
+            pairs.insert(variable.name, text.to_owned());
+        }
+    }
     pairs.extend(flags);
     read_pairs(pairs, problems)
 }

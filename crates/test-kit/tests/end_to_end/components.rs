@@ -30,6 +30,11 @@ async fn processor(space: &Space) -> anyhow::Result<Running> {
         .env("SNAPSHOT_INTERVAL", "1s");
     let processor = space.stack.spawn(service)?;
     processor.ready().await?;
+    // Ready is who waits for the group too; what is looked at begins when the partition flows.
+    space
+        .produce(vec![Message::of("checkout", "first")])
+        .await?;
+    space.all_arrived(&processor).await?;
     Ok(processor)
 }
 
