@@ -15,7 +15,7 @@ use crate::{
     explain::{Note, Verdict},
     json::{Broken, Scanner, Shape, Value},
     level,
-    names::{self, Field, How},
+    names::{self, Field, How, Name},
     time::{self, NoTime},
 };
 
@@ -178,18 +178,18 @@ impl<'a> Fields<'a> {
         {
             let mut inside = Vec::new();
             if look_into(&name, text, DEPTH, &mut inside) {
-                for (name, value) in inside {
-                    self.put_found(name.into(), value);
+                for Found { path, value, known } in inside {
+                    self.put_found(path.into(), value, known);
                 }
                 return;
             }
         }
-        self.put_found(name, value);
+        let known = known(&name, &value);
+        self.put_found(name, value, known);
     }
 
-    fn put_found(&mut self, name: Cow<'a, str>, value: Value<'a>) {
-        let known = names::of_name(&name);
-        match known.filter(|known| may_be(known.field, known.how, value.shape)) {
+    fn put_found(&mut self, name: Cow<'a, str>, value: Value<'a>, known: Option<Name>) {
+        match known {
             Some(known) => self.propose(Candidate {
                 field: known.field,
                 how: known.how,
@@ -471,13 +471,20 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A member of an object in the record's.
+struct Found<'a> {
+    path: String,
+    value: Value<'a>,
+    known: Option<Name>,
+}
+
+/// What the name stands for, if such a value can be that at all.
+fn known(name: &str, value: &Value<'_>) -> Option<Name> {
+    names::of_name(name).filter(|known| may_be(known.field, known.how, value.shape))
+}
+
 /// The members of an object with their paths, if any of them is a field's.
-fn look_into<'a>(
-    path: &str,
-    text: &'a str,
-    depth: usize,
-    into: &mut Vec<(String, Value<'a>)>,
-) -> bool {
+fn look_into<'a>(path: &str, text: &'a str, depth: usize, into: &mut Vec<Found<'a>>) -> bool {
     let before = into.len();
     let mut scanner = Scanner::new(text);
     let mut any = false;
@@ -485,22 +492,21 @@ fn look_into<'a>(
         let mut another = scanner.enter()?;
         while another {
             let name = scanner.name()?;
-            let inner = format!("{path}.{name}");
+            let path = [path, ".", &name].concat();
             if let Some(value) = scanner.any_value()? {
-                let is_known = names::of_path(&inner)
-                    .is_some_and(|known| may_be(known.field, known.how, value.shape));
-                any |= is_known;
+                let known = known(&path, &value);
+                any |= known.is_some();
                 match value.text {
                     Cow::Borrowed(text)
                         if value.shape == Shape::Object
-                            && !is_known
+                            && known.is_none()
                             && depth > 1
-                            && names::is_container(&inner)
-                            && look_into(&inner, text, depth - 1, into) =>
+                            && names::is_container(&path)
+                            && look_into(&path, text, depth - 1, into) =>
                     {
                         any = true;
                     }
-                    _ => into.push((inner, value)),
+                    _ => into.push(Found { path, value, known }),
                 }
             }
             another = scanner.another()?;

@@ -5,10 +5,9 @@
 //! and blanks between their words: `http.response.status_code`, `HttpResponseStatusCode` and
 //! `{"http":{"response":{"status_code":…}}}` are one name.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::LazyLock,
-};
+use std::sync::LazyLock;
+
+use hashbrown::{HashMap, HashSet};
 
 /// Fields of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

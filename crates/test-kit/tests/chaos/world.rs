@@ -165,6 +165,8 @@ impl World {
             .space
             .service("anomaly-processor", &name)
             .env("CLICKHOUSE_URL", format!("http://{}", wire.address()))
+            // As many members on every machine.
+            .env("PROCESSOR_THREADS", "2")
             // Small batches, so that there is always one on its way.
             .env("BATCH_ROWS", "200")
             .env("BATCH_AGE", "100ms")
