@@ -30,8 +30,10 @@ pub struct Settings {
     pub rate: f64,
     pub anchor: Timestamp,
     pub services: usize,
-    /// How strong the daily and weekly rhythm is: 0 is flat, 1 is up to ±30 %.
+    /// How strong the daily and weekly rhythm is: 0 is flat, 1 is up to ±30 %, 3 up to ±90 %.
     pub rhythm: f64,
+    /// How far a service's rate wanders within an hour, as a standard deviation of its logarithm: 0 to 0.5.
+    pub wander: f64,
 }
 
 /// A fleet that cannot be made.
@@ -41,8 +43,10 @@ pub enum BadFleet {
     Services(usize),
     #[error("a rate of {0} records/s: from 0.01 to {MOST_RATE} are possible")]
     Rate(f64),
-    #[error("a rhythm of {0}: from 0 to 1 is possible")]
+    #[error("a rhythm of {0}: from 0 to 3 is possible")]
     Rhythm(f64),
+    #[error("a wander of {0}: from 0 to 0.5 is possible")]
+    Wander(f64),
     #[error(transparent)]
     Template(#[from] BadTemplate),
     #[error(transparent)]
@@ -94,8 +98,11 @@ impl Fleet {
         if !(0.01..=MOST_RATE).contains(&settings.rate) {
             return Err(BadFleet::Rate(settings.rate));
         }
-        if !(0.0..=1.0).contains(&settings.rhythm) {
+        if !(0.0..=3.0).contains(&settings.rhythm) {
             return Err(BadFleet::Rhythm(settings.rhythm));
+        }
+        if !(0.0..=0.5).contains(&settings.wander) {
+            return Err(BadFleet::Wander(settings.wander));
         }
         let mut services: Vec<_> = (0..settings.services)
             .map(|index| Service::new(settings.seed, index))
@@ -261,6 +268,7 @@ mod tests {
             anchor: Timestamp::parse("2026-11-21T07:00:00Z").unwrap(),
             services,
             rhythm: 1.0,
+            wander: 0.0,
         })
         .unwrap()
     }
@@ -324,7 +332,7 @@ mod tests {
         );
         assert!(
             error(Settings {
-                rhythm: 2.0,
+                rhythm: 4.0,
                 ..settings
             })
             .contains("from 0 to 1")

@@ -21,7 +21,7 @@ use crate::{
     tick::{TICK_MS, Tick},
     time_text::TimeText,
     trace::Asking,
-    traffic::{self, Wander},
+    traffic::{self, Drift, Wander},
     voice::{ReadyEndpoint, Voice},
 };
 
@@ -40,6 +40,7 @@ pub(crate) struct Shard {
 struct Member {
     service: usize,
     wander: Wander,
+    drift: Drift,
     /// The second that `rate` is for.
     second: Option<i64>,
     /// Records per second now.
@@ -92,6 +93,7 @@ impl Shard {
             Ok(Member {
                 service,
                 wander: Wander::new(fleet.services()[service].dispersion)?,
+                drift: Drift::new(fleet.settings.wander),
                 second: None,
                 rate: 0.0,
                 gateway_per_ms: fleet.gateway_of(service).rate / 1000.0,
@@ -148,7 +150,8 @@ impl Member {
             self.service as u64,
             second as u64,
         );
-        self.rate = fleet.expected_rate(self.service, tick.start()) * self.wander.next(rng);
+        let expected = fleet.expected_rate(self.service, tick.start());
+        self.rate = expected * self.wander.next(rng) * self.drift.next(rng);
     }
 }
 

@@ -11,7 +11,7 @@
 use std::f64::consts::TAU;
 
 use contracts::Timestamp;
-use rand_distr::{Beta, Distribution as _, Gamma, Poisson};
+use rand_distr::{Beta, Distribution as _, Gamma, Poisson, StandardNormal};
 
 use crate::random::Rng;
 
@@ -72,6 +72,41 @@ impl Wander {
     }
 }
 
+/// Seconds after which what a slow factor was is forgotten by two thirds.
+const SLOWNESS: f64 = 2_400.0;
+
+/// The slowly wandering factor of one service: its logarithm is an autoregression of the first order.
+/// Invariant: its stationary distribution is lognormal with median 1 from the first second on.
+#[derive(Debug, Clone)]
+pub(crate) struct Drift {
+    /// Standard deviation of the logarithm.
+    deviation: f64,
+    now: Option<f64>,
+}
+
+impl Drift {
+    pub(crate) fn new(deviation: f64) -> Self {
+        Self {
+            deviation,
+            now: None,
+        }
+    }
+
+    /// The factor of the next second. Without deviation nothing is drawn.
+    pub(crate) fn next(&mut self, rng: &mut Rng) -> f64 {
+        if self.deviation <= 0.0 {
+            return 1.0;
+        }
+        let fresh: f64 = StandardNormal.sample(rng);
+        let kept = (-1.0 / SLOWNESS).exp();
+        let now = self.now.map_or(fresh, |before| {
+            kept * before + (1.0 - kept * kept).sqrt() * fresh
+        });
+        self.now = Some(now);
+        (self.deviation * now).exp()
+    }
+}
+
 /// A Poisson count; none when nothing is expected.
 pub(crate) fn poisson(expected: f64, rng: &mut Rng) -> u32 {
     Poisson::new(expected).map_or(0, |counts| counts.sample(rng) as u32)
@@ -125,6 +160,21 @@ mod tests {
         assert!((mean - 1.0).abs() < 0.005, "{mean}");
         assert!((variance / dispersion - 1.0).abs() < 0.05, "{variance}");
         assert!((memory - CORRELATION).abs() < 0.02, "{memory}");
+    }
+
+    #[test]
+    fn the_slow_factor_stays_for_minutes_and_moves_within_hours() {
+        let rng = &mut stream(2, Purpose::Traffic, 0, 0);
+        let mut drift = Drift::new(0.2);
+        let logs: Vec<f64> = (0..2_000_000).map(|_| drift.next(rng).ln()).collect();
+        let variance = logs.iter().map(|x| x * x).sum::<f64>() / logs.len() as f64;
+        let memory = |after: usize| {
+            let products = logs.iter().zip(&logs[after..]).map(|(a, b)| a * b);
+            products.sum::<f64>() / (logs.len() - after) as f64 / variance
+        };
+        assert!((variance.sqrt() / 0.2 - 1.0).abs() < 0.1, "{variance}");
+        assert!(memory(60) > 0.95 && memory(6 * 3600) < 0.2);
+        assert_eq!(Drift::new(0.0).next(rng), 1.0);
     }
 
     #[test]

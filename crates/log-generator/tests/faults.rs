@@ -48,6 +48,7 @@ fn run(injections: &[&str], seconds: i64) -> (ByService, Vec<Truth>) {
         anchor: at(0),
         services: 12,
         rhythm: 1.0,
+        wander: 0.0,
     };
     let fleet = Fleet::new(settings).unwrap();
     let mut schedule = Schedule::new(settings.seed);
@@ -265,7 +266,7 @@ proptest! {
         threads in 1_usize..4,
     ) {
         let start = Timestamp::from_millis(start_ms);
-        let fleet = Settings { seed: seed.into(), rate, anchor: start, services, rhythm: 1.0 };
+        let fleet = Settings { seed: seed.into(), rate, anchor: start, services, rhythm: 1.0, wander: 0.0 };
         let schedule = Schedule::new(fleet.seed);
         let mut simulation = Simulation::new(Fleet::new(fleet).unwrap(), schedule, start, threads).unwrap();
         simulation.inject_every(every_ms, start);

@@ -21,6 +21,7 @@ fn settings(rate: f64) -> Settings {
         anchor: at(0),
         services: 12,
         rhythm: 1.0,
+        wander: 0.0,
     }
 }
 
@@ -98,6 +99,7 @@ fn an_hour_has_the_rate_that_was_asked_for() {
     let mut simulation = simulation(
         Settings {
             rhythm: 0.0,
+            wander: 0.0,
             ..settings(300.0)
         },
         &[],
@@ -114,6 +116,7 @@ fn counts_per_second_vary_more_than_poisson_by_the_dispersion() {
     let mut simulation = simulation(
         Settings {
             rhythm: 0.0,
+            wander: 0.0,
             ..settings(1000.0)
         },
         &[],

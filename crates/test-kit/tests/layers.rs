@@ -88,7 +88,19 @@ const MAY_KNOW: [(&str, &[&str]); 20] = [
     ),
     (
         "barograph-eval",
-        &["command-kit", "local-stack", "strangers", "template-mining"],
+        // What it judges, and what it judges it by.
+        &[
+            "anomaly-processor",
+            "command-kit",
+            "contracts",
+            "detection",
+            "local-stack",
+            "log-generator",
+            "pipeline",
+            "service-kit",
+            "strangers",
+            "template-mining",
+        ],
     ),
     (
         "test-kit",

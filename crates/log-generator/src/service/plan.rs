@@ -85,6 +85,7 @@ impl Plan {
             anchor: if simulated { start } else { now },
             services: options.generator_services.as_usize(),
             rhythm: options.generator_rhythm.0,
+            wander: 0.0,
         };
         let texts = options.generator_inject.as_deref().unwrap_or_default();
         let injections = options::injections(texts, &mut problems);
