@@ -89,6 +89,10 @@ simulate: ## The pipeline and its clocks in seeded simulations, e.g. make simula
 bench: build ## Everything that is measured, beside its peer, and the targets (about ten minutes)
 	$(BIN)/barograph-bench all $(ARGS)
 
+.PHONY: eval
+eval: build ## How well storms are found on days of a simulated fleet, beside their labels (about two minutes)
+	$(BIN)/barograph-eval scenarios $(ARGS)
+
 .PHONY: bench-micro
 bench-micro: ## Criterion benchmarks of the hot path
 	$(CARGO) bench -p anomaly-processor -p detection -p clickhouse-store --benches $(ARGS)

@@ -91,8 +91,11 @@ impl Score {
             .filter(|(_, explained)| !explained)
         {
             score.for_nothing += 1;
-            let near = events.iter().find(|event| is_about(alert, event));
-            let near = near.map_or_else(String::new, |event| format!(", beside {}", shown(event)));
+            let near = match events.iter().find(|event| is_about(alert, event)) {
+                Some(event) => format!(", beside {}", shown(event)),
+                None => before(alert, events)
+                    .map_or_else(String::new, |event| format!(", after {}", shown(event))),
+            };
             let at = Timestamp::from_millis(alert.told_at);
             score.remarks.push(format!(
                 "for nothing: {at} {} ({}){near}",
@@ -140,6 +143,16 @@ fn is_about(alert: &Alert, event: &Event) -> bool {
         && alert.from < event.end + TOLERANCE
         && alert.until >= event.begin
         && alert.told_at < event.end + TOLERANCE
+}
+
+/// What befell the service last, within an hour.
+fn before<'a>(alert: &Alert, events: &'a [Event]) -> Option<&'a Event> {
+    let is_its = |event: &&Event| {
+        event.services.contains(&alert.service)
+            && event.begin <= alert.told_at
+            && alert.told_at < event.end + 3_600_000
+    };
+    events.iter().filter(is_its).max_by_key(|event| event.begin)
 }
 
 fn shown(event: &Event) -> String {
