@@ -287,6 +287,23 @@ fn seeds() -> std::ops::Range<u64> {
     }
 }
 
+fn falls_silent(service: &Service) -> bool {
+    (0..1800).any(|second| (service.story)(second).0 == 0.0)
+}
+
+/// Which version of which episode it is, whatever it says.
+fn episode(finding: &Finding) -> (Kind, EventTime, u32, u32, Phase) {
+    let Finding {
+        kind,
+        episode_start,
+        ordinal,
+        version,
+        phase,
+        ..
+    } = finding;
+    (*kind, *episode_start, *ordinal, *version, *phase)
+}
+
 /// What is said of the others with right clocks and with a wrong one. The mutant: one clock for all.
 fn others_hear_nothing_of_it(seed: u64, one_clock_for_all: bool) -> Result<(), String> {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -316,8 +333,22 @@ fn others_hear_nothing_of_it(seed: u64, one_clock_for_all: bool) -> Result<(), S
         }
     }
     let (expected, findings) = (run(&right), run(&wrong));
+    // With one right clock or none beside the wrong one there is nobody to compare with, and what cannot be
+    // decided waits: that a silence is over may be told some windows sooner or later then. What is told is
+    // the same.
+    let has_neighbours = fleet[1..]
+        .iter()
+        .filter(|other| !falls_silent(other))
+        .count()
+        >= 2;
     for other in 1..fleet.len() {
-        if told(&findings, other) != told(&expected, other) {
+        let (now, usual) = (told(&findings, other), told(&expected, other));
+        let is_same = if has_neighbours {
+            now == usual
+        } else {
+            now.iter().map(episode).eq(usual.iter().map(episode))
+        };
+        if !is_same {
             return Err(format!("{name} from {from} until {until}: service {other}"));
         }
     }

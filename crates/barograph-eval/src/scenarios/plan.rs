@@ -142,8 +142,13 @@ impl Plan {
                     let at = hour.map(|hour| day * DAY + hour * HOUR);
                     // The same service every night.
                     let service = hour.and_then(|_| batch.clone());
-                    let event =
-                        planning.add(What::Harmless(name), *fault, range, (day, at), service);
+                    let event = planning.add(
+                        What::Harmless(name),
+                        *fault,
+                        range,
+                        (day, at),
+                        service.as_deref(),
+                    );
                     if hour.is_some() && batch.is_none() {
                         batch = event;
                     }
@@ -187,7 +192,7 @@ impl Planning {
         kind: Fault,
         range: &Range,
         (day, at): (i64, Option<i64>),
-        service: Option<String>,
+        service: Option<&str>,
     ) -> Option<String> {
         for _ in 0..ATTEMPTS {
             let first = if day == 0 { QUIET } else { 0 };
@@ -195,7 +200,7 @@ impl Planning {
             let (least, most) = range.magnitude;
             let magnitude = least + (most - least) * self.rng.random::<f64>();
             let seconds = self.rng.random_range(range.seconds.0..=range.seconds.1);
-            let chosen = service.clone().or_else(|| self.somebody(what));
+            let chosen = service.map(str::to_owned).or_else(|| self.somebody(what));
             if !self.has_room(chosen.as_deref(), begin, seconds) {
                 continue;
             }
