@@ -335,7 +335,14 @@ mod tests {
                 rhythm: 4.0,
                 ..settings
             })
-            .contains("from 0 to 1")
+            .contains("from 0 to 3")
+        );
+        assert!(
+            error(Settings {
+                wander: -0.1,
+                ..settings
+            })
+            .contains("from 0 to 0.5")
         );
     }
 }

@@ -145,7 +145,9 @@ mod tests {
                         "SETTING" | "TTL" | "COLUMN" | "COMMENT",
                         _,
                     ]
-                    | ["ALTER", "TABLE", _, "MATERIALIZE", ..] => true,
+                    | ["ALTER", "TABLE", _, "MATERIALIZE", ..]
+                    // Now is a little later, the second time.
+                    | ["ALTER", "TABLE", _, "UPDATE", "recorded_at", "="] => true,
                     [
                         "ALTER",
                         "TABLE",
