@@ -85,24 +85,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         report.by_seed.push(score);
     }
-    let over = |of: fn(&Score) -> f64| {
-        let values: Vec<f64> = report.by_seed.iter().map(of).collect();
-        mean_and_worst(&values)
-    };
-    let (f1, f1_least) = over(Score::f1);
-    let false_most = report
-        .by_seed
-        .iter()
-        .map(Score::false_per_service_week)
-        .fold(0.0, f64::max);
-    let (false_mean, _) = over(Score::false_per_service_week);
+    let of_each = |of: fn(&Score) -> f64| report.by_seed.iter().map(of);
+    let mean = |of| of_each(of).sum::<f64>() / report.by_seed.len().max(1) as f64;
+    let f1_least = of_each(Score::f1).fold(f64::INFINITY, f64::min);
+    let false_most = of_each(Score::false_per_service_week).fold(0.0, f64::max);
     let share = |value: f64| format!("{value:.2}");
     let figures = [
-        Figure::above("F1, mean of the seeds", f1, 0.95, share),
+        Figure::above("F1, mean of the seeds", mean(Score::f1), 0.95, share),
         Figure::above("F1, worst seed", f1_least, 0.90, share),
         Figure::below(
             "false alerts per service-week, mean",
-            false_mean,
+            mean(Score::false_per_service_week),
             0.5,
             share,
         ),
@@ -114,13 +107,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ),
         Figure::below(
             "alerts too many per storm told",
-            over(Score::duplicates).0,
+            mean(Score::duplicates),
             0.1,
             share,
         ),
         Figure::above(
             "right family, of the storms told",
-            over(Score::right_family).0,
+            mean(Score::right_family),
             0.90,
             share,
         ),
@@ -137,27 +130,22 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The mean, and the least.
-fn mean_and_worst(values: &[f64]) -> (f64, f64) {
-    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
-    (mean, values.iter().copied().fold(f64::INFINITY, f64::min))
-}
-
 /// A row for each kind of storm, over all seeds.
 fn by_kind(scores: &[Score]) -> String {
     let mut rows = Vec::new();
     for kind in contracts::truth::Fault::ALL {
-        let of = |count: fn(&score::Storms) -> usize| {
-            let found = scores
-                .iter()
-                .filter_map(|score| score.by_kind.get(kind.as_str()));
-            found.map(count).sum::<usize>()
-        };
-        let delays = scores
+        let found = scores
             .iter()
-            .filter_map(|score| score.by_kind.get(kind.as_str()))
-            .flat_map(|storms| storms.delays_s.iter().copied());
-        let delays: Vec<f64> = delays.collect();
+            .filter_map(|score| score.by_kind.get(kind.as_str()));
+        let found: Vec<&score::Storms> = found.collect();
+        let of = |count: fn(&score::Storms) -> usize| {
+            let counts = found.iter().map(|storms| count(storms));
+            counts.sum::<usize>()
+        };
+        let delays: Vec<f64> = found
+            .iter()
+            .flat_map(|storms| storms.delays_s.iter().copied())
+            .collect();
         let delay = if delays.is_empty() {
             "-".to_owned()
         } else {

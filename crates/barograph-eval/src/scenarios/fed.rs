@@ -24,9 +24,6 @@ use service_kit::metrics::Registry;
 
 use super::plan::Plan;
 
-/// Batches that nobody stores are thrown away after so many lines.
-const BATCH: u64 = 50_000;
-
 pub(super) struct Fed {
     pub(super) lines: u64,
     pub(super) alerts: Vec<Alert>,
@@ -116,7 +113,8 @@ pub(super) fn through_the_processor(plan: Plan, budget: f64) -> anyhow::Result<F
             };
             task.take(&record, now, &metrics, &mut told)?;
             lines += 1;
-            if lines.is_multiple_of(BATCH) {
+            if task.builder().is_full() {
+                // Nobody stores it.
                 drop(task.close());
             }
         }
@@ -142,15 +140,11 @@ fn task(budget: f64) -> PartitionTask {
         announced: None,
         unsettled: None,
     };
-    let limits = Limits {
-        rows: usize::MAX,
-        bytes: usize::MAX,
-        ..Limits::default()
-    };
     let detection = Config {
         false_alerts_per_week: budget,
         ..Config::default()
     };
     let state = PartitionState::none(detection, template_mining::Limits::default());
-    PartitionTask::new(id, limits, state, resume, Duration::MAX, Instant::now())
+    let (limits, never) = (Limits::default(), Duration::MAX);
+    PartitionTask::new(id, limits, state, resume, never, Instant::now())
 }
