@@ -1,6 +1,6 @@
 //! A service that runs: its process, and what its admin server says.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{bail, ensure};
 use local_stack::{Child, Ending, LocalStack, Ports, Service, ports::loopback};
@@ -29,6 +29,17 @@ impl Running {
 
     pub async fn get(&self, path: &str) -> anyhow::Result<(u16, String)> {
         http::get(self.admin, path).await
+    }
+
+    /// Each series with its labels, as they stand on `/metrics`.
+    pub async fn metrics(&self) -> anyhow::Result<BTreeMap<String, f64>> {
+        let (_, page) = self.get("/metrics").await?;
+        let lines = page.lines().filter(|line| !line.starts_with('#'));
+        let series = lines.filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        });
+        Ok(series.collect())
     }
 
     /// Status of `/live`, and status and body of `/ready`.

@@ -43,7 +43,7 @@ impl<'a> Signals<'a> {
     pub async fn of(service: &'a Running) -> anyhow::Result<Self> {
         Ok(Self {
             service,
-            before: metrics(service).await?,
+            before: service.metrics().await?,
             log_from: log(service)?.len(),
         })
     }
@@ -64,7 +64,7 @@ impl<'a> Signals<'a> {
     }
 
     async fn lacking(&self, expected: Expected<'_>) -> anyhow::Result<String> {
-        let now = metrics(self.service).await?;
+        let now = self.service.metrics().await?;
         let mut lacking = Vec::new();
         for (series, growth) in expected.grown {
             let Some(value) = now.get(*series) else {
@@ -112,15 +112,4 @@ fn owned((level, message): &(&str, &str)) -> (String, String) {
 fn log(service: &Running) -> anyhow::Result<String> {
     let path = service.child.log();
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// By series with labels.
-async fn metrics(service: &Running) -> anyhow::Result<BTreeMap<String, f64>> {
-    let (_, page) = service.get("/metrics").await?;
-    let lines = page.lines().filter(|line| !line.starts_with('#'));
-    let series = lines.filter_map(|line| {
-        let (series, value) = line.rsplit_once(' ')?;
-        Some((series.to_owned(), value.parse().ok()?))
-    });
-    Ok(series.collect())
 }

@@ -9,10 +9,9 @@ const RECORDS: u64 = 5000;
 
 /// How often partitions began in this way, in this life of the processor.
 async fn began(processor: &Running, source: &str) -> anyhow::Result<u64> {
-    let (_, page) = processor.get("/metrics").await?;
-    let name = format!("barograph_detector_starts_total{{source=\"{source}\"}} ");
-    let line = page.lines().find_map(|line| line.strip_prefix(&name));
-    Ok(line.context(name.clone())?.parse()?)
+    let name = format!("barograph_detector_starts_total{{source=\"{source}\"}}");
+    let found = processor.metrics().await?.get(&name).copied();
+    Ok(found.context(name)? as u64)
 }
 
 async fn comes_to(processor: &Running, source: &str, count: u64) -> anyhow::Result<()> {

@@ -44,10 +44,8 @@ async fn messages(space: &Space) -> anyhow::Result<Vec<String>> {
         .await
 }
 
-async fn metric(processor: &test_kit::Running, name: &str) -> anyhow::Result<f64> {
-    let (_, text) = processor.get("/metrics").await?;
-    let value = text.lines().find_map(|line| line.strip_prefix(name));
-    Ok(value.map_or(0.0, |value| value.trim().parse().unwrap_or_default()))
+async fn metric(service: &test_kit::Running, name: &str) -> anyhow::Result<f64> {
+    Ok(service.metrics().await?.get(name).copied().unwrap_or(0.0))
 }
 
 /// Would catch a processor that ends because no topic takes the dead letter, and one that keeps the
