@@ -215,6 +215,9 @@ impl Led {
     }
 }
 
+/// A member hears of a rebalance with its next heartbeat, and for so long nobody reads what moves: an
+/// alert waits for it, and a heartbeat is a few dozen bytes.
+const HEARTBEAT: Duration = Duration::from_millis(500);
 const LEAD_EVERY: Duration = Duration::from_secs(1);
 /// librdkafka's main thread answers in far less than a millisecond, unless it has much to do. An answer
 /// that is not waited for makes the next question one too many.
@@ -258,7 +261,10 @@ impl GroupConsumer {
                 )
                 .set(
                     "heartbeat.interval.ms",
-                    (membership.session_timeout.as_millis() / 4).to_string(),
+                    HEARTBEAT
+                        .min(membership.session_timeout / 4)
+                        .as_millis()
+                        .to_string(),
                 );
         }
         let consumer: BaseConsumer<Fencing> = config

@@ -187,13 +187,14 @@ impl RecordsQueue {
         }
     }
 
-    /// Waits up to `wait`, a whole number of milliseconds, for the first message, and hands out all that
-    /// have arrived: those of one partition in their order. While the client lives.
+    /// Waits up to `wait`, rounded up to milliseconds, for the first message, and hands out all that have
+    /// arrived: those of one partition in their order. While the client lives.
     ///
     /// All, because librdkafka holds the queue for empty until the call returns, and fetches: what a
     /// call leaves would be fetched ahead on top of the bound, again with each call.
     pub(crate) fn hand_out(&self, wait: Duration, take: &mut dyn FnMut(Message<'_>)) {
-        let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // Rounded down, the last part of a millisecond would be spent spinning.
+        let wait_ms = i32::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(i32::MAX);
         let mut call = Call {
             take,
             panicked: None,
