@@ -268,9 +268,11 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
     async fn part(&mut self) {
         self.ledger.account.close();
         let lines = self.ledger.account.closed();
-        if !lines.is_empty()
-            && let Err(error) = self.store.keep_account(self.id, lines).await
-        {
+        if lines.is_empty() {
+            return;
+        }
+        self.tell(true);
+        if let Err(error) = self.store.keep_account(self.id, lines).await {
             tracing::debug!(%error, "the account's last line is only committed");
         }
     }
@@ -285,6 +287,8 @@ impl<S: Snapshots + Accounts, C: Commits, D: DeadLetters, K: Clock, M: WriterMet
         let Some((first, end)) = ends(self.ledger.account.closed()) else {
             return Ok(());
         };
+        // Sent, a line may be kept long before that is known: whoever compares must not count it as open too.
+        self.tell(true);
         let mut patience = Patience::default();
         while let Err(error) = self
             .store

@@ -1,6 +1,7 @@
 //! The ports of one simulated process, and what can go wrong on the way to the other side.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -168,6 +169,8 @@ impl Link {
 pub(crate) struct Outside {
     pub(crate) link: Link,
     pub(crate) fence: Fence,
+    /// What the writers told the audit last.
+    pub(crate) standings: Arc<Mutex<BTreeMap<(u64, i32), Standing>>>,
 }
 
 fn unsure(message: &str) -> StoreError {
@@ -185,6 +188,14 @@ fn rows_of(batch: &Batch<LogRows>) -> Vec<(i64, u64)> {
 }
 
 impl Outside {
+    fn standing_of(&self, place: (u64, i32)) -> Option<Standing> {
+        let standings = self
+            .standings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        standings.get(&place).cloned()
+    }
+
     fn is(&self, mutant: Mutant) -> bool {
         self.link.world().mutant == Some(mutant)
     }
@@ -376,6 +387,9 @@ impl Accounts for Outside {
     async fn keep_account(&self, id: TaskId, lines: &[Line]) -> Result<(), StoreError> {
         let place = (id.incarnation.raw(), id.assignment.partition.0);
         let lines = lines.to_vec();
+        if self.standing_of(place).is_some_and(|told| !told.under_way) {
+            self.link.world().lines_counted_twice += 1;
+        }
         if self.is(Mutant::AccountNotKept) && self.link.dice(4) == 0 {
             return Ok(());
         }
@@ -389,7 +403,17 @@ impl Accounts for Outside {
         kept.await.flatten().ok_or_else(|| unsure("no answer"))
     }
 
-    fn stands(&self, _: TaskId, _: Option<Standing>) {}
+    fn stands(&self, id: TaskId, standing: Option<Standing>) {
+        let place = (id.incarnation.raw(), id.assignment.partition.0);
+        let mut standings = self
+            .standings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match standing {
+            Some(standing) => drop(standings.insert(place, standing)),
+            None => drop(standings.remove(&place)),
+        }
+    }
 }
 
 impl DeadLetters for Outside {

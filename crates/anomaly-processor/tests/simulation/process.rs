@@ -357,6 +357,7 @@ pub(crate) fn start(link: &Link) {
     let outside = Outside {
         link: link.clone(),
         fence,
+        standings: Arc::default(),
     };
     handle.spawn(
         link.group,

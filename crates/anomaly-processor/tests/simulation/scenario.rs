@@ -453,6 +453,9 @@ impl Run {
 
     fn check(&self) -> Result<Tally, String> {
         let world = self.world();
+        if world.lines_counted_twice > 0 {
+            return Err("the audit would count a line twice, and miss its rows".to_owned());
+        }
         for (position, row) in &world.store.rows {
             if row.copies != 1 {
                 return Err(format!("{position:?} is stored {} times", row.copies));

@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) leaders: BTreeMap<i32, i32>,
     pub(crate) group: GroupState,
     pub(crate) store: StoreState,
+    /// Lines of the account that were sent while the writer told the audit that they were not.
+    pub(crate) lines_counted_twice: u64,
     /// Dead letters by life, partition and offset: how often.
     pub(crate) letters: BTreeMap<(u64, i32, i64), u32>,
     /// Published versions of anomalies: id and version, and everything different that was said.
