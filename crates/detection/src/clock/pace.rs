@@ -42,6 +42,9 @@ pub(crate) struct Vote {
     /// Event time that its lines have reached, and what fewer of them say.
     pub(crate) reached: i64,
     pub(crate) perhaps: i64,
+    /// All that it wrote lately is ahead of where it stands, and not enough to move it: it has nothing to say
+    /// of the time yet.
+    pub(crate) is_in_doubt: bool,
     /// Of its clock against the pace.
     pub(crate) offset: i64,
     /// Usually between two of its lines.
@@ -68,7 +71,7 @@ pub(crate) struct Pace {
     voters: Vec<u32>,
     /// The least of the round's Kafka timestamps: one that is ahead moves nothing.
     least_kafka: i64,
-    /// The furthest that whole rounds' Kafka timestamps have come.
+    /// How far whole rounds' Kafka timestamps have come.
     kafka: Option<i64>,
     /// The newest record's, whether it was a jump anywhere in the round, and rounds since without one.
     newest_kafka: i64,
@@ -176,14 +179,17 @@ impl Pace {
             };
         };
         let (to, is_agreed) = if claims.len() > 1 {
-            // All that most of those who write agree about may pass at once; a few may only be fast.
-            let is_jump_agreed = *least > small && claims.len() as u32 * 2 >= usual;
+            // All that most of those who write agree about may pass at once; a few may only be fast, or
+            // stand still.
+            let is_jump_agreed = *middle > small && claims.len() as u32 * 2 >= usual;
             let to = if is_jump_agreed {
-                *least
+                claims[claims.partition_point(|claim| *claim <= small)]
             } else {
                 (*middle).min(small)
             };
-            (to, true)
+            // Of two that contradict each other, one may have stopped: while time stands still with it,
+            // nobody knows whose clock is off.
+            (to, claims.len() > 2 || to > before)
         } else {
             let perhaps = votes
                 .first()
@@ -213,7 +219,8 @@ impl Pace {
     }
 
     /// Kafka's time goes on by the round's least timestamp, further than a little only where it went there
-    /// steadily: half of the records may be of one producer. The answer: by how much.
+    /// steadily: half of the records may be of one producer. The answer: by how much. Where it was led
+    /// astray by one that wrote alone, it is taken back in the same way.
     fn pass_kafka(&mut self) -> i64 {
         let calm_rounds = if self.jumped { 0 } else { self.calm_rounds + 1 };
         self.calm_rounds = calm_rounds.min(CALM_ROUNDS);
@@ -223,7 +230,12 @@ impl Pace {
         }
         let before = *self.kafka.get_or_insert(self.least_kafka);
         let step = (self.least_kafka - before).max(0);
-        if step > self.jump && self.calm_rounds < CALM_ROUNDS {
+        let is_calm = self.calm_rounds >= CALM_ROUNDS;
+        if step > self.jump && !is_calm {
+            return 0;
+        }
+        if is_calm && before - self.newest_kafka > self.jump {
+            self.kafka = Some(self.least_kafka);
             return 0;
         }
         self.kafka = Some(before + step);
@@ -316,8 +328,12 @@ pub(crate) const fn tolerance(config: &Config) -> i64 {
 /// round; who is beyond may only be fast.
 fn claims(votes: &[Vote], small: i64, tolerance: i64) -> Vec<i64> {
     let claim = |vote: &Vote| vote.reached - vote.offset;
+    let are_all_in_doubt = votes.iter().all(|vote| vote.is_in_doubt);
+    let votes = votes
+        .iter()
+        .filter(|vote| are_all_in_doubt || !vote.is_in_doubt);
     let (mut first, mut second) = (i64::MIN, i64::MIN);
-    for vote in votes.iter().filter(|vote| claim(vote) <= small) {
+    for vote in votes.clone().filter(|vote| claim(vote) <= small) {
         if vote.reached > first {
             (first, second) = (vote.reached, first);
         } else {
@@ -325,9 +341,11 @@ fn claims(votes: &[Vote], small: i64, tolerance: i64) -> Vec<i64> {
         }
     }
     // The furthest of many may be the one that is off.
-    let reached = if votes.len() > 2 { second } else { first };
-    let current = votes
-        .iter()
-        .filter(|vote| vote.reached >= reached.saturating_sub(tolerance));
+    let reached = if votes.clone().count() > 2 {
+        second
+    } else {
+        first
+    };
+    let current = votes.filter(|vote| vote.reached >= reached.saturating_sub(tolerance));
     current.map(claim).collect()
 }

@@ -120,15 +120,18 @@ impl Standing {
             // One host among others may be fast: many lines in a row are not its alone.
             reached: ahead(LINES_ALONE).max(stream_time.0),
             perhaps: ahead(LINES_WITH_KAFKA).max(stream_time.0),
+            is_in_doubt: self.ahead.is_pure && (1..LINES_ALONE).contains(&self.ahead.lines),
             offset: self.offset,
             gap,
         }
     }
 
     /// The pace was decided: a clock that is off it is measured anew. `true`: it was.
+    ///
+    /// Not while lines are ahead of the stream time: that it has stayed behind says nothing of the clock.
     pub(crate) fn measure(&mut self, stream_time: EventTime, pace: i64, tolerance: i64) -> bool {
         let off = stream_time.0 - self.offset - pace;
-        if off.abs() <= tolerance {
+        if off.abs() <= tolerance || self.ahead.lines > 0 {
             return false;
         }
         self.offset += off;
