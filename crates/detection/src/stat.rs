@@ -3,7 +3,9 @@
 mod count;
 mod dispersion;
 mod ratio;
+mod recurrence;
 mod tail;
 
 pub(crate) use count::{CountBaseline, LONGER_SPANS, LONGEST_SPAN};
 pub(crate) use ratio::RatioBaseline;
+pub(crate) use recurrence::Recurrence;

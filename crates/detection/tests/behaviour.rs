@@ -577,3 +577,85 @@ fn a_share_of_errors_that_lasts_is_adopted_and_what_is_worse_is_told_again() {
         closed(1)
     );
 }
+
+/// Three times as many lines from two o'clock for twenty minutes, by the time of day.
+const EVERY_NIGHT: Story = |second| {
+    let of_day = (BEGIN / 1000 + second).rem_euclid(86_400);
+    (
+        if (7_200..8_400).contains(&of_day) {
+            3.0
+        } else {
+            1.0
+        },
+        0.0,
+    )
+};
+
+/// The second of [`BEGIN`]'s day at which it begins; a day later it has one night behind it.
+fn nights(findings: &[Finding], service: &str) -> [usize; 3] {
+    let mut nights = [0; 3];
+    let first_night = (BEGIN / 86_400_000 + 1) * 86_400_000;
+    for finding in findings
+        .iter()
+        .filter(|finding| finding.service == service && finding.phase == Phase::Opened)
+    {
+        let night = (finding.episode_start.0 - first_night).div_euclid(86_400_000);
+        nights[usize::try_from(night).unwrap_or(0).min(2)] += 1;
+    }
+    nights
+}
+
+#[test]
+fn what_comes_every_night_is_told_the_first_night_alone() {
+    let fleet = [
+        (traffic("loud", 10.0, 0.0), EVERY_NIGHT),
+        (traffic("small", 2.0, 0.0), EVERY_NIGHT),
+        (traffic("other", 2.0, 0.0), QUIET),
+    ];
+    let day = (86_400_000 - BEGIN % 86_400_000) / 1000;
+    let findings = run(3, &fleet, day + 2 * 86_400 + 4 * 3600);
+    for service in ["loud", "small"] {
+        let nights = nights(&findings, service);
+        assert_eq!(nights, [1, 0, 0], "{service}: {findings:#?}");
+    }
+}
+
+#[test]
+fn who_is_away_for_twelve_seconds_is_not_told_and_for_thirty_is() {
+    const RESTARTS: Story = |second| {
+        let is_away = second > 1200 && second % 1207 < 12;
+        (if is_away { 0.1 } else { 1.0 }, 0.0)
+    };
+    const HALF_A_MINUTE: Story = |second| {
+        let is_away = (7205..7235).contains(&second);
+        (if is_away { 0.1 } else { 1.0 }, 0.0)
+    };
+    let fleet = [
+        (traffic("restarts", 10.0, 0.0), RESTARTS),
+        (traffic("away", 10.0, 0.0), HALF_A_MINUTE),
+    ];
+    let findings = run(4, &fleet, 14_400);
+    assert_eq!(kinds(&findings, "restarts"), []);
+    assert_eq!(kinds(&findings, "away"), [Kind::RateDrop]);
+}
+
+#[test]
+fn what_wavers_is_one_episode() {
+    const HALF: Story = |second| {
+        let is_low = (7200..8400).contains(&second);
+        (if is_low { 0.5 } else { 1.0 }, 0.0)
+    };
+    const TWICE_AND_A_HALF: Story = |second| {
+        let is_high = (7200..8400).contains(&second);
+        (if is_high { 2.5 } else { 1.0 }, 0.0)
+    };
+    for seed in 0..5 {
+        let fleet = [
+            (traffic("half", 3.0, 0.0), HALF),
+            (traffic("more", 3.0, 0.0), TWICE_AND_A_HALF),
+        ];
+        let findings = run(seed, &fleet, 10_800);
+        assert_eq!(kinds(&findings, "half"), [Kind::RateDrop], "seed {seed}");
+        assert_eq!(kinds(&findings, "more"), [Kind::RateSpike], "seed {seed}");
+    }
+}

@@ -3,7 +3,8 @@
 //! Invariants: what is anomalous is not learned, so that an anomaly does not become its own
 //! baseline: a window is judged by what was known before the longest span that holds it began. A change
 //! that lasts is adopted, by starting over; silence never is, it ends with the next lines. Errors that a
-//! burst has told are no spike: one storm is told once.
+//! burst has told are no spike: one storm is told once. What was off at the same time yesterday, and is off
+//! by no more today, is neither told nor learned.
 
 mod held_back;
 mod words;
@@ -15,24 +16,38 @@ use crate::{
     budget::Score,
     codec::{Loaded, Reader, Writer},
     config::Config,
-    episode::{Anomalous, Asked, Ended, Episodes, Judged, Manner, Telling},
+    episode::{Anomalous, Asked, Ended, Episode, Episodes, Judged, Manner, Telling},
     finding::{Kind, Phase, SampleLine},
     record::{Observation, time::EventTime},
-    stat::{CountBaseline, LONGER_SPANS, LONGEST_SPAN},
+    stat::{CountBaseline, LONGER_SPANS, LONGEST_SPAN, Recurrence},
     window::Window,
 };
 
-/// What is rare but too small to matter is left alone: spikes above, drops below this factor.
+/// What is rare but too small to matter is left alone: spikes below, drops above this factor.
 const SPIKE_FACTOR: f64 = 1.5;
 const DROP_FACTOR: f64 = 0.6;
 /// And a spike has this many lines more than expected at the least.
 const LEAST_EXCESS: f64 = 10.0;
-/// Windows summed up to see a drop that one window is too small for.
-const DROP_SPANS: [usize; 3] = [1, LONGER_SPANS[0], LONGER_SPANS[1]];
+/// And what is too much or missing is worth so many windows of ordinary traffic: a service that starts anew
+/// is away for ten seconds or twelve, and nobody wants to be told.
+const LEAST_AREA: f64 = 1.5;
+/// What is open goes on while it is beyond these, and by more than chance alone makes of it: what opened it
+/// may waver.
+const STILL_HIGH_FACTOR: f64 = 1.25;
+const STILL_LOW_FACTOR: f64 = 0.8;
+const TWO_DEVIATIONS: f64 = 2.0;
+/// What recurs is never quite the same: so much more of the deviation is still yesterday's.
+const TOLERANCE: f64 = 1.25;
+/// Windows summed up to see what one window is too small for.
+const SPIKE_SPANS: [usize; 2] = [2, LONGER_SPANS[0]];
+const DROP_SPANS: [usize; 5] = [1, 2, 3, LONGER_SPANS[0], LONGER_SPANS[1]];
 /// Windows that tell something of the gaps between lines.
 const LEAST_LEARNED: u32 = 3;
-/// So many lines expected of a span make it tell whether a drop is over.
+/// So many lines expected of a span make it tell some from none, and all from half of them.
 const TELLING: f64 = 5.0;
+const TELLING_APART: f64 = 50.0;
+/// Less of what is expected than this is as good as none.
+const NEXT_TO_NOTHING: f64 = 0.1;
 const SPIKES: Manner = Manner {
     asked: Asked::OnLines,
     calm_windows: 2,
@@ -48,7 +63,13 @@ const DROPS: Manner = Manner {
 pub(crate) struct Rate {
     baseline: CountBaseline,
     held_back: HeldBack,
-    /// Windows since a drop was over: the spans of the next one hold no others.
+    yesterday: Recurrence,
+    /// Times the level that are to be expected at this time of day, the least and the most.
+    usual: (f64, f64),
+    /// Windows in a row that would be told, had they not been there yesterday.
+    recurring: u32,
+    /// Windows since a spike and a drop were over: the spans of the next one hold no others.
+    since_spike: u32,
     since_drop: u32,
     spike_at: u64,
     /// Whether `spike_at` is the critical count, or only something below it that costs nothing.
@@ -60,12 +81,16 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 2;
+    pub(super) const VERSION: u32 = 3;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             baseline: CountBaseline::new(config.warm_up_windows),
             held_back: HeldBack::default(),
+            yesterday: Recurrence::default(),
+            usual: (1.0, 1.0),
+            recurring: 0,
+            since_spike: u32::MAX / 2,
             since_drop: u32::MAX / 2,
             spike_at: u64::MAX,
             is_exact: false,
@@ -114,7 +139,7 @@ impl Rate {
         if self.lines.len() < telling.config.samples {
             self.lines.push(SampleLine::of(seen));
         }
-        self.too_many(window, unexplained, telling);
+        self.too_many(window, unexplained, 1, telling);
     }
 
     /// A window closed.
@@ -122,11 +147,17 @@ impl Rate {
         let window = closing.window;
         let is_dropping = self.drop.is_open();
         let learned = self.baseline.learned();
-        self.held_back
-            .count(window.records, is_dropping, &mut self.baseline);
+        self.held_back.count(
+            (window.records, closing.unexplained),
+            is_dropping,
+            &mut self.baseline,
+        );
         self.arm_if_learned(learned);
+        self.since_spike = (self.since_spike + 1).min(u32::MAX / 2);
         self.since_drop = (self.since_drop + 1).min(u32::MAX / 2);
         if self.baseline.is_warm() {
+            self.yesterday
+                .learn(window.start.0, window.records, self.baseline.mean());
             self.judge(closing);
         }
         let learned = self.baseline.learned();
@@ -136,22 +167,25 @@ impl Rate {
 
     fn judge(&mut self, closing: &mut Closing<'_>) {
         let (window, config) = (closing.window, closing.telling.config);
+        self.expect(self.yesterday.at(window.start.0));
         // A storm that a burst has told is no more learned than a spike is.
-        let is_usual = !self.is_spike(window.records, config);
-        let is_spike = self.is_spike(closing.unexplained, config);
-        if is_spike {
-            self.too_many(window, closing.unexplained, &mut closing.telling);
-            let score = self.spike_score(closing.unexplained, config);
+        let is_usual = !self.is_spike(window.records, config) && !self.recurs();
+        let spike = self.spike_span(closing.unexplained, config);
+        if let Some((span, score)) = spike {
+            let sum = self.held_back.unexplained(span);
+            self.too_many(window, sum, span, &mut closing.telling);
             self.spike.raise(score);
         }
-        let drop = self.drop_score(config);
-        let is_low = self.is_low();
+        let drop = self.drop_score(self.usual.0, config);
         // A long span may open a drop; it does not keep it open when lines are back.
+        let is_low = self.is_low();
         if let Some((span, score)) = drop.filter(|_| is_low || !self.drop.is_open()) {
             self.too_few(span, score, closing);
         }
-        if let Some(ended) = self.spike.window_closed(window, !is_spike, config) {
+        let is_high = closing.unexplained as f64 > self.still_high();
+        if let Some(ended) = self.spike.window_closed(window, !is_high, config) {
             self.end(&ended, &mut closing.telling);
+            self.since_spike = 0;
         }
         if let Some(ended) = self.drop.window_closed(window, !is_low, config) {
             self.end(&ended, &mut closing.telling);
@@ -159,10 +193,71 @@ impl Rate {
         }
         self.held_back
             .newest_is_usual(is_usual && !self.spike.is_open());
+        if self.spike.is_open() {
+            self.held_back
+                .are_unusual(spike.map_or(1, |(span, _)| span));
+        }
         if self.drop.is_open() {
             // All that made it a drop, and what comes while it lasts.
             self.held_back.are_unusual(drop.map_or(1, |(span, _)| span));
         }
+        if self.recurring >= config.adopt_after_windows {
+            // Every day at this time it is another service.
+            self.forget();
+        }
+    }
+
+    /// From now on so many times the level are to be expected, the least and the most.
+    fn expect(&mut self, (least, most): (f64, f64)) {
+        let wide = |ratio: f64| 1.0 + (ratio - 1.0) * TOLERANCE;
+        let usual = (wide(least).max(least / 2.0), wide(most));
+        if self.usual != usual {
+            self.usual = usual;
+            self.arm();
+        }
+    }
+
+    /// Whether yesterday is all that keeps the newest window from being told: it is not learned either, so
+    /// that the level stays that of the rest of the day.
+    fn recurs(&mut self) -> bool {
+        let (least, most) = self.usual;
+        let newest = self.held_back.sum(1) as f64;
+        let level = self.baseline.mean();
+        let is_up = most >= SPIKE_FACTOR && newest > high(level);
+        let is_down = least <= DROP_FACTOR && newest < low(level);
+        let recurs = (is_up || is_down) && !self.is_open();
+        self.recurring = if recurs {
+            self.recurring + 1
+        } else {
+            self.recurring.saturating_sub(1)
+        };
+        recurs
+    }
+
+    /// The shortest span whose lines are too many, if any; `unexplained`: of the newest window.
+    fn spike_span(&mut self, unexplained: u64, config: &Config) -> Option<(usize, Score)> {
+        if self.is_spike(unexplained, config) {
+            return Some((1, self.spike_score(unexplained, 1, config)));
+        }
+        SPIKE_SPANS.into_iter().find_map(|span| {
+            if span > self.held_back.known() || span as u64 > u64::from(self.since_spike) {
+                return None;
+            }
+            let sum = self.held_back.unexplained(span);
+            // A long span may open a spike, of one that lasts still.
+            let is_enough = sum as f64 >= self.matters_at(span, self.usual.1)
+                && unexplained as f64 > self.still_high();
+            let score = || self.spike_score(sum, span, config);
+            is_enough
+                .then(score)
+                .filter(|score| score.is_anomalous())
+                .map(|score| (span, score))
+        })
+    }
+
+    /// More lines than this in a window are still part of a spike.
+    fn still_high(&self) -> f64 {
+        high(self.baseline.mean() * self.usual.1)
     }
 
     /// The critical count costs many tails: it is worked out for windows that come near it.
@@ -176,15 +271,22 @@ impl Rate {
 
     fn critical(&self, config: &Config) -> u64 {
         self.baseline
-            .critical(config.alpha())
-            .max(self.matters_at())
+            .critical(config.alpha(), self.usual.1)
+            .max(self.matters_at(1, self.usual.1).ceil() as u64)
     }
 
-    /// Rarer than this may be, but is too small to matter.
-    fn matters_at(&self) -> u64 {
-        let mean = self.baseline.mean();
-        let most = (mean * SPIKE_FACTOR).max(mean + LEAST_EXCESS);
-        most.ceil() as u64
+    /// Rarer than this the lines of `span` windows may be, but are too few to matter, where `factor` times
+    /// the level are expected.
+    fn matters_at(&self, span: usize, factor: f64) -> f64 {
+        let expected = self.baseline.mean() * factor * span as f64;
+        (expected * SPIKE_FACTOR)
+            .max(expected + LEAST_EXCESS)
+            .max(expected + self.least_area())
+    }
+
+    /// Lines of ordinary traffic that a deviation is worth at the least.
+    fn least_area(&self) -> f64 {
+        self.baseline.mean() * LEAST_AREA
     }
 
     fn arm_if_learned(&mut self, before: u32) {
@@ -196,40 +298,42 @@ impl Rate {
     fn arm(&mut self) {
         self.is_exact = false;
         self.spike_at = if self.baseline.is_warm() {
-            self.matters_at()
+            self.matters_at(1, self.usual.1).ceil() as u64
         } else {
             u64::MAX
         };
     }
 
-    fn spike_score(&self, records: u64, config: &Config) -> Score {
-        Score::of(self.baseline.upper_tail(records), config.alpha())
+    fn spike_score(&self, records: u64, span: usize, config: &Config) -> Score {
+        let p = self.baseline.upper_tail(records, span, self.usual.1);
+        Score::of(p, config.alpha())
     }
 
-    fn too_many(&mut self, window: &Window, unexplained: u64, telling: &mut Telling<'_>) {
+    /// `observed`: lines of the `span` windows that end with `window`, without what a burst accounts for.
+    fn too_many(&mut self, window: &Window, observed: u64, span: usize, telling: &mut Telling<'_>) {
         let config = telling.config;
-        let observed = unexplained as f64;
+        let start = window.start + -(config.window_ms * (span as i64 - 1));
         let judged = Judged {
-            from: window.start,
+            from: start,
             to: window.start + config.window_ms,
             records: window.records,
             errors: window.errors,
-            observed,
-            level: observed,
+            observed: observed as f64,
+            level: observed as f64 / span as f64,
         };
         let anomalous = Anomalous {
-            start: window.start,
+            start,
             now: telling.now,
             // It costs a tail: worked out when something is told, and once a window.
             score: Score::NONE,
-            size: observed,
+            size: judged.level,
             offsets: window.offsets().unwrap_or((0, 0)),
             judged,
         };
         let Some(phase) = self.spike.anomalous(anomalous, config) else {
             return;
         };
-        let score = self.spike_score(unexplained, config);
+        let score = self.spike_score(observed, span, config);
         self.spike.raise(score);
         if let Some(episode) = self.spike.current() {
             let account = self.account(episode, &judged, telling);
@@ -237,18 +341,32 @@ impl Rate {
         }
     }
 
-    /// Whether lines are still missing, over the shortest span that tells.
+    /// Whether lines are missing, or still are, over the shortest span that tells.
     fn is_low(&self) -> bool {
-        let mean = self.baseline.mean();
+        let mean = self.baseline.mean() * self.usual.0;
+        let is_some_left = |drop: &Episode| drop.worst.level > mean * NEXT_TO_NOTHING;
+        let telling = if self.drop.current().is_some_and(is_some_left) {
+            TELLING_APART
+        } else {
+            TELLING
+        };
         let span = DROP_SPANS
             .into_iter()
-            .find(|span| mean * *span as f64 >= TELLING)
+            .find(|span| mean * *span as f64 >= telling)
             .unwrap_or(LONGEST_SPAN);
-        self.held_back.sum(span) as f64 <= mean * span as f64 * DROP_FACTOR
+        let expected = mean * span as f64;
+        let lines = self.held_back.sum(span) as f64;
+        let most = expected * DROP_FACTOR;
+        lines
+            <= if self.drop.is_open() {
+                most.max(low(expected))
+            } else {
+                most
+            }
     }
 
-    /// The shortest span whose lines are too few, if any.
-    fn drop_score(&self, config: &Config) -> Option<(usize, Score)> {
+    /// The shortest span whose lines are too few, if any, where `factor` times the level are expected.
+    fn drop_score(&self, factor: f64, config: &Config) -> Option<(usize, Score)> {
         // Of a service that writes little, only a long silence says something.
         let silence = self.held_back.quiet().max(LONGEST_SPAN);
         let spans = DROP_SPANS.into_iter().chain([silence]);
@@ -257,12 +375,21 @@ impl Rate {
                 return None;
             }
             let seen = self.held_back.sum(span);
-            if seen as f64 > self.baseline.mean() * span as f64 * DROP_FACTOR {
+            let expected = self.baseline.mean() * factor * span as f64;
+            if seen as f64 > (expected * DROP_FACTOR).min(expected - self.least_area()) {
                 return None;
             }
-            let score = Score::of(self.baseline.lower_tail(seen, span), config.alpha());
+            let p = self.baseline.lower_tail(seen, span, factor);
+            let score = Score::of(p, config.alpha());
             score.is_anomalous().then_some((span, score))
         })
+    }
+
+    /// Lines expected of `span` windows, as a spike or as a drop.
+    fn expected(&self, kind: Kind, span: usize) -> f64 {
+        let (least, most) = self.usual;
+        let factor = if kind.is_up() { most } else { least };
+        self.baseline.mean() * factor * span as f64
     }
 
     fn too_few(&mut self, span: usize, score: Score, closing: &mut Closing<'_>) {
@@ -284,7 +411,7 @@ impl Rate {
             now: telling.now,
             score,
             // "Twice as bad" for a drop is half the lines; told as the inverse so that it doubles.
-            size: self.baseline.mean() * span as f64 / (observed + 1.0),
+            size: self.expected(Kind::RateDrop, span) / (observed + 1.0),
             offsets: window.offsets().unwrap_or((last_offset, last_offset)),
             judged,
         };
@@ -319,12 +446,18 @@ impl Rate {
     fn forget(&mut self) {
         self.baseline.forget();
         self.held_back = HeldBack::default();
+        self.recurring = 0;
         self.arm();
     }
 
     pub(crate) fn save(&self, to: &mut Writer) {
         self.baseline.save(to);
         self.held_back.save(to);
+        self.yesterday.save(to);
+        to.f64(self.usual.0);
+        to.f64(self.usual.1);
+        to.u32(self.recurring);
+        to.u32(self.since_spike);
         to.u32(self.since_drop);
         self.spike.save(to);
         self.drop.save(to);
@@ -335,6 +468,10 @@ impl Rate {
         let mut rate = Self {
             baseline: CountBaseline::load(from, config.warm_up_windows)?,
             held_back: HeldBack::load(from)?,
+            yesterday: Recurrence::load(from)?,
+            usual: (from.amount()?, from.amount()?),
+            recurring: from.u32()?,
+            since_spike: from.u32()?,
             since_drop: from.u32()?,
             spike: Episodes::load(Kind::RateSpike, SPIKES, from)?,
             drop: Episodes::load(Kind::RateDrop, DROPS, from)?,
@@ -345,4 +482,13 @@ impl Rate {
         rate.arm();
         Ok(rate)
     }
+}
+
+/// What lies above, or below, is off what is expected by more than chance alone makes of it.
+fn high(expected: f64) -> f64 {
+    (expected * STILL_HIGH_FACTOR).max(expected + TWO_DEVIATIONS * expected.sqrt())
+}
+
+fn low(expected: f64) -> f64 {
+    (expected * STILL_LOW_FACTOR).min(expected - TWO_DEVIATIONS * expected.sqrt())
 }

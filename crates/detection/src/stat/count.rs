@@ -124,20 +124,21 @@ impl CountBaseline {
         expected + self.dispersion_over(span) * expected * expected
     }
 
-    /// Probability of so many or more in a window.
-    pub(crate) fn upper_tail(&self, count: u64) -> f64 {
-        negative_binomial_upper(count, self.mean, self.dispersion())
+    /// Probability of so many or more in `span` windows, where `factor` times as many as usual are expected.
+    pub(crate) fn upper_tail(&self, sum: u64, span: usize, factor: f64) -> f64 {
+        let expected = self.mean * factor * span as f64;
+        negative_binomial_upper(sum, expected, self.dispersion_over(span))
     }
 
-    /// Probability of so many or fewer in `span` windows.
-    pub(crate) fn lower_tail(&self, sum: u64, span: usize) -> f64 {
-        let expected = self.mean * span as f64;
+    /// Probability of so many or fewer, likewise.
+    pub(crate) fn lower_tail(&self, sum: u64, span: usize, factor: f64) -> f64 {
+        let expected = self.mean * factor * span as f64;
         negative_binomial_lower(sum, expected, self.dispersion_over(span))
     }
 
-    /// Smallest count of a window that is less probable than `alpha`. It costs many tails.
-    pub(crate) fn critical(&self, alpha: f64) -> u64 {
-        negative_binomial_critical(self.mean, self.dispersion(), alpha)
+    /// Smallest count of a window that is less probable than `alpha`, likewise. It costs many tails.
+    pub(crate) fn critical(&self, alpha: f64, factor: f64) -> u64 {
+        negative_binomial_critical(self.mean * factor, self.dispersion(), alpha)
     }
 
     pub(crate) fn save(&self, to: &mut Writer) {

@@ -27,6 +27,8 @@ pub(super) struct HeldBack {
 #[derive(Debug, Clone, Copy)]
 struct Counted {
     records: u64,
+    /// Of them, those that no burst of errors accounts for.
+    unexplained: u64,
     /// Whether it is one to learn from.
     is_usual: bool,
     /// By how much the sums of the longer spans that end with it are off what was expected.
@@ -35,7 +37,12 @@ struct Counted {
 
 impl HeldBack {
     /// A window closed. What it ends, a silence that was none to tell, is learned.
-    pub(super) fn count(&mut self, records: u64, is_dropping: bool, baseline: &mut CountBaseline) {
+    pub(super) fn count(
+        &mut self,
+        (records, unexplained): (u64, u64),
+        is_dropping: bool,
+        baseline: &mut CountBaseline,
+    ) {
         if records == 0 {
             self.quiet = (self.quiet + 1).min(MOST_QUIET);
         } else {
@@ -51,6 +58,7 @@ impl HeldBack {
         }
         self.last.push_back(Counted {
             records,
+            unexplained,
             is_usual: true,
             off,
         });
@@ -99,6 +107,12 @@ impl HeldBack {
         newest.map(|counted| counted.records).sum()
     }
 
+    /// The same without what bursts of errors account for.
+    pub(super) fn unexplained(&self, span: usize) -> u64 {
+        let newest = self.last.iter().rev().take(span);
+        newest.map(|counted| counted.unexplained).sum()
+    }
+
     /// Windows that sums can be made of: those kept, or longer a silence.
     pub(super) fn known(&self) -> usize {
         self.last.len().max(self.quiet as usize)
@@ -113,6 +127,7 @@ impl HeldBack {
         to.u64(self.last.len() as u64);
         for counted in &self.last {
             to.u64(counted.records);
+            to.u64(counted.records - counted.unexplained);
             to.flag(counted.is_usual);
             for off in counted.off {
                 to.f32(off);
@@ -126,8 +141,14 @@ impl HeldBack {
     pub(super) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
         let count = from.length(LONGEST_SPAN, 1)?;
         let last = (0..count).map(|_| {
+            let records = from.count()?;
+            let explained = from.count()?;
+            if explained > records {
+                return Err("more lines of a burst than lines");
+            }
             Ok(Counted {
-                records: from.count()?,
+                records,
+                unexplained: records - explained,
                 is_usual: from.flag()?,
                 off: [from.f32()?, from.f32()?],
             })

@@ -39,9 +39,9 @@ impl Rate {
         let (service, config, kind) = (telling.service, telling.config, episode.kind);
         let span = span(judged, telling);
         let observed = judged.observed;
-        let expected = self.baseline.mean() * span as f64;
+        let expected = self.expected(kind, span);
         let told_by_burst = match kind {
-            Kind::RateSpike => judged.records as f64 - observed,
+            Kind::RateSpike if span == 1 => judged.records as f64 - observed,
             _ => 0.0,
         };
         let seconds = seconds(judged, telling);
@@ -60,7 +60,7 @@ impl Rate {
                 rounded(expected)
             )
         };
-        let upper = if kind == Kind::RateSpike {
+        let upper = if kind == Kind::RateSpike && span == 1 {
             self.critical(config) as f64
         } else {
             expected + spread
