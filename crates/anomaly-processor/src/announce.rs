@@ -196,6 +196,8 @@ const fn found(kind: Kind) -> Found {
         Kind::ErrorRateSpike => Found::ErrorRateSpike,
         Kind::RateSpike => Found::RateSpike,
         Kind::RateDrop => Found::RateDrop,
+        Kind::LatencyShift => Found::LatencyShift,
+        Kind::LatencyTail => Found::LatencyTail,
     }
 }
 

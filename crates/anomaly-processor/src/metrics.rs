@@ -43,6 +43,8 @@ service_kit::labels! {
         ErrorRateSpike = "error_rate_spike",
         RateSpike = "rate_spike",
         RateDrop = "rate_drop",
+        LatencyShift = "latency_shift",
+        LatencyTail = "latency_tail",
     }
 }
 service_kit::labels! {

@@ -419,6 +419,7 @@ impl PartitionTask {
                 level: line.level as u8,
                 message: &line.message,
                 trace_id: &line.trace_id,
+                latency_ms: line.latency_ms,
             },
             &mut self.findings,
         );

@@ -49,7 +49,8 @@ impl Fault {
             Self::ErrorBurst | Self::Cascade => &["error_burst", "error_rate_spike"],
             Self::RateSpike => &["rate_spike"],
             Self::RateDrop | Self::Silence => &["rate_drop"],
-            Self::LatencyShift | Self::FailedLogins | Self::NewTemplate => &[],
+            Self::LatencyShift => &["latency_shift", "latency_tail"],
+            Self::FailedLogins | Self::NewTemplate => &[],
         }
     }
 }

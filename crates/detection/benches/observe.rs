@@ -76,6 +76,7 @@ impl Stream {
                 level: 3,
                 message: MESSAGE,
                 trace_id: "4bf92f3577b34da6a3ce929d0e0e4736",
+                latency_ms: None,
             };
             black_box(detectors.observe(&seen, &mut findings));
             self.at += 1;
@@ -182,6 +183,7 @@ fn around(bench: &mut Criterion) {
                 level: 3,
                 message: MESSAGE,
                 trace_id: "",
+                latency_ms: None,
             };
             passing.observe(&seen, &mut findings)
         });

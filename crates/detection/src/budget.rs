@@ -5,12 +5,15 @@ use crate::{
     config::Config,
 };
 
+/// Asked of each window: error burst, share of errors, rate up and down, latency and its tail.
+const QUESTIONS: f64 = 6.0;
+
 impl Config {
     /// Probability of a false alert that one judgement may have: the budget shared out over the
-    /// judgements of a week (windows × four questions asked of each).
+    /// judgements of a week (windows × questions asked of each).
     pub fn alpha(&self) -> f64 {
         let windows_per_week = 7.0 * 86_400_000.0 / self.window_ms as f64;
-        (self.false_alerts_per_week / (windows_per_week * 4.0)).min(1e-3)
+        (self.false_alerts_per_week / (windows_per_week * QUESTIONS)).min(1e-3)
     }
 }
 

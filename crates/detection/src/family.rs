@@ -6,11 +6,13 @@
 mod closing;
 mod error_burst;
 mod error_rate;
+mod latency;
 mod rate;
 
 use closing::Closing;
 use error_burst::ErrorBurst;
 use error_rate::ErrorRate;
+use latency::Latency;
 use rate::Rate;
 
 use crate::{
@@ -28,10 +30,12 @@ pub(crate) enum Family {
     ErrorBurst = 1,
     ErrorRate = 2,
     Rate = 3,
+    Latency = 4,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 3] = [Self::ErrorBurst, Self::ErrorRate, Self::Rate];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::ErrorBurst, Self::ErrorRate, Self::Rate, Self::Latency];
 
     /// The one that finds a kind.
     pub(crate) const fn of(kind: Kind) -> Self {
@@ -39,6 +43,7 @@ impl Family {
             Kind::ErrorBurst => Self::ErrorBurst,
             Kind::ErrorRateSpike => Self::ErrorRate,
             Kind::RateSpike | Kind::RateDrop => Self::Rate,
+            Kind::LatencyShift | Kind::LatencyTail => Self::Latency,
         }
     }
 
@@ -49,6 +54,7 @@ impl Family {
             Self::ErrorBurst => ErrorBurst::VERSION,
             Self::ErrorRate => ErrorRate::VERSION,
             Self::Rate => Rate::VERSION,
+            Self::Latency => Latency::VERSION,
         }
     }
 }
@@ -59,6 +65,7 @@ pub(crate) struct Families {
     burst: ErrorBurst,
     error_rate: ErrorRate,
     rate: Rate,
+    latency: Latency,
 }
 
 impl Families {
@@ -67,6 +74,7 @@ impl Families {
             burst: ErrorBurst::new(config),
             error_rate: ErrorRate::new(config),
             rate: Rate::new(config),
+            latency: Latency::default(),
         }
     }
 
@@ -91,6 +99,17 @@ impl Families {
         self.rate.observe(seen, window, unexplained, telling);
     }
 
+    /// A line was counted in the window that begins at `start`; it took `millis`.
+    pub(crate) fn observe_latency(
+        &mut self,
+        seen: &Observation<'_>,
+        start: EventTime,
+        millis: f64,
+        config: &Config,
+    ) {
+        self.latency.observe(seen, start, millis, config);
+    }
+
     /// Whenever it is noticed that the window is closed, it is judged at the moment it closes.
     /// `last_line`: one that the service wrote lately, and the offset of the last in a closed window.
     pub(crate) fn window_closed(
@@ -113,6 +132,14 @@ impl Families {
         self.error_rate
             .window_closed(&mut closing, self.burst.lines());
         self.rate.window_closed(&mut closing);
+        // What fails or is flooded is slow as well: that is told already.
+        let is_told = closing.was_bursting || self.is_told();
+        self.latency.window_closed(&mut closing, is_told);
+    }
+
+    /// Whether errors or the rate are told.
+    fn is_told(&self) -> bool {
+        self.burst.is_open() || self.error_rate.is_open() || self.rate.is_open()
     }
 
     /// What is open ends here.
@@ -120,6 +147,7 @@ impl Families {
         self.burst.give_up(telling);
         self.error_rate.give_up(telling);
         self.rate.give_up(telling);
+        self.latency.give_up(telling);
     }
 
     /// See [`crate::episode::Episodes::clock_set`].
@@ -127,6 +155,7 @@ impl Families {
         self.burst.clock_set(to);
         self.error_rate.clock_set(to);
         self.rate.clock_set(to);
+        self.latency.clock_set(to);
     }
 
     pub(crate) fn is_bursting(&self) -> bool {
@@ -134,7 +163,7 @@ impl Families {
     }
 
     pub(crate) fn is_anomalous(&self) -> bool {
-        self.burst.is_open() || self.error_rate.is_open() || self.rate.is_open()
+        self.is_told() || self.latency.is_open()
     }
 
     /// A window with fewer lines than this is no spike.
@@ -152,6 +181,7 @@ impl Families {
             Family::ErrorBurst => self.burst.save(to),
             Family::ErrorRate => self.error_rate.save(to),
             Family::Rate => self.rate.save(to),
+            Family::Latency => self.latency.save(to),
         }
     }
 
@@ -166,6 +196,7 @@ impl Families {
             Family::ErrorBurst => self.burst = ErrorBurst::load(from, config)?,
             Family::ErrorRate => self.error_rate = ErrorRate::load(from, config)?,
             Family::Rate => self.rate = Rate::load(from, config)?,
+            Family::Latency => self.latency = Latency::load(from, config)?,
         }
         Ok(())
     }

@@ -497,6 +497,7 @@ mod tests {
                     level: 3,
                     message: "",
                     trace_id: "",
+                    latency_ms: None,
                 };
                 detectors.observe(&seen, &mut findings);
                 detectors.idle(time, &mut findings);

@@ -17,6 +17,8 @@ pub struct Observation<'a> {
     pub level: u8,
     pub message: &'a str,
     pub trace_id: &'a str,
+    /// How long it took, ms; `None`: it does not say.
+    pub latency_ms: Option<f64>,
 }
 
 /// Whether a record came in time to be judged.

@@ -2,10 +2,14 @@
 
 mod count;
 mod dispersion;
+mod durations;
 mod ratio;
 mod recurrence;
+mod share;
 mod tail;
 
 pub(crate) use count::{CountBaseline, LONGER_SPANS, LONGEST_SPAN};
+pub(crate) use durations::{Durations, UsualDurations};
 pub(crate) use ratio::RatioBaseline;
 pub(crate) use recurrence::Recurrence;
+pub(crate) use share::ShareDispersion;

@@ -28,6 +28,8 @@ enum Step {
     },
     /// A service's clock is set, to so many ms off the right time.
     Clock { service: u8, off: i64 },
+    /// From now on every n-th line of a service takes so many times as long.
+    Slow { service: u8, every: u8, times: u8 },
     /// So many ms pass.
     Pass(i64),
     /// The clock ticks, so many ms after the newest record or tick.
@@ -67,8 +69,14 @@ fn step() -> impl Strategy<Value = Step> {
         0_u8..4,
         prop_oneof![1 => Just(0_i64), 2 => -30_000_i64..30_000, 1 => -1_000_000_i64..1_000_000],
     );
+    let slow = (0_u8..4, 1_u8..12, 1_u8..40).prop_map(|(service, every, times)| Step::Slow {
+        service,
+        every,
+        times,
+    });
     prop_oneof![
         8 => lines(1..20),
+        1 => slow,
         1 => clock.prop_map(|(service, off)| Step::Clock { service, off }),
         1 => lines(60..120),
         3 => (1_i64..3000).prop_map(Step::Pass),
@@ -112,6 +120,8 @@ struct Play {
     offset: i64,
     /// By how much each service's clock is off, ms.
     off: [i64; 4],
+    /// Which of its lines take how many times as long.
+    slow: [(u8, u8); 4],
     /// Whether ticks may be ahead of later records.
     may_run_ahead: bool,
 }
@@ -125,6 +135,7 @@ impl Play {
             ticked: 0,
             offset: 0,
             off: [0; 4],
+            slow: [(1, 1); 4],
             may_run_ahead,
         }
     }
@@ -133,6 +144,11 @@ impl Play {
         match step {
             Step::Pass(millis) => self.kafka_time += millis,
             Step::Clock { service, off } => self.off[usize::from(service)] = off,
+            Step::Slow {
+                service,
+                every,
+                times,
+            } => self.slow[usize::from(service)] = (every, times),
             Step::Tick(millis) => {
                 self.ticked = self.ticked.max(self.kafka_time) + millis;
                 self.detectors.idle(self.ticked - self.newest, findings);
@@ -147,6 +163,7 @@ impl Play {
                 behind,
             } => {
                 let name = format!("service-{service}");
+                let (every, times) = self.slow[usize::from(service)];
                 for at in 1..=i64::from(count) {
                     let kafka_time = self.kafka_time + at * 900 / i64::from(count);
                     self.offset += 1;
@@ -160,6 +177,11 @@ impl Play {
                         level: 3,
                         message: "a line",
                         trace_id: "",
+                        latency_ms: (service < 3).then(|| {
+                            let is_slow = self.offset % i64::from(every) == 0;
+                            let usual = 10.0 + (self.offset * 7 % 20) as f64;
+                            usual * f64::from(if is_slow { times } else { 1 })
+                        }),
                     };
                     self.detectors.observe(&seen, findings);
                 }
@@ -207,7 +229,7 @@ fn without_ticks(steps: &[Step], ticks_pass: bool) -> Vec<Step> {
                 untick.kafka_time += millis;
                 quiet.push(*step);
             }
-            Step::Lines { .. } | Step::Clock { .. } => quiet.push(*step),
+            Step::Lines { .. } | Step::Clock { .. } | Step::Slow { .. } => quiet.push(*step),
         }
     }
     quiet
@@ -379,11 +401,21 @@ fn a_snapshot_of_another_configuration_or_format_is_refused_by_name() {
     ));
 }
 
-/// Steps that hold a burst, a raised share of errors, a spike, a drop, a silence and a storm of
-/// additional errors.
+/// Steps that hold a burst, some very slow requests, a raised share of errors, a spike, a drop, a silence,
+/// slow requests and a storm of additional errors.
 fn eventful() -> Vec<Step> {
     let mut steps = Vec::new();
     for second in 0_i64..400 {
+        let (every, times) = match second {
+            130..140 => (8, 20),
+            340..350 => (1, 3),
+            _ => (1, 1),
+        };
+        steps.push(Step::Slow {
+            service: 0,
+            every,
+            times,
+        });
         let wobble = (second * 7 % 5) as u8;
         let (count, error_every) = match second {
             100..110 => (40, 2),
@@ -450,7 +482,7 @@ fn the_answers_are_those_that_are_pinned() {
     let state = play.detectors.snapshot();
     assert_eq!(
         (findings.len(), fnv(said.as_bytes()), fnv(&state)),
-        (24, 6_281_502_883_075_751_186, 16_532_499_911_825_492_396),
+        (28, 509_536_267_380_519_227, 7_037_635_463_803_332_373),
         "behaviour changed: raise BEHAVIOUR and pin the new value\n{said}"
     );
 }
@@ -518,6 +550,7 @@ fn a_million_services_pass_through_a_partition_that_keeps_few() {
                 level: 3,
                 message: "hello",
                 trace_id: "",
+                latency_ms: None,
             };
             detectors.observe(&seen, &mut findings);
         }

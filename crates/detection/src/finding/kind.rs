@@ -15,6 +15,10 @@ pub enum Kind {
     RateSpike,
     /// Far fewer lines than expected, down to none.
     RateDrop,
+    /// Most requests take longer than half of them usually do.
+    LatencyShift,
+    /// Far more requests than usual take longer than nearly all.
+    LatencyTail,
 }
 
 /// How bad something is.
@@ -55,11 +59,13 @@ impl Severity {
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::ErrorBurst,
         Self::ErrorRateSpike,
         Self::RateSpike,
         Self::RateDrop,
+        Self::LatencyShift,
+        Self::LatencyTail,
     ];
 
     const fn row(self) -> Row {
@@ -100,6 +106,24 @@ impl Kind {
                 worst: Severity::High,
                 worst_silent: Severity::Critical,
                 words: "drop of the log rate",
+            },
+            Self::LatencyShift => Row {
+                name: "latency_shift",
+                detector: "latency",
+                unit: "requests",
+                is_up: true,
+                worst: Severity::High,
+                worst_silent: Severity::High,
+                words: "slow requests",
+            },
+            Self::LatencyTail => Row {
+                name: "latency_tail",
+                detector: "latency",
+                unit: "requests",
+                is_up: true,
+                worst: Severity::Medium,
+                worst_silent: Severity::Medium,
+                words: "some very slow requests",
             },
         }
     }

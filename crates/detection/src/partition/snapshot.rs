@@ -256,6 +256,7 @@ mod tests {
                 level: 3,
                 message: "a line",
                 trace_id: "a trace",
+                latency_ms: Some((time % 90) as f64),
             };
             detectors.observe(&seen, &mut findings);
         }
@@ -294,6 +295,7 @@ mod tests {
             level: 3,
             message: "a line",
             trace_id: "a trace",
+            latency_ms: None,
         };
         detectors.observe(&seen, &mut Vec::new());
     }
@@ -371,7 +373,7 @@ mod tests {
     fn a_family_of_another_version_begins_anew_and_all_else_is_kept() {
         let kept = sections(&stormy().snapshot());
         let ids: Vec<_> = kept.iter().map(|(id, ..)| *id).collect();
-        assert_eq!(ids, [COMMON, 1, 2, 3]);
+        assert_eq!(ids, [COMMON, 1, 2, 3, 4]);
         for family in Family::ALL {
             let mut changed = kept.clone();
             changed[family as usize].1 += 1;

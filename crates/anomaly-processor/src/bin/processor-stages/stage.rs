@@ -296,6 +296,7 @@ impl<'a> Detecting<'a> {
                 level: line.level as u8,
                 message: &line.message,
                 trace_id: &line.trace_id,
+                latency_ms: line.latency_ms,
             };
             black_box(self.detectors.observe(&observation, &mut self.findings));
             self.findings.clear();
