@@ -113,7 +113,7 @@ impl Announcer {
 /// Anomalies of one insert: a storm is stored in some inserts, not in thousands at once.
 const MOST_AT_ONCE: usize = 500;
 /// From the first anomaly of an insert to the insert. An insert costs ClickHouse about the same for one
-/// anomaly as for fifty, and takes the processor from the records that are told of in the meantime.
+/// anomaly as for fifty, and where they share a machine, whoever is told next waits for it.
 const GATHERING: Duration = Duration::from_millis(250);
 
 async fn keep(store: Client, metrics: Metrics, mut waiting: mpsc::UnboundedReceiver<Waiting>) {

@@ -271,9 +271,11 @@ impl Known {
     ) {
         let (window, config) = (closing.window, closing.telling.config);
         let question = &QUESTIONS[at];
-        let usual = self.usual.quantile(question.quantile);
-        let is_felt = durations.quantile(question.quantile) >= question.slower * usual;
-        let slow = self.slow(at, expected, config).filter(|_| is_felt);
+        let is_felt = |_: &Slow| {
+            let usual = self.usual.quantile(question.quantile);
+            durations.quantile(question.quantile) >= question.slower * usual
+        };
+        let slow = self.slow(at, expected, config).filter(is_felt);
         let others = (0..at).any(|other| self.asking[other].episodes.is_open());
         let may_open = !is_told && !others;
         if let Some(slow) = &slow

@@ -25,7 +25,7 @@ const UNKNOWN: i8 = i8::MIN;
 pub(crate) struct Recurrence {
     /// Of each slot of a day, when it was last over: the ratio in steps, or [`UNKNOWN`]. `None` before the
     /// first.
-    days: Option<Box<[i8; SLOTS]>>,
+    day: Option<Box<[i8; SLOTS]>>,
     /// The slot that is being filled, since the epoch, and what came of how much in it.
     slot: i64,
     counted: f64,
@@ -63,22 +63,22 @@ impl Recurrence {
     }
 
     fn write(&mut self, slot: i64, step: i8) {
-        if step == UNKNOWN && self.days.is_none() {
+        if step == UNKNOWN && self.day.is_none() {
             return;
         }
-        let days = self.days.get_or_insert_with(|| Box::new([UNKNOWN; SLOTS]));
-        days[of_day(slot)] = step;
+        let day = self.day.get_or_insert_with(|| Box::new([UNKNOWN; SLOTS]));
+        day[of_day(slot)] = step;
     }
 
     /// The least and the most that the level is to be multiplied with at `time`, ms: at most 1 and at least
     /// 1, and both 1 where yesterday is not known.
     pub(crate) fn at(&self, time: i64) -> (f64, f64) {
         let slot = time.div_euclid(SLOT_MS);
-        let Some(days) = &self.days else {
+        let Some(day) = &self.day else {
             return (1.0, 1.0);
         };
         let known = (slot - 1..=slot + 1)
-            .map(|slot| days[of_day(slot)])
+            .map(|slot| day[of_day(slot)])
             .filter(|step| *step != UNKNOWN);
         known.fold((1.0, 1.0), |(least, most), step| {
             let ratio = (f64::from(step) / STEPS_PER_OCTAVE).exp2();
@@ -87,8 +87,8 @@ impl Recurrence {
     }
 
     pub(crate) fn save(&self, to: &mut Writer) {
-        to.maybe(self.days.as_ref(), |days, to| {
-            for step in days.iter() {
+        to.maybe(self.day.as_ref(), |day, to| {
+            for step in day.iter() {
                 to.byte(step.cast_unsigned());
             }
         });
@@ -99,15 +99,15 @@ impl Recurrence {
     }
 
     pub(crate) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
-        let days = from.maybe(|from| {
-            let mut days = Box::new([UNKNOWN; SLOTS]);
-            for step in days.iter_mut() {
+        let day = from.maybe(|from| {
+            let mut day = Box::new([UNKNOWN; SLOTS]);
+            for step in day.iter_mut() {
                 *step = from.byte()?.cast_signed();
             }
-            Ok(days)
+            Ok(day)
         })?;
         Ok(Self {
-            days,
+            day,
             slot: from.millis()?,
             counted: from.amount()?,
             expected: from.amount()?,
