@@ -1,7 +1,7 @@
 //! Reads a whole topic, all partitions, without a consumer group.
 
 use rdkafka::{
-    Offset, TopicPartitionList,
+    ClientConfig, Offset, TopicPartitionList,
     consumer::{Consumer, StreamConsumer},
 };
 
@@ -12,9 +12,28 @@ use crate::{
 
 /// Every partition of the topic from the given next offsets on, in partition order.
 pub fn open(connection: &Connection, topic: &str, from: &[i64]) -> Result<StreamConsumer, Error> {
-    let consumer: StreamConsumer = config(connection)
-        .create()
-        .map_err(|source| connection.error(source))?;
+    assigned(&config(connection), connection, topic, from)
+}
+
+/// Likewise; that a partition is read to its end comes as
+/// [`KafkaError::PartitionEOF`](rdkafka::error::KafkaError::PartitionEOF).
+pub fn open_with_ends(
+    connection: &Connection,
+    topic: &str,
+    from: &[i64],
+) -> Result<StreamConsumer, Error> {
+    let mut config = config(connection);
+    config.set("enable.partition.eof", "true");
+    assigned(&config, connection, topic, from)
+}
+
+fn assigned(
+    config: &ClientConfig,
+    connection: &Connection,
+    topic: &str,
+    from: &[i64],
+) -> Result<StreamConsumer, Error> {
+    let consumer: StreamConsumer = config.create().map_err(|source| connection.error(source))?;
     let mut list = TopicPartitionList::with_capacity(from.len());
     for (partition, next) in from.iter().enumerate() {
         list.add_partition_offset(topic, partition as i32, Offset::Offset(*next))

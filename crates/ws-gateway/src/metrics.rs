@@ -58,6 +58,11 @@ pub const RECORDS: Counter<Record> = Counter::new(
     Unit::Anomalies,
     "Records read from the topic of anomalies, by what became of them.",
 );
+pub const DUE: Gauge = Gauge::new(
+    "barograph_gateway_due_anomalies",
+    Unit::Anomalies,
+    "Offsets of the topic of anomalies that were there at the last look and had not been read.",
+);
 pub const DELIVERY: Histogram = Histogram::new(
     "barograph_gateway_delivery_seconds",
     Unit::Seconds,
@@ -84,6 +89,7 @@ pub struct Metrics {
     pub lagged: Counters,
     pub missed: Counters,
     pub records: Counters<Record>,
+    pub due: Gauges,
     pub delivery: Histograms,
     pub kept: Gauges,
     pub kept_bytes: Gauges,
@@ -99,6 +105,7 @@ impl Metrics {
             lagged: registry.counter(&LAGGED),
             missed: registry.counter(&MISSED),
             records: registry.counter(&RECORDS),
+            due: registry.gauge(&DUE),
             delivery: registry.histogram(&DELIVERY),
             kept: registry.gauge(&KEPT),
             kept_bytes: registry.gauge(&KEPT_BYTES),

@@ -2,12 +2,14 @@
 //!
 //! Invariants: the log gets each partition's records in order and without a gap that Kafka did not
 //! make itself; a topic that was deleted and made anew starts a new life of the log; Kafka being away
-//! is waited out.
+//! is waited out, and a consumer that has stopped without a word is replaced.
+
+mod progress;
 
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use contracts::{Anomaly, anomaly::SCHEMA_VERSION, topics::TRACEPARENT};
 use kafka_io::{Connection, headers, probe, reader, refusal::Asker};
@@ -22,6 +24,7 @@ use crate::health::Health;
 use crate::log::{Appended, Log, Plan, Record, SharedLog};
 use crate::metrics::{self, Metrics};
 use crate::survey::{Survey, survey};
+use progress::{PATIENCE, Progress};
 
 /// How often the topic's identity is looked at; sooner while something is wrong.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -41,7 +44,7 @@ pub struct Reader {
 
 /// Why reading has to begin again.
 enum Interrupted {
-    /// The topic is another, or has more partitions, or what we read next is gone.
+    /// The topic is another, or has more partitions, or what we read next is gone, or nothing comes any more.
     Moved,
     Stopping,
 }
@@ -82,7 +85,7 @@ impl Reader {
 
     fn open(&mut self, survey: &Survey) -> Option<StreamConsumer> {
         let from = self.log.change(|log| resume(log, survey, self.keep));
-        match reader::open(&self.connection, &self.topic, &from) {
+        match reader::open_with_ends(&self.connection, &self.topic, &from) {
             Ok(consumer) => Some(consumer),
             Err(error) => {
                 self.health.unwell("the topic cannot be read", &error);
@@ -98,7 +101,8 @@ impl Reader {
         tasks: &Tasks,
     ) -> Interrupted {
         let mut goal = Some(survey.ends());
-        self.check_goal(&mut goal);
+        let mut progress = Progress::of(self.log.read().next_offsets());
+        self.check_goal(&mut goal, &progress);
         let mut look = pin!(self.look_after(LOOK_SOON));
         let mut is_looking_now = false;
         loop {
@@ -109,11 +113,21 @@ impl Reader {
                     let (number, looked) = looked;
                     let ends = looked.as_ref().ok().map(Survey::ends);
                     self.log.change(|log| log.looked(number, ends));
+                    let due = looked.as_ref().ok().map(|now| {
+                        let due = progress.looked(self.log.read().next_offsets(), &now.ends(), Instant::now());
+                        self.metrics.due.set(due.offsets as f64);
+                        due
+                    });
+                    if let Some(due) = due.filter(|due| due.waited >= PATIENCE) {
+                        let detail = format!("{} offsets are there, and for {} s nothing has come", due.offsets, due.waited.as_secs());
+                        self.health.unwell("anomalies that are in kafka do not arrive; reading anew", &detail);
+                        return Interrupted::Moved;
+                    }
                     let wait = match looked {
                         Ok(now) if has_moved(&survey, &now) => return Interrupted::Moved,
                         Ok(_same) if goal.is_none() => {
                             self.health.well();
-                            LOOK_EVERY
+                            if due.is_some_and(|due| due.offsets > 0) { LOOK_SOON } else { LOOK_EVERY }
                         }
                         Ok(_same) => LOOK_SOON,
                         Err(error) => {
@@ -132,7 +146,11 @@ impl Reader {
                 received = consumer.recv() => match received {
                     Ok(message) => {
                         self.take(&message, goal.is_none());
-                        self.check_goal(&mut goal);
+                        self.check_goal(&mut goal, &progress);
+                    }
+                    Err(KafkaError::PartitionEOF(partition)) => {
+                        progress.is_at_end(partition);
+                        self.check_goal(&mut goal, &progress);
                     }
                     Err(error) => {
                         if error.rdkafka_error_code().is_some_and(probe::is_about_a_batch) {
@@ -200,11 +218,11 @@ impl Reader {
     }
 
     /// Ready once everything is read that was there when reading began.
-    fn check_goal(&mut self, goal: &mut Option<Vec<i64>>) {
+    fn check_goal(&mut self, goal: &mut Option<Vec<i64>>, progress: &Progress) {
         let Some(wanted) = goal else {
             return;
         };
-        if !crate::log::covers(self.log.read().next_offsets(), wanted) {
+        if !progress.has_read(self.log.read().next_offsets(), wanted) {
             return;
         }
         *goal = None;

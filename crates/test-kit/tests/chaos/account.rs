@@ -249,6 +249,10 @@ async fn clients(world: &mut World) -> anyhow::Result<()> {
                 published.intersection(&different).count(),
                 published.len()
             ));
+            for gateway in &world.gateways {
+                let lines = gateway.child.last_lines(40).join("\n");
+                println!("the end of {}'s log:\n{lines}", gateway.child.name());
+            }
         }
         for trouble in watcher.trouble() {
             let trouble = format!("client {number} was told {trouble}");
