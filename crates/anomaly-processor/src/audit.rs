@@ -18,7 +18,7 @@ use clickhouse_store::{
 };
 use judging::{Odd, judge, open_days};
 use pipeline::{
-    Day, Incarnation, Partition, TaskId,
+    Day, Epoch, Incarnation, Partition, TaskId,
     ports::{Clock as _, Standing},
 };
 use service_kit::lifecycle::{Latch, Tasks};
@@ -38,17 +38,19 @@ const SHARE_WHILE_ODD: u32 = 50;
 const MOST_FAILED: u32 = 3;
 
 /// What the writers of this process have under way and in no line. Each member of the group has a page of
-/// its own: one that was fenced speaks for nobody but itself.
+/// its own, and each of its assignments an entry: a writer that was fenced, or goes on after its partition
+/// was taken away and given back, speaks for nobody but itself.
 #[derive(Clone, Default)]
 pub struct Books {
-    pages: Arc<Mutex<Vec<Standings>>>,
+    pages: Arc<Mutex<Vec<Page>>>,
     page: usize,
 }
 
+type Page = BTreeMap<(Incarnation, Partition, Epoch), Standing>;
 type Standings = BTreeMap<(Incarnation, Partition), Standing>;
 
 impl Books {
-    fn with<T>(&self, act: impl FnOnce(&mut Vec<Standings>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut Vec<Page>) -> T) -> T {
         // What is noted is whole, whoever panicked meanwhile.
         act(&mut self.pages.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -56,7 +58,7 @@ impl Books {
     /// The same books, to be written by this member.
     #[must_use]
     pub fn of_member(&self, page: usize) -> Self {
-        self.with(|pages| pages.resize(pages.len().max(page + 1), Standings::new()));
+        self.with(|pages| pages.resize(pages.len().max(page + 1), Page::new()));
         Self {
             pages: Arc::clone(&self.pages),
             page,
@@ -64,7 +66,7 @@ impl Books {
     }
 
     pub fn note(&self, id: TaskId, standing: Option<Standing>) {
-        let of = (id.incarnation, id.assignment.partition);
+        let of = (id.incarnation, id.assignment.partition, id.assignment.epoch);
         self.with(|pages| {
             let page = &mut pages[self.page];
             match standing {
@@ -74,13 +76,15 @@ impl Books {
         });
     }
 
-    /// Of a partition that two members speak of, because it went from one to the other in this moment,
-    /// what has got further.
+    /// Of a partition that two writers speak of, because it went from one to the other in this moment,
+    /// what has got further; under way is what is so of either.
     fn now(&self) -> Standings {
         self.with(|pages| {
             let mut all = Standings::new();
-            for (of, standing) in pages.iter().flatten() {
-                let known = all.entry(*of).or_insert_with(|| standing.clone());
+            for ((life, partition, _), standing) in pages.iter().flatten() {
+                let known = all
+                    .entry((*life, *partition))
+                    .or_insert_with(|| standing.clone());
                 let under_way = known.under_way || standing.under_way;
                 if standing.done > known.done {
                     known.clone_from(standing);

@@ -19,8 +19,8 @@ use contracts::dead_letter::Reason;
 use detection::Finding;
 use futures::future::{Either, select};
 use pipeline::{
-    Assignment, Batch, Day, Days, Fence, Incarnation, LeaderEpoch, Line, Mark, NextOffset, Offset,
-    Partition, Snapshot, StateId, TaskId,
+    Assignment, Batch, Day, Days, Epoch, Fence, Incarnation, LeaderEpoch, Line, Mark, NextOffset,
+    Offset, Partition, Snapshot, StateId, TaskId,
     batch::Acknowledgement,
     ports::{
         Accounts, Clock, CommitError, Commits, DeadLetters, Kind, Record, RowStore, Snapshots,
@@ -170,7 +170,7 @@ pub(crate) struct Outside {
     pub(crate) link: Link,
     pub(crate) fence: Fence,
     /// What the writers told the audit last.
-    pub(crate) standings: Arc<Mutex<BTreeMap<(u64, i32), Standing>>>,
+    pub(crate) standings: Arc<Mutex<BTreeMap<(u64, i32, Epoch), Standing>>>,
 }
 
 fn unsure(message: &str) -> StoreError {
@@ -188,12 +188,20 @@ fn rows_of(batch: &Batch<LogRows>) -> Vec<(i64, u64)> {
 }
 
 impl Outside {
-    fn standing_of(&self, place: (u64, i32)) -> Option<Standing> {
+    /// Whether nobody said that something of the partition is under way, although somebody speaks of it.
+    fn stands_still(&self, (life, partition): (u64, i32)) -> bool {
         let standings = self
             .standings
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        standings.get(&place).cloned()
+        let mut own = standings.range((life, partition, Epoch(0))..);
+        let is_own = |of: &(u64, i32, Epoch)| (of.0, of.1) == (life, partition);
+        let own: Vec<_> = own
+            .by_ref()
+            .take_while(|(of, _)| is_own(of))
+            .map(|(_, standing)| standing)
+            .collect();
+        !own.is_empty() && own.iter().all(|standing| !standing.under_way)
     }
 
     fn is(&self, mutant: Mutant) -> bool {
@@ -387,7 +395,7 @@ impl Accounts for Outside {
     async fn keep_account(&self, id: TaskId, lines: &[Line]) -> Result<(), StoreError> {
         let place = (id.incarnation.raw(), id.assignment.partition.0);
         let lines = lines.to_vec();
-        if self.standing_of(place).is_some_and(|told| !told.under_way) {
+        if self.stands_still(place) {
             self.link.world().lines_counted_twice += 1;
         }
         if self.is(Mutant::AccountNotKept) && self.link.dice(4) == 0 {
@@ -404,7 +412,12 @@ impl Accounts for Outside {
     }
 
     fn stands(&self, id: TaskId, standing: Option<Standing>) {
-        let place = (id.incarnation.raw(), id.assignment.partition.0);
+        let assignment = id.assignment;
+        let place = (
+            id.incarnation.raw(),
+            assignment.partition.0,
+            assignment.epoch,
+        );
         let mut standings = self
             .standings
             .lock()
