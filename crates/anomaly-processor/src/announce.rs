@@ -198,6 +198,10 @@ const fn found(kind: Kind) -> Found {
         Kind::RateDrop => Found::RateDrop,
         Kind::LatencyShift => Found::LatencyShift,
         Kind::LatencyTail => Found::LatencyTail,
+        Kind::NewTemplate => Found::NewTemplate,
+        Kind::FailedLogins => Found::FailedLogins,
+        Kind::PasswordSpray => Found::PasswordSpray,
+        Kind::DistributedBruteForce => Found::DistributedBruteForce,
     }
 }
 

@@ -45,6 +45,10 @@ service_kit::labels! {
         RateDrop = "rate_drop",
         LatencyShift = "latency_shift",
         LatencyTail = "latency_tail",
+        NewTemplate = "new_template",
+        FailedLogins = "failed_logins",
+        PasswordSpray = "password_spray",
+        DistributedBruteForce = "distributed_brute_force",
     }
 }
 service_kit::labels! {

@@ -228,7 +228,7 @@ mod tests {
                 level: 3,
                 message: &message,
                 trace_id: "",
-                latency_ms: None,
+                ..Observation::default()
             };
             state.detectors.observe(&observation, &mut Vec::new());
             state.miner.observe(message.as_bytes());

@@ -23,7 +23,7 @@ use std::{
 };
 
 use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource, templates::Text};
-use contracts::dead_letter::Reason;
+use contracts::{Level, dead_letter::Reason};
 use detection::{Arrival, Finding, Moves, Observation, time::EventTime};
 use kafka_io::partitioner::Partitioner;
 use log_records::{Line, NoTime, RecordContext, ServiceFrom, Unreadable, decode};
@@ -35,7 +35,7 @@ use pipeline::{
     resume::ResumePoint,
     snapshot::{Keep, Lost},
 };
-use template_mining::{Changes, TemplateId};
+use template_mining::{Changes, Miner, TemplateId};
 
 use crate::{
     metrics::{Metrics, Oddity, Skipped},
@@ -416,10 +416,15 @@ impl PartitionTask {
                 kafka_time: record.kafka_time,
                 offset: record.offset.raw(),
                 is_error: line.is_error(),
+                is_warning: line.level >= Level::Warn || line.is_error(),
                 level: line.level as u8,
                 message: &line.message,
                 trace_id: &line.trace_id,
                 latency_ms: line.latency_ms,
+                template: template_id,
+                status: line.status,
+                address: &line.client_ip,
+                user: &line.user,
             },
             &mut self.findings,
         );
@@ -445,6 +450,7 @@ impl PartitionTask {
             open.rows.templates.append(std::mem::take(&mut self.news));
         }
         for finding in self.findings.drain(..) {
+            let finding = with_text(finding, &self.state.miner);
             open.acknowledgements
                 .push(sinks.announce(&id, finding, record.rest.traceparent())?);
         }
@@ -482,6 +488,10 @@ impl PartitionTask {
     fn mine(&mut self, message: &str, service: &str, replaying: bool, metrics: &Metrics) -> u64 {
         let id = self.state.miner.observe(message.as_bytes());
         let changes = self.state.miner.take_changes();
+        for merge in &changes.merges {
+            let (from, into) = (stored_id(merge.from), stored_id(merge.into));
+            self.state.detectors.template_renamed(from, into);
+        }
         if !(changes.templates.is_empty() && changes.merges.is_empty()) {
             self.take_down(changes, message, service, replaying, metrics);
         }
@@ -541,10 +551,21 @@ impl PartitionTask {
     fn tell<O: Sinks>(&mut self, sinks: &mut O) -> Result<(), SinkError> {
         let id = self.builder.id();
         for finding in self.findings.drain(..) {
+            let finding = with_text(finding, &self.state.miner);
             self.loose.push(sinks.announce(&id, finding, None)?);
         }
         Ok(())
     }
+}
+
+/// The detectors know a template by its id and by one of its lines: here is its text.
+fn with_text(mut finding: Finding, miner: &Miner) -> Finding {
+    if let Some(template) = &mut finding.subject.template
+        && let Some(known) = miner.describe(TemplateId(template.id))
+    {
+        template.text = known.text;
+    }
+    finding
 }
 
 /// As in the tables, where 0 stands for lines that were not mined. No line is known that has it.

@@ -43,14 +43,15 @@ impl Fault {
         }
     }
 
-    /// Anomaly kinds that count as having found this fault. Empty: no detector family for it yet.
+    /// Anomaly kinds that count as having found this fault.
     pub const fn detected_by(self) -> &'static [&'static str] {
         match self {
             Self::ErrorBurst | Self::Cascade => &["error_burst", "error_rate_spike"],
             Self::RateSpike => &["rate_spike"],
             Self::RateDrop | Self::Silence => &["rate_drop"],
             Self::LatencyShift => &["latency_shift", "latency_tail"],
-            Self::FailedLogins | Self::NewTemplate => &[],
+            Self::FailedLogins => &["failed_logins", "password_spray", "distributed_brute_force"],
+            Self::NewTemplate => &["new_template"],
         }
     }
 }

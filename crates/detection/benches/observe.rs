@@ -76,7 +76,7 @@ impl Stream {
                 level: 3,
                 message: MESSAGE,
                 trace_id: "4bf92f3577b34da6a3ce929d0e0e4736",
-                latency_ms: None,
+                ..Observation::default()
             };
             black_box(detectors.observe(&seen, &mut findings));
             self.at += 1;
@@ -183,7 +183,7 @@ fn around(bench: &mut Criterion) {
                 level: 3,
                 message: MESSAGE,
                 trace_id: "",
-                latency_ms: None,
+                ..Observation::default()
             };
             passing.observe(&seen, &mut findings)
         });

@@ -5,8 +5,9 @@ use crate::{
     config::Config,
 };
 
-/// Asked of each window: error burst, share of errors, rate up and down, latency and its tail.
-const QUESTIONS: f64 = 6.0;
+/// Asked of each window: error burst, share of errors, rate up and down, latency and its tail, new
+/// templates, failed logins of users and of addresses.
+const QUESTIONS: f64 = 9.0;
 
 impl Config {
     /// Probability of a false alert that one judgement may have: the budget shared out over the

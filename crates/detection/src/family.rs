@@ -7,12 +7,16 @@ mod closing;
 mod error_burst;
 mod error_rate;
 mod latency;
+mod logins;
+mod novelty;
 mod rate;
 
 use closing::Closing;
 use error_burst::ErrorBurst;
 use error_rate::ErrorRate;
 use latency::Latency;
+use logins::Logins;
+use novelty::Novelty;
 use rate::Rate;
 
 use crate::{
@@ -20,7 +24,7 @@ use crate::{
     config::Config,
     episode::Telling,
     finding::{Kind, SampleLine},
-    record::{Observation, time::EventTime},
+    record::{Login, Observation, time::EventTime},
     window::Window,
 };
 
@@ -31,11 +35,19 @@ pub(crate) enum Family {
     ErrorRate = 2,
     Rate = 3,
     Latency = 4,
+    Novelty = 5,
+    Logins = 6,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::ErrorBurst, Self::ErrorRate, Self::Rate, Self::Latency];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::ErrorBurst,
+        Self::ErrorRate,
+        Self::Rate,
+        Self::Latency,
+        Self::Novelty,
+        Self::Logins,
+    ];
 
     /// The one that finds a kind.
     pub(crate) const fn of(kind: Kind) -> Self {
@@ -44,6 +56,8 @@ impl Family {
             Kind::ErrorRateSpike => Self::ErrorRate,
             Kind::RateSpike | Kind::RateDrop => Self::Rate,
             Kind::LatencyShift | Kind::LatencyTail => Self::Latency,
+            Kind::NewTemplate => Self::Novelty,
+            Kind::FailedLogins | Kind::PasswordSpray | Kind::DistributedBruteForce => Self::Logins,
         }
     }
 
@@ -55,6 +69,8 @@ impl Family {
             Self::ErrorRate => ErrorRate::VERSION,
             Self::Rate => Rate::VERSION,
             Self::Latency => Latency::VERSION,
+            Self::Novelty => Novelty::VERSION,
+            Self::Logins => Logins::VERSION,
         }
     }
 }
@@ -66,6 +82,8 @@ pub(crate) struct Families {
     error_rate: ErrorRate,
     rate: Rate,
     latency: Latency,
+    novelty: Novelty,
+    logins: Logins,
 }
 
 impl Families {
@@ -75,6 +93,8 @@ impl Families {
             error_rate: ErrorRate::new(config),
             rate: Rate::new(config),
             latency: Latency::default(),
+            novelty: Novelty::default(),
+            logins: Logins::default(),
         }
     }
 
@@ -95,7 +115,7 @@ impl Families {
         window: &Window,
         telling: &mut Telling<'_>,
     ) {
-        let unexplained = self.burst.unexplained(window);
+        let unexplained = self.unexplained(window);
         self.rate.observe(seen, window, unexplained, telling);
     }
 
@@ -122,7 +142,7 @@ impl Families {
         let mut closing = Closing {
             window,
             was_bursting: self.burst.is_open(),
-            unexplained: self.burst.unexplained(window),
+            unexplained: self.unexplained(window),
             last_line,
             telling,
         };
@@ -131,10 +151,50 @@ impl Families {
         }
         self.error_rate
             .window_closed(&mut closing, self.burst.lines());
+        // Lines of others that are told are neither too many nor learned.
+        let own = window.without(self.told_of(window));
+        closing.window = &own;
         self.rate.window_closed(&mut closing);
+        closing.window = window;
         // What fails or is flooded is slow as well: that is told already.
         let is_told = closing.was_bursting || self.is_told();
         self.latency.window_closed(&mut closing, is_told);
+        self.novelty.window_closed(&mut closing);
+        self.logins.window_closed(&mut closing);
+    }
+
+    /// Lines of a window that neither a burst of errors nor new warnings nor failed logins account for, as
+    /// far as those are told.
+    fn unexplained(&self, window: &Window) -> u64 {
+        self.burst
+            .unexplained(&window.without(self.told_of(window)))
+    }
+
+    /// Lines of a window that new warnings or failed logins which are told account for.
+    fn told_of(&self, window: &Window) -> u64 {
+        self.novelty.accounts_for(window) + self.logins.accounts_for(window)
+    }
+
+    /// A line came, whatever its time.
+    #[inline]
+    pub(crate) fn observe_line(&mut self, seen: &Observation<'_>, telling: &mut Telling<'_>) {
+        let login = Login::of(seen.message, seen.status)
+            .map(|login| login.with_fields(seen.user, seen.address));
+        if login.is_none() && seen.template == 0 {
+            return;
+        }
+        let is_told = self.burst.is_open() || self.error_rate.is_open() || self.rate.is_spiking();
+        let has_failed = login.is_some_and(|login| login.has_failed);
+        if let Some(login) = login {
+            self.logins.observe(seen, &login, is_told, telling);
+        }
+        // A failed login is no news as such.
+        self.novelty.observe(seen, is_told || has_failed, telling);
+    }
+
+    /// What had one template has another from now on; `false`: it is not known here.
+    pub(crate) fn template_renamed(&mut self, from: u64, into: u64) -> bool {
+        self.novelty.template_renamed(from, into)
     }
 
     /// Whether errors or the rate are told.
@@ -148,6 +208,8 @@ impl Families {
         self.error_rate.give_up(telling);
         self.rate.give_up(telling);
         self.latency.give_up(telling);
+        self.novelty.give_up(telling);
+        self.logins.give_up(telling);
     }
 
     /// See [`crate::episode::Episodes::clock_set`].
@@ -156,6 +218,8 @@ impl Families {
         self.error_rate.clock_set(to);
         self.rate.clock_set(to);
         self.latency.clock_set(to);
+        self.novelty.clock_set(to);
+        self.logins.clock_set(to);
     }
 
     pub(crate) fn is_bursting(&self) -> bool {
@@ -163,7 +227,7 @@ impl Families {
     }
 
     pub(crate) fn is_anomalous(&self) -> bool {
-        self.is_told() || self.latency.is_open()
+        self.is_told() || self.latency.is_open() || self.novelty.is_open() || self.logins.is_open()
     }
 
     /// A window with fewer lines than this is no spike.
@@ -182,6 +246,8 @@ impl Families {
             Family::ErrorRate => self.error_rate.save(to),
             Family::Rate => self.rate.save(to),
             Family::Latency => self.latency.save(to),
+            Family::Novelty => self.novelty.save(to),
+            Family::Logins => self.logins.save(to),
         }
     }
 
@@ -197,6 +263,8 @@ impl Families {
             Family::ErrorRate => self.error_rate = ErrorRate::load(from, config)?,
             Family::Rate => self.rate = Rate::load(from, config)?,
             Family::Latency => self.latency = Latency::load(from, config)?,
+            Family::Novelty => self.novelty = Novelty::load(from, config)?,
+            Family::Logins => self.logins = Logins::load(from, config)?,
         }
         Ok(())
     }

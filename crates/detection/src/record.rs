@@ -1,11 +1,16 @@
 //! A record, as the detectors see it.
 
+mod login;
+mod severity;
 pub mod time;
+
+pub(crate) use login::Login;
+pub(crate) use severity::sounds_severe;
 
 use time::EventTime;
 
 /// One record, as the detectors see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Observation<'a> {
     pub service: &'a str,
     pub time: EventTime,
@@ -13,12 +18,21 @@ pub struct Observation<'a> {
     pub kafka_time: i64,
     pub offset: i64,
     pub is_error: bool,
+    /// WARN or worse.
+    pub is_warning: bool,
     /// The level's number on the wire, for samples.
     pub level: u8,
     pub message: &'a str,
     pub trace_id: &'a str,
     /// How long it took, ms; `None`: it does not say.
     pub latency_ms: Option<f64>,
+    /// The id of its template; 0: nobody has looked.
+    pub template: u64,
+    /// Of HTTP; 0: it says none.
+    pub status: u16,
+    /// The address of a client, and who it says to be; empty: it does not say.
+    pub address: &'a str,
+    pub user: &'a str,
 }
 
 /// Whether a record came in time to be judged.

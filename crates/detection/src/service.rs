@@ -125,6 +125,13 @@ impl Service {
         if self.windows.is_closing() {
             self.close_windows(seen.service, config, findings);
         }
+        let mut telling = Telling {
+            service: seen.service,
+            now: self.windows.stream_time(),
+            config,
+            findings: &mut *findings,
+        };
+        self.history.families.observe_line(seen, &mut telling);
         if records == 1 {
             self.keep_line(seen);
         }
@@ -414,6 +421,11 @@ impl Service {
 
     pub(crate) fn stream_time(&self) -> EventTime {
         self.windows.stream_time()
+    }
+
+    /// What had one template has another from now on; `false`: it is not known here.
+    pub(crate) fn template_renamed(&mut self, from: u64, into: u64) -> bool {
+        self.history.families.template_renamed(from, into)
     }
 
     pub(crate) fn is_anomalous(&self) -> bool {

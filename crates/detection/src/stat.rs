@@ -3,6 +3,8 @@
 mod count;
 mod dispersion;
 mod durations;
+mod familiar;
+mod handfuls;
 mod ratio;
 mod recurrence;
 mod share;
@@ -10,6 +12,8 @@ mod tail;
 
 pub(crate) use count::{CountBaseline, LONGER_SPANS, LONGEST_SPAN};
 pub(crate) use durations::{Durations, UsualDurations};
+pub(crate) use familiar::{Familiar, Seen};
+pub(crate) use handfuls::Handfuls;
 pub(crate) use ratio::RatioBaseline;
 pub(crate) use recurrence::Recurrence;
 pub(crate) use share::ShareDispersion;

@@ -67,7 +67,7 @@ fn run_with(config: Config, seed: u64, fleet: &[(Traffic, Story)], seconds: i64)
                 level: if is_error { 5 } else { 3 },
                 message: "a line",
                 trace_id: "",
-                latency_ms: None,
+                ..Observation::default()
             };
             detectors.observe(&seen, &mut findings);
             offset += 1;
@@ -294,7 +294,7 @@ fn the_order_of_lines_within_a_window_does_not_make_a_storm_a_spike() {
                     level: 3,
                     message: "a line",
                     trace_id: "",
-                    latency_ms: None,
+                    ..Observation::default()
                 };
                 detectors.observe(&seen, &mut findings);
             }
@@ -459,7 +459,7 @@ fn services_are_bounded_and_evictions_counted() {
             level: 3,
             message: "hello",
             trace_id: "",
-            latency_ms: None,
+            ..Observation::default()
         };
         detectors.observe(&seen, &mut findings);
     }

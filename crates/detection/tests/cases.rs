@@ -38,7 +38,7 @@ fn findings_of(input: &str) -> Vec<Finding> {
             level: 3,
             message: value["message"].as_str().unwrap(),
             trace_id: "",
-            latency_ms: None,
+            ..Observation::default()
         };
         detectors.observe(&seen, &mut findings);
     }

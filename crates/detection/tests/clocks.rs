@@ -103,7 +103,7 @@ fn feed_from(
             level: if line.is_error { 5 } else { 3 },
             message: "a line",
             trace_id: "",
-            latency_ms: None,
+            ..Observation::default()
         };
         seen_all.push((line.service, detectors.observe(&seen, &mut findings)));
     }

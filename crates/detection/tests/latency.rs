@@ -73,6 +73,7 @@ fn run(seed: u64, fleet: &[Service], shuffled: bool) -> Vec<Finding> {
                 message: "a request",
                 trace_id: "",
                 latency_ms: Some(took),
+                ..Observation::default()
             };
             detectors.observe(&seen, &mut findings);
         }

@@ -30,6 +30,23 @@ enum Step {
     Clock { service: u8, off: i64 },
     /// From now on every n-th line of a service takes so many times as long.
     Slow { service: u8, every: u8, times: u8 },
+    /// Lines of a service of one template, which may be warnings.
+    Say {
+        service: u8,
+        count: u8,
+        template: u8,
+        is_warning: bool,
+    },
+    /// Lines of one template have another from now on.
+    Rename { from: u8, into: u8 },
+    /// So many users, or one, try to log in from so many addresses, all in turn.
+    Try {
+        service: u8,
+        count: u8,
+        users: u8,
+        addresses: u8,
+        get_in: bool,
+    },
     /// So many ms pass.
     Pass(i64),
     /// The clock ticks, so many ms after the newest record or tick.
@@ -74,9 +91,34 @@ fn step() -> impl Strategy<Value = Step> {
         every,
         times,
     });
+    let say = (0_u8..4, 1_u8..20, 1_u8..6, any::<bool>()).prop_map(
+        |(service, count, template, is_warning)| Step::Say {
+            service,
+            count,
+            template,
+            is_warning,
+        },
+    );
+    let tries = (
+        0_u8..4,
+        1_u8..20,
+        1_u8..9,
+        1_u8..9,
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(|(service, count, users, addresses, get_in)| Step::Try {
+            service,
+            count,
+            users,
+            addresses,
+            get_in,
+        });
     prop_oneof![
         8 => lines(1..20),
         1 => slow,
+        2 => say,
+        2 => tries,
+        1 => (1_u8..6, 1_u8..6).prop_map(|(from, into)| Step::Rename { from, into }),
         1 => clock.prop_map(|(service, off)| Step::Clock { service, off }),
         1 => lines(60..120),
         3 => (1_i64..3000).prop_map(Step::Pass),
@@ -165,28 +207,88 @@ impl Play {
                 let name = format!("service-{service}");
                 let (every, times) = self.slow[usize::from(service)];
                 for at in 1..=i64::from(count) {
-                    let kafka_time = self.kafka_time + at * 900 / i64::from(count);
-                    self.offset += 1;
-                    self.newest = kafka_time;
+                    let next = self.offset + 1;
                     let seen = Observation {
-                        service: &name,
-                        time: EventTime(kafka_time - behind + self.off[usize::from(service)]),
-                        kafka_time,
-                        offset: self.offset,
                         is_error: at % i64::from(error_every) == 0,
                         level: 3,
+                        template: 9 << 56,
                         message: "a line",
-                        trace_id: "",
                         latency_ms: (service < 3).then(|| {
-                            let is_slow = self.offset % i64::from(every) == 0;
-                            let usual = 10.0 + (self.offset * 7 % 20) as f64;
+                            let is_slow = next % i64::from(every) == 0;
+                            let usual = 10.0 + (next * 7 % 20) as f64;
                             usual * f64::from(if is_slow { times } else { 1 })
                         }),
+                        ..Observation::default()
                     };
-                    self.detectors.observe(&seen, findings);
+                    self.line(&name, (at, count), behind, &seen, findings);
+                }
+            }
+            Step::Say {
+                service,
+                count,
+                template,
+                is_warning,
+            } => {
+                let name = format!("service-{service}");
+                for at in 1..=i64::from(count) {
+                    let seen = Observation {
+                        is_warning,
+                        template: u64::from(template) << 56,
+                        message: "something of its own",
+                        ..Observation::default()
+                    };
+                    self.line(&name, (at, count), 0, &seen, findings);
+                }
+            }
+            Step::Rename { from, into } => self
+                .detectors
+                .template_renamed(u64::from(from) << 56, u64::from(into) << 56),
+            Step::Try {
+                service,
+                count,
+                users,
+                addresses,
+                get_in,
+            } => {
+                let name = format!("service-{service}");
+                for at in 1..=i64::from(count) {
+                    let user = format!("u{}", at % i64::from(users));
+                    let address = format!("203.0.113.{}", at % i64::from(addresses));
+                    let seen = Observation {
+                        is_warning: true,
+                        status: if get_in { 200 } else { 401 },
+                        message: "login with a password",
+                        user: &user,
+                        address: &address,
+                        ..Observation::default()
+                    };
+                    self.line(&name, (at, count), 0, &seen, findings);
                 }
             }
         }
+    }
+
+    /// Line `at` of `count` that are spread over 900 ms.
+    fn line(
+        &mut self,
+        service: &str,
+        (at, count): (i64, u8),
+        behind: i64,
+        seen: &Observation<'_>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let kafka_time = self.kafka_time + at * 900 / i64::from(count);
+        let off: usize = service["service-".len()..].parse().unwrap();
+        self.offset += 1;
+        self.newest = kafka_time;
+        let seen = Observation {
+            service,
+            time: EventTime(kafka_time - behind + self.off[off]),
+            kafka_time,
+            offset: self.offset,
+            ..*seen
+        };
+        self.detectors.observe(&seen, findings);
     }
 
     fn play(&mut self, steps: &[Step]) -> Vec<Finding> {
@@ -229,7 +331,12 @@ fn without_ticks(steps: &[Step], ticks_pass: bool) -> Vec<Step> {
                 untick.kafka_time += millis;
                 quiet.push(*step);
             }
-            Step::Lines { .. } | Step::Clock { .. } | Step::Slow { .. } => quiet.push(*step),
+            Step::Lines { .. }
+            | Step::Clock { .. }
+            | Step::Slow { .. }
+            | Step::Say { .. }
+            | Step::Rename { .. }
+            | Step::Try { .. } => quiet.push(*step),
         }
     }
     quiet
@@ -402,7 +509,7 @@ fn a_snapshot_of_another_configuration_or_format_is_refused_by_name() {
 }
 
 /// Steps that hold a burst, some very slow requests, a raised share of errors, a spike, a drop, a silence,
-/// slow requests and a storm of additional errors.
+/// slow requests, new warnings, guessed passwords of three kinds and a storm of additional errors.
 fn eventful() -> Vec<Step> {
     let mut steps = Vec::new();
     for second in 0_i64..400 {
@@ -431,6 +538,27 @@ fn eventful() -> Vec<Step> {
             error_every,
             behind: 0,
         });
+        if (70..82).contains(&second) {
+            steps.push(Step::Say {
+                service: 0,
+                count: 2,
+                template: 7,
+                is_warning: true,
+            });
+        }
+        let tried = match second {
+            115..125 => Some((1, 1)),
+            190..199 => Some((5, 1)),
+            270..279 => Some((1, 6)),
+            _ => None,
+        };
+        steps.extend(tried.map(|(users, addresses)| Step::Try {
+            service: 2,
+            count: 4,
+            users,
+            addresses,
+            get_in: false,
+        }));
         if !(200..260).contains(&second) {
             steps.push(Step::Lines {
                 service: 1,
@@ -482,7 +610,7 @@ fn the_answers_are_those_that_are_pinned() {
     let state = play.detectors.snapshot();
     assert_eq!(
         (findings.len(), fnv(said.as_bytes()), fnv(&state)),
-        (28, 509_536_267_380_519_227, 7_037_635_463_803_332_373),
+        (41, 7_697_521_168_740_718_296, 2_053_158_272_905_513_450),
         "behaviour changed: raise BEHAVIOUR and pin the new value\n{said}"
     );
 }
@@ -550,7 +678,7 @@ fn a_million_services_pass_through_a_partition_that_keeps_few() {
                 level: 3,
                 message: "hello",
                 trace_id: "",
-                latency_ms: None,
+                ..Observation::default()
             };
             detectors.observe(&seen, &mut findings);
         }

@@ -284,6 +284,12 @@ impl Miner {
         }
     }
 
+    /// The template that has this id or had it before a merge; `None`: it is not kept.
+    pub fn describe(&self, id: TemplateId) -> Option<Described> {
+        let slot = *self.index.get(&id.0)?;
+        self.slots.get(slot as usize)?.as_ref().map(describe)
+    }
+
     /// The templates that are kept, in no order.
     pub fn templates(&self) -> impl Iterator<Item = View<'_>> {
         let slots = self.slots.iter().zip(&self.tallies);

@@ -83,6 +83,16 @@ impl Score {
             let services: std::collections::BTreeSet<_> =
                 own.iter().map(|alert| &alert.service).collect();
             storms.too_many += own.len() - services.len();
+            if own.len() > services.len() {
+                let titles = own.iter().map(|alert| {
+                    let after = (alert.told_at - event.begin) / 1000;
+                    format!("\n    {} ({}) after {after} s", alert.title, alert.kind)
+                });
+                let titles: String = titles.collect();
+                score
+                    .remarks
+                    .push(format!("too many: {}{titles}", shown(event)));
+            }
         }
         for (alert, _) in fed
             .alerts

@@ -41,6 +41,8 @@ pub(crate) struct Manner {
     /// Whether one that is calm in the window with which it has lasted long enough is over, and nothing
     /// is adopted.
     pub(crate) calm_comes_first: bool,
+    /// Whether what lasts becomes the new normal.
+    pub(crate) adopts: bool,
 }
 
 /// When the question is asked.
@@ -197,7 +199,7 @@ impl Episodes {
         let counts = window.records > 0 || self.manner.empty_windows_count;
         episode.lasted += u32::from(counts);
         let is_over = episode.calm >= self.manner.calm_windows;
-        let has_lasted = episode.lasted >= config.adopt_after_windows;
+        let has_lasted = self.manner.adopts && episode.lasted >= config.adopt_after_windows;
         if !is_over && !has_lasted {
             return None;
         }
@@ -304,6 +306,7 @@ mod tests {
         calm_windows: 2,
         empty_windows_count: false,
         calm_comes_first: false,
+        adopts: true,
     };
 
     fn config() -> Config {

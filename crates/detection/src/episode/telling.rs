@@ -21,6 +21,7 @@ pub(crate) struct Telling<'a> {
 
 /// What a family says of an episode.
 pub(crate) struct Account {
+    pub(crate) subject: Subject,
     pub(crate) window: (EventTime, EventTime),
     pub(crate) observed: f64,
     pub(crate) expected: f64,
@@ -38,7 +39,7 @@ impl Telling<'_> {
         self.findings.push(Finding {
             kind: episode.kind,
             service: self.service.to_owned(),
-            subject: Subject::default(),
+            subject: account.subject,
             services: Vec::new(),
             episode_start: episode.start,
             ordinal: episode.ordinal,

@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     episode::{Account, Anomalous, Asked, Ended, Episode, Episodes, Judged, Manner, Telling},
     finding::{
-        Kind, Part, SampleLine,
+        Kind, Part, SampleLine, Subject,
         words::{self, rounded},
     },
     record::{Observation, time::EventTime},
@@ -20,12 +20,16 @@ use crate::{
 
 /// Fewer errors than this are never a burst.
 const LEAST_ERRORS: u64 = 5;
+/// What is open goes on while a window has so many, and so many times what is expected.
+const STILL_ERRORS: u64 = 2;
+const STILL_HIGH_FACTOR: f64 = 4.0;
 const MANNER: Manner = Manner {
     asked: Asked::OnLines,
     // That two window lengths have gone by since the last line that was too many is calm enough.
     calm_windows: 1,
     empty_windows_count: true,
     calm_comes_first: true,
+    adopts: true,
 };
 
 #[derive(Debug, Clone)]
@@ -48,7 +52,7 @@ fn alpha(config: &Config) -> f64 {
 
 impl ErrorBurst {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 2;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {
@@ -153,7 +157,9 @@ impl ErrorBurst {
         };
         // A long grace keeps windows open: what they hold of the burst is not learned, nor told again.
         let holds_more = window.start + config.window_ms <= episode.last_anomalous;
-        let is_calm = !holds_more && now - episode.last_anomalous >= 2 * config.window_ms;
+        let is_calm = !holds_more
+            && now - episode.last_anomalous >= 2 * config.window_ms
+            && !self.is_high(window);
         if !is_calm {
             self.lasting.learn(window.records, window.errors);
         }
@@ -166,6 +172,12 @@ impl ErrorBurst {
             self.baseline = lasting;
         }
         ended.is_adopted
+    }
+
+    /// Whether a window still has far more errors than usual: of few lines, those of a burst come and go.
+    fn is_high(&self, window: &Window) -> bool {
+        let expected = self.baseline.share() * window.records as f64;
+        window.errors >= STILL_ERRORS && window.errors as f64 > STILL_HIGH_FACTOR * expected
     }
 
     /// What is open ends here.
@@ -223,6 +235,7 @@ impl ErrorBurst {
         let share = self.baseline.share();
         let expected = share * records as f64;
         Account {
+            subject: Subject::default(),
             window: (episode.start, last_of(episode)),
             observed: errors as f64,
             expected,

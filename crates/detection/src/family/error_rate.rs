@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     episode::{Account, Anomalous, Asked, Ended, Episodes, Judged, Manner, Telling},
     finding::{
-        Kind, Part, SampleLine,
+        Kind, Part, SampleLine, Subject,
         words::{self, rounded},
     },
     record::time::EventTime,
@@ -30,6 +30,7 @@ const MANNER: Manner = Manner {
     calm_windows: 3,
     empty_windows_count: true,
     calm_comes_first: false,
+    adopts: true,
 };
 
 #[derive(Debug, Clone)]
@@ -219,6 +220,7 @@ impl ErrorRate {
         let share = self.baseline.share();
         let expected = share * records as f64;
         Account {
+            subject: Subject::default(),
             window: (judged.from, judged.to),
             observed: errors as f64,
             expected,

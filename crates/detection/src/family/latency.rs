@@ -20,14 +20,12 @@ use crate::{
     finding::{Kind, SampleLine},
     record::{Observation, time::EventTime},
     stat::{Durations, ShareDispersion, UsualDurations},
-    window::Window,
+    window::{Beside, Window},
 };
 
 /// Windows summed up for one judgement.
 const SPANS: [usize; 2] = [1, LONGEST];
 const LONGEST: usize = 6;
-/// Open windows at the most, those ahead included; further ones are not counted.
-const MOST_OPEN: usize = 64;
 /// Durations that what is usual has to rest on.
 const LEAST_USUAL: f64 = 200.0;
 /// Lines slower than this quantile of what is usual are shown.
@@ -39,6 +37,7 @@ const MANNER: Manner = Manner {
     calm_windows: 3,
     empty_windows_count: false,
     calm_comes_first: false,
+    adopts: true,
 };
 
 /// What one of the two questions asks.
@@ -91,8 +90,7 @@ struct Asking {
 struct Known {
     usual: UsualDurations,
     learned: u32,
-    /// By the start of the window.
-    open: Vec<(EventTime, Durations)>,
+    open: Beside<Durations>,
     last: VecDeque<Counted>,
     asking: [Asking; 2],
     /// Lines slower than this, ms, are shown: one in twenty usually is.
@@ -115,7 +113,7 @@ pub(crate) struct Latency {
 
 impl Latency {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 2;
 
     /// A line was counted in the window that begins at `start`; it took `millis`.
     pub(crate) fn observe(
@@ -126,16 +124,10 @@ impl Latency {
         config: &Config,
     ) {
         let known = self.known.get_or_insert_with(|| Box::new(Known::new()));
-        let at = known.open.iter().rposition(|(open, _)| *open == start);
-        let at = match at {
-            Some(at) => at,
-            None if known.open.len() < MOST_OPEN => {
-                known.open.push((start, Durations::default()));
-                known.open.len() - 1
-            }
-            None => return,
+        let Some(durations) = known.open.of(start) else {
+            return;
         };
-        known.open[at].1.count(millis);
+        durations.count(millis);
         if millis > known.slow_from {
             SampleLine::keep_newest(seen, &mut known.lines, config.samples);
         }
@@ -197,7 +189,7 @@ impl Known {
         Self {
             usual: UsualDurations::default(),
             learned: 0,
-            open: Vec::new(),
+            open: Beside::default(),
             last: VecDeque::new(),
             asking: QUESTIONS.map(|question| Asking {
                 episodes: Episodes::new(question.kind, MANNER),
@@ -217,9 +209,7 @@ impl Known {
     }
 
     fn window_closed(&mut self, closing: &mut Closing<'_>, is_told: bool) {
-        let start = closing.window.start;
-        let at = self.open.iter().position(|(open, _)| *open == start);
-        let durations = at.map_or_else(Durations::default, |at| self.open.swap_remove(at).1);
+        let durations = self.open.take(closing.window.start);
         let config = closing.telling.config;
         if !self.is_warm(config) {
             self.learn(&durations);
@@ -276,7 +266,8 @@ impl Known {
             durations.quantile(question.quantile) >= question.slower * usual
         };
         let slow = self.slow(at, expected, config).filter(is_felt);
-        let others = (0..at).any(|other| self.asking[other].episodes.is_open());
+        let mut others = (0..QUESTIONS.len()).filter(|other| *other != at);
+        let others = others.any(|other| self.asking[other].episodes.is_open());
         let may_open = !is_told && !others;
         if let Some(slow) = &slow
             && (may_open || self.asking[at].episodes.is_open())
@@ -359,11 +350,7 @@ impl Known {
     fn save(&self, to: &mut Writer) {
         self.usual.save(to);
         to.u32(self.learned);
-        to.u64(self.open.len() as u64);
-        for (start, durations) in &self.open {
-            to.moment(*start);
-            durations.save(to);
-        }
+        self.open.save(to, Durations::save);
         to.u64(self.last.len() as u64);
         for counted in &self.last {
             to.u64(counted.total);
@@ -383,9 +370,7 @@ impl Known {
     fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
         let usual = UsualDurations::load(from)?;
         let learned = from.u32()?;
-        let open = (0..from.length(MOST_OPEN, 2)?)
-            .map(|_| Ok((from.moment()?, Durations::load(from)?)))
-            .collect::<Loaded<_>>()?;
+        let open = Beside::load(from, Durations::load)?;
         let last = (0..from.length(LONGEST, 2)?)
             .map(|_| {
                 Ok(Counted {

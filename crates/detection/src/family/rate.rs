@@ -53,6 +53,7 @@ const SPIKES: Manner = Manner {
     calm_windows: 2,
     empty_windows_count: false,
     calm_comes_first: false,
+    adopts: true,
 };
 const DROPS: Manner = Manner {
     asked: Asked::OfWindows,
@@ -81,7 +82,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 3;
+    pub(super) const VERSION: u32 = 4;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {
@@ -118,6 +119,10 @@ impl Rate {
     /// A window with fewer lines than this is no spike.
     pub(crate) fn spike_at(&self) -> u64 {
         self.spike_at
+    }
+
+    pub(crate) fn is_spiking(&self) -> bool {
+        self.spike.is_open()
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -19,6 +19,14 @@ pub enum Kind {
     LatencyShift,
     /// Far more requests than usual take longer than nearly all.
     LatencyTail,
+    /// Warnings that the service has never written, again and again.
+    NewTemplate,
+    /// One user, or one address, fails to log in again and again.
+    FailedLogins,
+    /// One address fails to log in as many users.
+    PasswordSpray,
+    /// One user's logins fail from many addresses.
+    DistributedBruteForce,
 }
 
 /// How bad something is.
@@ -59,13 +67,17 @@ impl Severity {
 }
 
 impl Kind {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::ErrorBurst,
         Self::ErrorRateSpike,
         Self::RateSpike,
         Self::RateDrop,
         Self::LatencyShift,
         Self::LatencyTail,
+        Self::NewTemplate,
+        Self::FailedLogins,
+        Self::PasswordSpray,
+        Self::DistributedBruteForce,
     ];
 
     const fn row(self) -> Row {
@@ -121,9 +133,46 @@ impl Kind {
                 detector: "latency",
                 unit: "requests",
                 is_up: true,
+                // It may be the first that is seen of a shift.
+                worst: Severity::High,
+                worst_silent: Severity::High,
+                words: "some very slow requests",
+            },
+            Self::NewTemplate => Row {
+                name: "new_template",
+                detector: "novelty",
+                unit: "new lines",
+                is_up: true,
                 worst: Severity::Medium,
                 worst_silent: Severity::Medium,
-                words: "some very slow requests",
+                words: "new warnings",
+            },
+            Self::FailedLogins => Row {
+                name: "failed_logins",
+                detector: "logins",
+                unit: "failed logins",
+                is_up: true,
+                worst: Severity::High,
+                worst_silent: Severity::High,
+                words: "guessing of passwords",
+            },
+            Self::PasswordSpray => Row {
+                name: "password_spray",
+                detector: "logins",
+                unit: "failed logins",
+                is_up: true,
+                worst: Severity::Critical,
+                worst_silent: Severity::Critical,
+                words: "password spray",
+            },
+            Self::DistributedBruteForce => Row {
+                name: "distributed_brute_force",
+                detector: "logins",
+                unit: "failed logins",
+                is_up: true,
+                worst: Severity::Critical,
+                worst_silent: Severity::Critical,
+                words: "distributed guessing of a password",
             },
         }
     }

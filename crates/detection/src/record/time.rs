@@ -6,7 +6,7 @@ use std::ops::{Add, Sub};
 pub(crate) const MOST_MS: i64 = 1 << 52;
 
 /// Milliseconds since the epoch, UTC, by the record's own account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventTime(pub i64);
 
 impl EventTime {

@@ -96,8 +96,14 @@ impl CountBaseline {
         self.learned = self.learned.saturating_add(1);
     }
 
-    /// Dispersion of the negative binomial count, raised by how little is known of it.
+    /// Dispersion of the negative binomial count, raised by how little is known of it. Of few lines chance
+    /// hides it; what a level goes up and down by from minute to minute it does within a minute, too.
     fn dispersion(&self) -> f64 {
+        let of_minutes = self.dispersion_known(0).unwrap_or_default();
+        self.dispersion_of_windows().max(of_minutes)
+    }
+
+    fn dispersion_of_windows(&self) -> f64 {
         let windows = f64::from(self.learned.min((1.0 / LEARN_DEVIATION) as u32)).max(2.0);
         let unsure = 1.0 + 2.0 * (2.0 / windows).sqrt();
         let beyond_poisson =
@@ -111,8 +117,14 @@ impl CountBaseline {
         // Of what is longer than the longest, the longest says the most.
         let of = span.min(LONGEST_SPAN);
         let at = LONGER_SPANS.iter().position(|longer| *longer == of);
-        at.and_then(|at| self.spans.get(at)?.dispersion(of, self.mean))
+        at.and_then(|at| self.dispersion_known(at))
             .map_or_else(|| self.dispersion(), |known| known.max(LEAST_DISPERSION))
+    }
+
+    /// Of the sum over one of [`LONGER_SPANS`]; `None`: too little is known of it.
+    fn dispersion_known(&self, at: usize) -> Option<f64> {
+        let span = *LONGER_SPANS.get(at)?;
+        self.spans.get(at)?.dispersion(span, self.mean)
     }
 
     pub(crate) fn variance(&self) -> f64 {

@@ -35,6 +35,16 @@ impl Window {
         }
     }
 
+    /// As if it had so many lines fewer.
+    pub(crate) fn without(&self, lines: u64) -> Self {
+        let records = self.records.saturating_sub(lines);
+        Self {
+            records,
+            errors: self.errors.min(records),
+            ..*self
+        }
+    }
+
     /// Offsets of the first and the last record; `None` while it is empty.
     pub(crate) fn offsets(&self) -> Option<(i64, i64)> {
         (self.records > 0).then_some((self.first_offset, self.last_offset))

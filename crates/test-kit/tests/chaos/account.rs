@@ -227,6 +227,12 @@ async fn clients(world: &mut World) -> anyhow::Result<()> {
         .iter()
         .map(|anomaly| (anomaly.id, anomaly.version))
         .collect();
+    for gateway in &world.gateways {
+        let lines = gateway.child.last_lines(1000);
+        for line in lines.iter().filter(|line| line.contains("do not arrive")) {
+            println!("  said: {line}");
+        }
+    }
     for (number, watcher) in world.watchers.iter().enumerate() {
         let all = wait::until("a client has everything", wait::LONG, async || {
             Ok((watcher.frames().len() >= published.len()).then_some(()))

@@ -11,7 +11,7 @@ use anomaly_processor::{
     metrics::Metrics, partition_state::PartitionState, partition_task::PartitionTask, sinks,
 };
 use clickhouse_store::{LogRow, LogRows, log_rows::TimestampSource};
-use contracts::Timestamp;
+use contracts::{Level, Timestamp};
 use detection::{Finding, Observation, PartitionDetectors, time::EventTime};
 use log_records::{Line, RecordContext, decode};
 use pipeline::{
@@ -261,6 +261,8 @@ impl Input<'_> {
 /// Detectors that see the same records again and again, later each time.
 struct Detecting<'a> {
     inputs: &'a Inputs<'a>,
+    /// The template of each.
+    templates: Vec<u64>,
     detectors: PartitionDetectors,
     findings: Vec<Finding>,
     rounds: i64,
@@ -272,8 +274,14 @@ impl<'a> Detecting<'a> {
     fn new(inputs: &'a Inputs<'a>) -> Self {
         let times = || inputs.0.iter().map(|input| input.time);
         let span = times().max().unwrap_or(0) - times().min().unwrap_or(0) + 1;
+        let mut miner = Miner::new(template_mining::Limits::default());
+        let mut template_of = |input: &Input<'_>| {
+            let id = miner.observe(input.line.message.as_bytes());
+            id.0.max(1)
+        };
         Self {
             inputs,
+            templates: inputs.0.iter().map(&mut template_of).collect(),
             detectors: PartitionDetectors::new(detection::Config::default()),
             findings: Vec::new(),
             rounds: 0,
@@ -284,7 +292,8 @@ impl<'a> Detecting<'a> {
     fn round(&mut self) {
         let later = self.rounds * self.span;
         let first = self.rounds * self.inputs.len() as i64;
-        for (offset, input) in (first..).zip(&self.inputs.0) {
+        let inputs = self.inputs.0.iter().zip(&self.templates);
+        for (offset, (input, template)) in (first..).zip(inputs) {
             let line = &input.line;
             let time = input.time + later;
             let observation = Observation {
@@ -293,10 +302,15 @@ impl<'a> Detecting<'a> {
                 kafka_time: time,
                 offset,
                 is_error: line.is_error(),
+                is_warning: line.level >= Level::Warn,
                 level: line.level as u8,
                 message: &line.message,
                 trace_id: &line.trace_id,
                 latency_ms: line.latency_ms,
+                template: *template,
+                status: line.status,
+                address: &line.client_ip,
+                user: &line.user,
             };
             black_box(self.detectors.observe(&observation, &mut self.findings));
             self.findings.clear();

@@ -4,7 +4,7 @@ use super::{Known, QUESTIONS};
 use crate::{
     episode::{Account, Ended, Judged, Telling},
     finding::{
-        Part,
+        Part, Subject,
         words::{self, rounded},
     },
     record::time::EventTime,
@@ -44,6 +44,7 @@ impl Known {
         let expected = share * judged.records as f64;
         let seconds = (judged.to - judged.from) / 1000;
         Account {
+            subject: Subject::default(),
             window: (judged.from, judged.to),
             observed: judged.observed,
             expected,

@@ -4,7 +4,7 @@ use super::Rate;
 use crate::{
     episode::{Account, Ended, Episode, Judged, Telling},
     finding::{
-        Kind, Part,
+        Kind, Part, Subject,
         words::{self, rounded},
     },
 };
@@ -66,6 +66,7 @@ impl Rate {
             expected + spread
         };
         Account {
+            subject: Subject::default(),
             window: (judged.from, judged.to),
             observed,
             expected,
