@@ -164,13 +164,16 @@ impl Link {
     }
 }
 
+/// By incarnation, partition and assignment.
+type Standings = BTreeMap<(u64, i32, Epoch), Standing>;
+
 /// Everything but the poll loop: store, commits, starts.
 #[derive(Clone)]
 pub(crate) struct Outside {
     pub(crate) link: Link,
     pub(crate) fence: Fence,
     /// What the writers told the audit last.
-    pub(crate) standings: Arc<Mutex<BTreeMap<(u64, i32, Epoch), Standing>>>,
+    pub(crate) standings: Arc<Mutex<Standings>>,
 }
 
 fn unsure(message: &str) -> StoreError {

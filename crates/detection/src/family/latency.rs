@@ -226,6 +226,10 @@ impl Known {
         for (at, (_, expected)) in usual.into_iter().enumerate() {
             self.judge(at, expected, &durations, closing, is_told);
         }
+        if is_told && !self.is_open() {
+            // What comes after the storm is not judged together with it.
+            self.last.clear();
+        }
         if !self.is_open() && !is_told {
             for (at, (_, expected)) in usual.into_iter().enumerate() {
                 for (dispersion, span) in (0..).zip(SPANS) {
