@@ -24,7 +24,7 @@ use std::{
 
 use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource, templates::Text};
 use contracts::{Level, dead_letter::Reason};
-use detection::{Arrival, Finding, Moves, Observation, time::EventTime};
+use detection::{Arrival, Finding, Lineage, Moves, Observation, time::EventTime};
 use kafka_io::partitioner::Partitioner;
 use log_records::{Line, NoTime, RecordContext, ServiceFrom, Unreadable, decode};
 use pipeline::{
@@ -422,6 +422,7 @@ impl PartitionTask {
                 trace_id: &line.trace_id,
                 latency_ms: line.latency_ms,
                 template: template_id,
+                lineage: Some(&Former(&self.state.miner)),
                 status: line.status,
                 address: &line.client_ip,
                 user: &line.user,
@@ -488,10 +489,6 @@ impl PartitionTask {
     fn mine(&mut self, message: &str, service: &str, replaying: bool, metrics: &Metrics) -> u64 {
         let id = self.state.miner.observe(message.as_bytes());
         let changes = self.state.miner.take_changes();
-        for merge in &changes.merges {
-            let (from, into) = (stored_id(merge.from), stored_id(merge.into));
-            self.state.detectors.template_renamed(from, into);
-        }
         if !(changes.templates.is_empty() && changes.merges.is_empty()) {
             self.take_down(changes, message, service, replaying, metrics);
         }
@@ -555,6 +552,15 @@ impl PartitionTask {
             self.loose.push(sinks.announce(&id, finding, None)?);
         }
         Ok(())
+    }
+}
+
+/// What the miner knows of a template's former ids.
+struct Former<'a>(&'a Miner);
+
+impl Lineage for Former<'_> {
+    fn former(&self, template: u64) -> &[u64] {
+        self.0.former(TemplateId(template))
     }
 }
 

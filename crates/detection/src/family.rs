@@ -192,11 +192,6 @@ impl Families {
         self.novelty.observe(seen, is_told || has_failed, telling);
     }
 
-    /// What had one template has another from now on; `false`: it is not known here.
-    pub(crate) fn template_renamed(&mut self, from: u64, into: u64) -> bool {
-        self.novelty.template_renamed(from, into)
-    }
-
     /// Whether errors or the rate are told.
     fn is_told(&self) -> bool {
         self.burst.is_open() || self.error_rate.is_open() || self.rate.is_open()

@@ -312,15 +312,6 @@ impl PartitionDetectors {
         }
     }
 
-    /// Lines that had one template have another from now on: it is no news where the first one was known.
-    pub fn template_renamed(&mut self, from: u64, into: u64) {
-        for (slot, service) in (0..).zip(&mut self.services) {
-            if service.template_renamed(from, into) {
-                self.changed.note(slot);
-            }
-        }
-    }
-
     /// Kafka's time, ms, as far as many records in a row have reached it: one that is ahead, or
     /// behind, does not count. `None` before the first of them.
     pub fn kafka_time(&self) -> Option<i64> {

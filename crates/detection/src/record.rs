@@ -7,6 +7,8 @@ pub mod time;
 pub(crate) use login::Login;
 pub(crate) use severity::sounds_severe;
 
+use std::fmt;
+
 use time::EventTime;
 
 /// One record, as the detectors see it.
@@ -28,11 +30,26 @@ pub struct Observation<'a> {
     pub latency_ms: Option<f64>,
     /// The id of its template; 0: nobody has looked.
     pub template: u64,
+    /// Whoever knows which ids that template had before.
+    pub lineage: Option<&'a dyn Lineage>,
     /// Of HTTP; 0: it says none.
     pub status: u16,
     /// The address of a client, and who it says to be; empty: it does not say.
     pub address: &'a str,
     pub user: &'a str,
+}
+
+/// Of templates, whose ids change when it is found out that two are one.
+pub trait Lineage {
+    /// Ids that this template had before, and those of templates that are part of it now. Asked where a
+    /// template is new, and nowhere else.
+    fn former(&self, template: u64) -> &[u64];
+}
+
+impl fmt::Debug for dyn Lineage + '_ {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("Lineage")
+    }
 }
 
 /// Whether a record came in time to be judged.

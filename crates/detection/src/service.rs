@@ -423,11 +423,6 @@ impl Service {
         self.windows.stream_time()
     }
 
-    /// What had one template has another from now on; `false`: it is not known here.
-    pub(crate) fn template_renamed(&mut self, from: u64, into: u64) -> bool {
-        self.history.families.template_renamed(from, into)
-    }
-
     pub(crate) fn is_anomalous(&self) -> bool {
         self.history.families.is_anomalous()
     }

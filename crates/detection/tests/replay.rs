@@ -12,7 +12,8 @@ use std::{
 };
 
 use detection::{
-    Config, EventTime, Finding, Kind, Observation, PartitionDetectors, Phase, SnapshotError,
+    Config, EventTime, Finding, Kind, Lineage, Observation, PartitionDetectors, Phase,
+    SnapshotError,
 };
 use proptest::prelude::*;
 
@@ -37,7 +38,7 @@ enum Step {
         template: u8,
         is_warning: bool,
     },
-    /// Lines of one template have another from now on.
+    /// From now on it is known that a template had another id before.
     Rename { from: u8, into: u8 },
     /// So many users, or one, try to log in from so many addresses, all in turn.
     Try {
@@ -164,8 +165,19 @@ struct Play {
     off: [i64; 4],
     /// Which of its lines take how many times as long.
     slow: [(u8, u8); 4],
+    former: Former,
     /// Whether ticks may be ahead of later records.
     may_run_ahead: bool,
+}
+
+/// Former ids of templates.
+#[derive(Clone, Default)]
+struct Former(BTreeMap<u64, Vec<u64>>);
+
+impl Lineage for Former {
+    fn former(&self, template: u64) -> &[u64] {
+        self.0.get(&template).map_or(&[], Vec::as_slice)
+    }
 }
 
 impl Play {
@@ -178,6 +190,7 @@ impl Play {
             offset: 0,
             off: [0; 4],
             slow: [(1, 1); 4],
+            former: Former::default(),
             may_run_ahead,
         }
     }
@@ -240,9 +253,10 @@ impl Play {
                     self.line(&name, (at, count), 0, &seen, findings);
                 }
             }
-            Step::Rename { from, into } => self
-                .detectors
-                .template_renamed(u64::from(from) << 56, u64::from(into) << 56),
+            Step::Rename { from, into } => {
+                let former = self.former.0.entry(u64::from(into) << 56).or_default();
+                former.push(u64::from(from) << 56);
+            }
             Step::Try {
                 service,
                 count,
@@ -286,6 +300,7 @@ impl Play {
             time: EventTime(kafka_time - behind + self.off[off]),
             kafka_time,
             offset: self.offset,
+            lineage: Some(&self.former),
             ..*seen
         };
         self.detectors.observe(&seen, findings);

@@ -284,6 +284,14 @@ impl Miner {
         }
     }
 
+    /// Ids that the template of this id had before, and those of templates that are part of it now; none
+    /// where it is not kept.
+    pub fn former(&self, id: TemplateId) -> &[u64] {
+        let slot = self.index.get(&id.0);
+        let template = slot.and_then(|slot| self.slots.get(*slot as usize)?.as_ref());
+        template.map_or(&[], |template| &template.former)
+    }
+
     /// The template that has this id or had it before a merge; `None`: it is not kept.
     pub fn describe(&self, id: TemplateId) -> Option<Described> {
         let slot = *self.index.get(&id.0)?;

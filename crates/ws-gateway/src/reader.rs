@@ -24,13 +24,15 @@ use crate::health::Health;
 use crate::log::{Appended, Log, Plan, Record, SharedLog};
 use crate::metrics::{self, Metrics};
 use crate::survey::{Survey, survey};
-use progress::{PATIENCE, Progress};
+use progress::{Due, PATIENCE, Progress};
 
 /// How often the topic's identity is looked at; sooner while something is wrong.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 const LOOK_SOON: Duration = Duration::from_secs(1);
 /// Somebody waits for it.
 const LOOK_NOW: Duration = Duration::from_millis(100);
+
+const STOPPED: &str = "anomalies that are in kafka do not arrive; the topic is read anew";
 
 pub struct Reader {
     pub connection: Connection,
@@ -113,21 +115,17 @@ impl Reader {
                     let (number, looked) = looked;
                     let ends = looked.as_ref().ok().map(Survey::ends);
                     self.log.change(|log| log.looked(number, ends));
-                    let due = looked.as_ref().ok().map(|now| {
-                        let due = progress.looked(self.log.read().next_offsets(), &now.ends(), Instant::now());
-                        self.metrics.due.set(due.offsets as f64);
-                        due
-                    });
-                    if let Some(due) = due.filter(|due| due.waited >= PATIENCE) {
-                        let detail = format!("{} offsets are there, and for {} s nothing has come", due.offsets, due.waited.as_secs());
-                        self.health.unwell("anomalies that are in kafka do not arrive; reading anew", &detail);
+                    let due = self.due(&mut progress, looked.as_ref().ok());
+                    if due.waited >= PATIENCE {
+                        let words = format!("{} offsets are there", due.offsets);
+                        self.health.unwell(STOPPED, &words);
                         return Interrupted::Moved;
                     }
                     let wait = match looked {
                         Ok(now) if has_moved(&survey, &now) => return Interrupted::Moved,
                         Ok(_same) if goal.is_none() => {
                             self.health.well();
-                            if due.is_some_and(|due| due.offsets > 0) { LOOK_SOON } else { LOOK_EVERY }
+                            if due.offsets > 0 { LOOK_SOON } else { LOOK_EVERY }
                         }
                         Ok(_same) => LOOK_SOON,
                         Err(error) => {
@@ -175,6 +173,17 @@ impl Reader {
                 },
             }
         }
+    }
+
+    /// What is due after a look; of a look that nobody answered nothing is known.
+    fn due(&self, progress: &mut Progress, looked: Option<&Survey>) -> Due {
+        let Some(now) = looked else {
+            progress.nobody_answered();
+            return Due::default();
+        };
+        let due = progress.looked(self.log.read().next_offsets(), &now.ends(), Instant::now());
+        self.metrics.due.set(due.offsets as f64);
+        due
     }
 
     /// Finds the batch that cannot be decoded, and passes it. `false`: every one can be.

@@ -96,16 +96,12 @@ impl Novelty {
         match known.templates.see(seen.template, telling.now.0) {
             Seen::Before if known.young.is_empty() => {}
             Seen::Before => known.once_more(seen, is_told, telling),
+            Seen::Never | Seen::Untold if known.had_another_id(seen) => {
+                known.once_more(seen, is_told, telling);
+            }
             Seen::Never => known.first(seen, telling),
             Seen::Untold => {}
         }
-    }
-
-    /// What had one template has another from now on; `false`: it is not known here.
-    pub(crate) fn template_renamed(&mut self, from: u64, into: u64) -> bool {
-        self.known
-            .as_mut()
-            .is_some_and(|known| known.template_renamed(from, into))
     }
 
     /// Lines of a window that an open episode accounts for.
@@ -349,28 +345,42 @@ impl Known {
         }
     }
 
-    fn template_renamed(&mut self, from: u64, into: u64) -> bool {
-        let knew = self.templates.rename(from, into);
-        let is_young = |id: u64| move |young: &Young| young.template == id;
-        if let Some(at) = self.young.iter().position(is_young(from)) {
-            let old = self.young.remove(at);
-            match self.young.iter_mut().find(|young| young.template == into) {
-                Some(young) => {
-                    young.lines += old.lines;
-                    young.since = young.since.min(old.since);
-                    young.offsets.0 = young.offsets.0.min(old.offsets.0);
-                    young.is_told |= old.is_told;
-                }
-                None => self.young.insert(
-                    at,
-                    Young {
-                        template: into,
-                        ..old
-                    },
-                ),
+    /// Whether the template of this line is one that was known under other ids. It has this one from now on.
+    #[cold]
+    fn had_another_id(&mut self, seen: &Observation<'_>) -> bool {
+        let Some(lineage) = seen.lineage else {
+            return false;
+        };
+        let former = lineage.former(seen.template).iter();
+        former.fold(false, |known, from| {
+            let is_known = self.templates.rename(*from, seen.template);
+            if is_known {
+                self.young_renamed(*from, seen.template);
             }
+            known || is_known
+        })
+    }
+
+    fn young_renamed(&mut self, from: u64, into: u64) {
+        let Some(at) = self.young.iter().position(|young| young.template == from) else {
+            return;
+        };
+        let old = self.young.remove(at);
+        match self.young.iter_mut().find(|young| young.template == into) {
+            Some(young) => {
+                young.lines += old.lines;
+                young.since = young.since.min(old.since);
+                young.offsets.0 = young.offsets.0.min(old.offsets.0);
+                young.is_told |= old.is_told;
+            }
+            None => self.young.insert(
+                at,
+                Young {
+                    template: into,
+                    ..old
+                },
+            ),
         }
-        knew
     }
 
     fn save(&self, to: &mut Writer) {

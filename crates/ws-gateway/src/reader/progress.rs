@@ -62,6 +62,13 @@ impl Progress {
         })
     }
 
+    /// A look found nobody: what is due is waited for from the next one on.
+    pub(super) fn nobody_answered(&mut self) {
+        for place in &mut self.0 {
+            place.due_since = None;
+        }
+    }
+
     /// The topic was looked at: it has these ends, and is read up to `next`.
     pub(super) fn looked(&mut self, next: &[i64], ends: &[i64], now: Instant) -> Due {
         let mut due = Due::default();
@@ -103,8 +110,15 @@ mod tests {
         assert_eq!((due.offsets, due.waited), (7, PATIENCE));
         let due = progress.looked(&[6, 0], &[12, 0], begun + 10 * SECOND);
         assert_eq!((due.offsets, due.waited), (6, Duration::ZERO), "it moves");
+        progress.nobody_answered();
+        let due = progress.looked(&[6, 0], &[12, 0], begun + 40 * SECOND);
         assert_eq!(
-            progress.looked(&[12, 0], &[12, 0], begun + 11 * SECOND),
+            (due.offsets, due.waited),
+            (6, Duration::ZERO),
+            "kafka was away"
+        );
+        assert_eq!(
+            progress.looked(&[12, 0], &[12, 0], begun + 41 * SECOND),
             Due::default()
         );
     }

@@ -308,6 +308,7 @@ impl<'a> Detecting<'a> {
                 trace_id: &line.trace_id,
                 latency_ms: line.latency_ms,
                 template: *template,
+                lineage: None,
                 status: line.status,
                 address: &line.client_ip,
                 user: &line.user,
