@@ -231,10 +231,11 @@ impl Known {
         if row.is_told || row.failed < critical || (whose == Whose::Address && gets_in) {
             return;
         }
-        row.is_told = true;
         if open.is_none() && is_told {
+            // Told when that is over, should it go on.
             return;
         }
+        row.is_told = true;
         let (failed, others, offsets) = (row.failed, row.others(), row.offsets);
         let score = Score::of(tries.handfuls.expected(failed), config.alpha());
         let at = open.unwrap_or_else(|| {
