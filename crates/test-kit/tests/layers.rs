@@ -251,11 +251,12 @@ fn nothing_of_the_outside_comes_in_through_dependencies() -> anyhow::Result<()> 
 
 /// More in the place where everything is decided needs more trust.
 #[test]
-fn the_pure_crates_depend_on_two_crates_of_others() -> anyhow::Result<()> {
+fn the_pure_crates_depend_on_few_crates_of_others() -> anyhow::Result<()> {
     let graph = Graph::read()?;
     for (of, expected) in [
-        ("detection", ["hashbrown", "statrs"]),
-        ("template-mining", ["hashbrown", "memchr"]),
+        // Words of logins are searched for in every message.
+        ("detection", &["aho-corasick", "hashbrown", "statrs"][..]),
+        ("template-mining", &["hashbrown", "memchr"]),
     ] {
         let others = graph.direct(of).filter(|it| !graph.ours.contains(*it));
         assert_eq!(others.collect::<Vec<_>>(), expected, "{of}");
