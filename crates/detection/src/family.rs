@@ -178,15 +178,14 @@ impl Families {
     /// A line came, whatever its time.
     #[inline]
     pub(crate) fn observe_line(&mut self, seen: &Observation<'_>, telling: &mut Telling<'_>) {
-        let login = Login::of(seen.message, seen.status)
-            .map(|login| login.with_fields(seen.user, seen.address));
+        let login = Login::of(seen.message, seen.status);
         if login.is_none() && seen.template == 0 {
             return;
         }
         let is_told = self.burst.is_open() || self.error_rate.is_open() || self.rate.is_spiking();
-        let has_failed = login.is_some_and(|login| login.has_failed);
+        let has_failed = login == Some(Login::Failed);
         if let Some(login) = login {
-            self.logins.observe(seen, &login, is_told, telling);
+            self.logins.observe(seen, login, is_told, telling);
         }
         // A failed login is no news as such.
         self.novelty.observe(seen, is_told || has_failed, telling);

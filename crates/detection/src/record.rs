@@ -4,7 +4,7 @@ mod login;
 mod severity;
 pub mod time;
 
-pub(crate) use login::Login;
+pub(crate) use login::{Login, Who};
 pub(crate) use severity::sounds_severe;
 
 use std::fmt;

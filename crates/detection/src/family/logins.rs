@@ -7,7 +7,7 @@
 mod tries;
 mod words;
 
-use tries::{Tries, Whose};
+use tries::{Name, Tries, Whose};
 
 use super::closing::Closing;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     episode::{Anomalous, Asked, Episodes, Judged, Manner, Telling},
     finding::{Kind, SampleLine, Subject},
-    record::{Login, Observation, time::EventTime},
+    record::{Login, Observation, Who, time::EventTime},
     window::{Beside, Window},
 };
 
@@ -73,11 +73,11 @@ impl Logins {
     pub(crate) fn observe(
         &mut self,
         seen: &Observation<'_>,
-        login: &Login<'_>,
+        login: Login,
         is_told: bool,
         telling: &mut Telling<'_>,
     ) {
-        if !login.has_failed && self.known.is_none() {
+        if login == Login::Succeeded && self.known.is_none() {
             return;
         }
         let config = telling.config;
@@ -168,15 +168,20 @@ impl Known {
     fn observe(
         &mut self,
         seen: &Observation<'_>,
-        login: &Login<'_>,
+        login: Login,
         is_told: bool,
         telling: &mut Telling<'_>,
     ) {
-        if !login.has_failed {
-            self.succeeded(login, telling.config);
+        let fields = Who {
+            user: seen.user,
+            address: seen.address,
+        };
+        let who = Who::of(fields, seen.message);
+        if login == Login::Succeeded {
+            self.succeeded(who, telling.config);
             return;
         }
-        let names = [login.user, login.address];
+        let names = [Name::of(who.user), Name::of(who.address)];
         let (mut is_told_of, mut most_failed) = (false, 0);
         for whose in [Whose::User, Whose::Address] {
             let (name, other) = (names[whose as usize], names[1 - whose as usize]);
@@ -202,21 +207,22 @@ impl Known {
         }
     }
 
-    fn succeeded(&mut self, login: &Login<'_>, config: &Config) {
+    fn succeeded(&mut self, who: Who<'_>, config: &Config) {
+        let (user, address) = (Name::of(who.user), Name::of(who.address));
         let [users, addresses] = &mut self.tries;
         let mut told = users.told().chain(addresses.told());
-        let is_told_of = told.any(|row| row.is_named(login.user) || row.is_named(login.address));
+        let is_told_of = told.any(|row| row.is_named(user) || row.is_named(address));
         drop(told);
         self.during.1 += u64::from(is_told_of);
-        let forgiven = users.forgive(login.user, config);
-        addresses.succeeded(login.address, forgiven, config);
+        let forgiven = users.forgive(user, config);
+        addresses.succeeded(address, forgiven, config);
     }
 
     /// Whether one name has failed too often.
     fn judge(
         &mut self,
         whose: Whose,
-        name: &str,
+        name: Name<'_>,
         (seen, is_told): (&Observation<'_>, bool),
         telling: &mut Telling<'_>,
     ) {
@@ -239,7 +245,7 @@ impl Known {
         let (failed, others, offsets) = (row.failed, row.others(), row.offsets);
         let score = Score::of(tries.handfuls.expected(failed), config.alpha());
         let at = open.unwrap_or_else(|| {
-            let name = Some(name.to_owned());
+            let name = Some(name.text.to_owned());
             let (at, subject) = match whose {
                 Whose::User => (
                     if others >= SEVERAL { 2 } else { 0 },

@@ -3,37 +3,29 @@
 //! By documented rules (`docs/detectors.md`), since every program says it in words of its own. Who it was and
 //! from where is what the record's fields say, and what the message says where they are blank.
 
+mod gate;
+
 use std::{net::IpAddr, sync::LazyLock};
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 
-/// A line without any of these has nothing to do with it. Without their first letters, which may be capital.
-static SPEAKS_OF_IT: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    AhoCorasick::new([
-        "ogin",
-        "ogged in",
-        "ogon",
-        "igned in",
-        "ign in",
-        "ign-in",
-        "ignin",
-        "assword",
-        "asswd",
-        "uthentic",
-        "redential",
-        "ublickey",
-        "ession opened",
-        "OGIN",
-        "OGGED IN",
-        "OGON",
-        "ASSWORD",
-        "UTHENTIC",
-        "REDENTIAL",
-    ])
-    .ok()
-});
-/// In lower case, as the next two.
-const FAILED: [&str; 16] = [
+/// A line without any of these has nothing to do with it.
+const SPEAKS_OF_IT: [&str; 13] = [
+    "login",
+    "logged in",
+    "logon",
+    "signed in",
+    "sign in",
+    "sign-in",
+    "signin",
+    "password",
+    "passwd",
+    "authentic",
+    "credential",
+    "publickey",
+    "session opened",
+];
+const FAILED: [&str; 17] = [
     "fail",
     "invalid",
     "incorrect",
@@ -43,6 +35,7 @@ const FAILED: [&str; 16] = [
     "reject",
     "unauthor",
     "unauthenticated",
+    "unsucce",
     "bad ",
     "mismatch",
     "not allowed",
@@ -60,96 +53,154 @@ const SUCCEEDED: [&str; 7] = [
     "session opened",
     "granted",
 ];
+static WORDS: LazyLock<Option<Words>> = LazyLock::new(Words::new);
 /// Behind these comes a user, unless it is one of them again.
 const BEFORE_USER: [&str; 4] = ["for", "user", "username", "account"];
 const USER_KEYS: [&str; 5] = ["user", "username", "login", "account", "usr"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Login<'a> {
-    pub(crate) has_failed: bool,
-    /// Empty: nobody says.
+pub(crate) enum Login {
+    Failed,
+    Succeeded,
+}
+
+impl Login {
+    /// `None`: it tells of no such thing, or not how it went. That a password could not be checked is no
+    /// failed login.
+    #[inline]
+    pub(crate) fn of(message: &str, status: u16) -> Option<Self> {
+        if status >= 500 || !gate::is_open(message.as_bytes()) {
+            return None;
+        }
+        Self::read(message, status)
+    }
+
+    #[cold]
+    fn read(message: &str, status: u16) -> Option<Self> {
+        let heard = WORDS.as_ref()?.hear(message);
+        if !heard.speaks_of_it {
+            None
+        } else if heard.failed || status == 401 {
+            Some(Self::Failed)
+        } else {
+            (heard.succeeded || (200..400).contains(&status)).then_some(Self::Succeeded)
+        }
+    }
+}
+
+/// All words, searched for together, whatever the case.
+///
+/// Of those that begin at one place the longest is heard: who is unauthenticated is not authenticated.
+struct Words {
+    search: AhoCorasick,
+    /// By the number of the word.
+    meanings: Vec<Heard>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Heard {
+    speaks_of_it: bool,
+    failed: bool,
+    succeeded: bool,
+}
+
+impl Words {
+    /// `None`: too large a table, which these are not (test).
+    fn new() -> Option<Self> {
+        let (mut words, mut meanings) = (Vec::<&str>::new(), Vec::new());
+        for (list, failed, succeeded) in [
+            (&FAILED[..], true, false),
+            (&SUCCEEDED[..], false, true),
+            (&SPEAKS_OF_IT[..], false, false),
+        ] {
+            words.extend(list);
+            meanings.extend(list.iter().map(|word| Heard {
+                speaks_of_it: SPEAKS_OF_IT.iter().any(|other| word.contains(*other)),
+                failed,
+                succeeded,
+            }));
+        }
+        // Messages are short: a table, and no looking for rare letters before it.
+        let search = AhoCorasickBuilder::new()
+            .kind(Some(AhoCorasickKind::DFA))
+            .match_kind(MatchKind::LeftmostLongest)
+            .ascii_case_insensitive(true)
+            .prefilter(false)
+            .build(words)
+            .ok()?;
+        Some(Self { search, meanings })
+    }
+
+    fn hear(&self, message: &str) -> Heard {
+        let mut heard = Heard::default();
+        for word in self.search.find_iter(message) {
+            let meaning = self.meanings[word.pattern().as_usize()];
+            heard.speaks_of_it |= meaning.speaks_of_it;
+            heard.failed |= meaning.failed;
+            heard.succeeded |= meaning.succeeded;
+        }
+        heard
+    }
+}
+
+/// Who wants to log in, and from where. Empty: nobody says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Who<'a> {
     pub(crate) user: &'a str,
     pub(crate) address: &'a str,
 }
 
-impl<'a> Login<'a> {
-    /// `None`: it tells of no such thing, or not how it went. That a password could not be checked is no
-    /// failed login.
-    #[inline]
-    pub(crate) fn of(message: &'a str, status: u16) -> Option<Self> {
-        let speaks_of_it = SPEAKS_OF_IT
-            .as_ref()
-            .is_some_and(|words| words.is_match(message));
-        if speaks_of_it && status < 500 {
-            Self::read(message, status)
-        } else {
-            None
+impl<'a> Who<'a> {
+    /// What a record's fields say, and what its message says where they are blank.
+    pub(crate) fn of(fields: Self, message: &'a str) -> Self {
+        if !fields.user.is_empty() && !fields.address.is_empty() {
+            return fields;
         }
-    }
-
-    #[cold]
-    fn read(message: &'a str, status: u16) -> Option<Self> {
-        let lower = message.to_ascii_lowercase();
-        let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-        let has_failed = status == 401 || has(&FAILED);
-        let has_succeeded = (200..400).contains(&status) || has(&SUCCEEDED);
-        if !has_failed && !has_succeeded {
-            return None;
-        }
-        let said = Said::by(message);
-        Some(Self {
-            has_failed,
-            user: said.user,
-            address: said.address,
-        })
-    }
-
-    /// What fields say is better than what the message says.
-    #[must_use]
-    pub(crate) fn with_fields(self, user: &'a str, address: &'a str) -> Self {
+        let said = Self::said_by(message);
         let better = |field: &'a str, said: &'a str| if field.is_empty() { said } else { field };
         Self {
-            has_failed: self.has_failed,
-            user: better(user, self.user),
-            address: better(address, self.address),
+            user: better(fields.user, said.user),
+            address: better(fields.address, said.address),
         }
     }
-}
 
-/// What a message says of who and from where.
-#[derive(Debug, Clone, Copy, Default)]
-struct Said<'a> {
-    user: &'a str,
-    address: &'a str,
-}
-
-impl<'a> Said<'a> {
-    fn by(message: &'a str) -> Self {
+    fn said_by(message: &'a str) -> Self {
         let mut said = Self::default();
         let mut before = "";
-        let between = |letter: char| letter.is_whitespace() || "\"'`,;()[]{}<>".contains(letter);
-        for word in message.split(between) {
+        for word in message.split(stands_between_words) {
             let word = word.trim_matches([':', '.']);
             if word.is_empty() {
                 continue;
             }
             let (key, value) = word.split_once('=').unwrap_or((before, word));
-            let is_key = |keys: &[&str]| keys.iter().any(|name| name.eq_ignore_ascii_case(key));
-            let is_named = if word.contains('=') {
-                is_key(&USER_KEYS)
-            } else {
-                is_key(&BEFORE_USER) && !is_one_of(&BEFORE_USER, word) && !tells_how(word)
+            let address = address(value);
+            let names_user = || {
+                if word.len() > value.len() {
+                    is_one_of(&USER_KEYS, key)
+                } else {
+                    is_one_of(&BEFORE_USER, key)
+                        && !is_one_of(&BEFORE_USER, word)
+                        && !tells_how(word)
+                }
             };
-            if said.user.is_empty() && is_named && address(value).is_none() {
+            if said.user.is_empty() && address.is_none() && names_user() {
                 said.user = value;
             }
             if said.address.is_empty() {
-                said.address = address(value).unwrap_or_default();
+                said.address = address.unwrap_or_default();
             }
             before = word;
         }
         said
     }
+}
+
+const fn stands_between_words(letter: char) -> bool {
+    letter.is_whitespace()
+        || matches!(
+            letter,
+            '"' | '\'' | '`' | ',' | ';' | '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>'
+        )
 }
 
 /// A word of how it went.
@@ -169,6 +220,11 @@ fn is_one_of(words: &[&str], word: &str) -> bool {
 
 /// The address that a word is, perhaps with a port.
 fn address(word: &str) -> Option<&str> {
+    // Most words are none, and to try costs more than to look.
+    let first = *word.as_bytes().first()?;
+    if !(first == b':' || first.is_ascii_hexdigit()) || !word.contains(['.', ':']) {
+        return None;
+    }
     if word.parse::<IpAddr>().is_ok() {
         return Some(word);
     }
@@ -180,13 +236,13 @@ fn address(word: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn login(message: &str, status: u16) -> Option<(bool, String, String)> {
-        let login = Login::of(message, status)?;
-        Some((
-            login.has_failed,
-            login.user.to_owned(),
-            login.address.to_owned(),
-        ))
+    fn who(message: &str) -> Who<'_> {
+        Who::of(Who::default(), message)
+    }
+
+    #[test]
+    fn the_words_can_be_searched_for() {
+        assert!(WORDS.is_some());
     }
 
     #[test]
@@ -234,8 +290,9 @@ mod tests {
             ),
             ("Invalid credentials", "", ""),
         ] {
-            let expected = (true, user.to_owned(), address.to_owned());
-            assert_eq!(login(message, 0), Some(expected), "{message}");
+            let expected = Login::Failed;
+            assert_eq!(Login::of(message, 0), Some(expected), "{message}");
+            assert_eq!(who(message), Who { user, address }, "{message}");
         }
     }
 
@@ -254,25 +311,48 @@ mod tests {
             ),
             ("Successful login, user=carol", "carol", ""),
         ] {
-            let expected = (false, user.to_owned(), address.to_owned());
-            assert_eq!(login(message, 0), Some(expected), "{message}");
+            let expected = Login::Succeeded;
+            assert_eq!(Login::of(message, 0), Some(expected), "{message}");
+            assert_eq!(who(message), Who { user, address }, "{message}");
         }
     }
 
     #[test]
     fn the_status_tells_too_and_what_could_not_be_checked_is_none() {
-        assert!(login("POST /login 401 12ms", 401).unwrap().0);
-        assert!(!login("POST /login 200 12ms", 200).unwrap().0);
-        assert_eq!(login("login failed: directory is down", 503), None);
-        assert_eq!(login("token 7af expired", 401), None);
-        assert_eq!(login("order 7 failed", 0), None);
-        assert_eq!(login("password hashed in 3 ms", 0), None);
+        for (message, status, expected) in [
+            ("POST /login 401 12ms", 401, Some(Login::Failed)),
+            ("POST /login 200 12ms", 200, Some(Login::Succeeded)),
+            ("login failed: directory is down", 503, None),
+            ("token 7af expired", 401, None),
+            ("order 7 failed", 0, None),
+            ("password hashed in 3 ms", 0, None),
+        ] {
+            assert_eq!(Login::of(message, status), expected, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_success_in_one_of_failure_is_none() {
+        for message in [
+            "unauthenticated login of bob",
+            "Unsuccessful login of bob",
+            "login: succeeded at first, then denied",
+        ] {
+            assert_eq!(Login::of(message, 0), Some(Login::Failed), "{message}");
+        }
     }
 
     #[test]
     fn fields_are_better_than_words() {
-        let login = Login::of("login failed for user a from 192.0.2.1", 0).unwrap();
-        let login = login.with_fields("b", "");
-        assert_eq!((login.user, login.address), ("b", "192.0.2.1"));
+        let fields = Who {
+            user: "b",
+            ..Who::default()
+        };
+        let expected = Who {
+            user: "b",
+            address: "192.0.2.1",
+        };
+        let message = "login failed for user a from 192.0.2.1";
+        assert_eq!(Who::of(fields, message), expected);
     }
 }

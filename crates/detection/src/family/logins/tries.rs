@@ -24,6 +24,8 @@ pub(super) enum Whose {
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     pub(super) name: Box<str>,
+    /// Of the name: most are told apart without reading them.
+    hash: u64,
     pub(super) failed: u64,
     /// Since its first failure.
     pub(super) succeeded: u64,
@@ -54,8 +56,8 @@ impl Row {
         (64.0 * (64.0 / zeros).ln()).round() as u64
     }
 
-    pub(super) fn is_named(&self, name: &str) -> bool {
-        *self.name == *cut(name)
+    pub(super) fn is_named(&self, name: Name<'_>) -> bool {
+        self.hash == name.hash && *self.name == *name.text
     }
 
     /// Nothing came for `gap` ms.
@@ -63,15 +65,33 @@ impl Row {
         now - self.last >= gap
     }
 
-    fn sees(&mut self, other: &str) {
+    fn sees(&mut self, other: Name<'_>) {
         if !other.is_empty() {
-            self.seen |= 1 << (splitmix::mix(hash(other.as_bytes())) >> 58);
+            self.seen |= 1 << (splitmix::mix(other.hash) >> 58);
         }
     }
 }
 
-fn cut(name: &str) -> &str {
-    &name[..name.floor_char_boundary(NAME_BYTES)]
+/// A user or an address, as far as it is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) text: &'a str,
+    hash: u64,
+}
+
+impl<'a> Name<'a> {
+    pub(super) fn of(whole: &'a str) -> Self {
+        let text = &whole[..whole.floor_char_boundary(NAME_BYTES)];
+        Self {
+            text,
+            hash: hash(text.as_bytes()),
+        }
+    }
+
+    /// Nobody says.
+    fn is_empty(self) -> bool {
+        self.text.is_empty()
+    }
 }
 
 impl Tries {
@@ -88,9 +108,8 @@ impl Tries {
         self.critical = self.handfuls.critical(config.alpha()).max(least);
     }
 
-    pub(super) fn row_mut(&mut self, name: &str) -> Option<&mut Row> {
-        let name = cut(name);
-        self.rows.iter_mut().find(|row| *row.name == *name)
+    pub(super) fn row_mut(&mut self, name: Name<'_>) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|row| row.is_named(name))
     }
 
     pub(super) fn told(&self) -> impl Iterator<Item = &Row> {
@@ -100,24 +119,24 @@ impl Tries {
     /// `name` has failed once more. `None`: nobody was named.
     pub(super) fn failed(
         &mut self,
-        name: &str,
-        other: &str,
+        name: Name<'_>,
+        other: Name<'_>,
         offset: i64,
         now: EventTime,
         config: &Config,
     ) -> Option<&Row> {
-        let name = cut(name);
         if name.is_empty() {
             return None;
         }
-        let known = self.rows.iter().position(|row| *row.name == *name);
+        let known = self.rows.iter().position(|row| row.is_named(name));
         let at = if let Some(at) = known {
             at
         } else {
             self.make_room(config);
             self.begun += 1;
             self.rows.push(Row {
-                name: name.into(),
+                name: name.text.into(),
+                hash: name.hash,
                 failed: 0,
                 succeeded: 0,
                 seen: 0,
@@ -138,9 +157,8 @@ impl Tries {
     }
 
     /// A user got in, and had only mistyped: so often. One who is told of stays.
-    pub(super) fn forgive(&mut self, user: &str, config: &Config) -> u64 {
-        let user = cut(user);
-        let untold = |row: &Row| *row.name == *user && !row.is_told;
+    pub(super) fn forgive(&mut self, user: Name<'_>, config: &Config) -> u64 {
+        let untold = |row: &Row| row.is_named(user) && !row.is_told;
         let Some(at) = self.rows.iter().position(untold) else {
             return 0;
         };
@@ -150,7 +168,7 @@ impl Tries {
     }
 
     /// Somebody got in from an address, who had failed so often: that is not held against the address.
-    pub(super) fn succeeded(&mut self, address: &str, forgiven: u64, config: &Config) {
+    pub(super) fn succeeded(&mut self, address: Name<'_>, forgiven: u64, config: &Config) {
         let Some(row) = self.row_mut(address) else {
             return;
         };
@@ -241,8 +259,10 @@ impl Row {
     }
 
     fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        let name = from.text(NAME_BYTES)?;
         Ok(Self {
-            name: from.text(NAME_BYTES)?.into(),
+            name: name.into(),
+            hash: Name::of(name).hash,
             failed: from.count()?,
             succeeded: from.count()?,
             seen: from.u64()?,
@@ -259,7 +279,13 @@ mod tests {
     use super::*;
 
     fn fail(tries: &mut Tries, name: &str, other: &str, at: i64) {
-        tries.failed(name, other, at, EventTime(at), &Config::default());
+        tries.failed(
+            Name::of(name),
+            Name::of(other),
+            at,
+            EventTime(at),
+            &Config::default(),
+        );
     }
 
     #[test]
@@ -272,8 +298,8 @@ mod tests {
             fail(&mut tries, &format!("u{at}"), "somebody", at);
         }
         assert_eq!(tries.rows.len(), MOST_NAMES);
-        assert_eq!(tries.row_mut("slow").unwrap().failed, 3);
-        assert!(tries.row_mut("u99999").is_some());
+        assert_eq!(tries.row_mut(Name::of("slow")).unwrap().failed, 3);
+        assert!(tries.row_mut(Name::of("u99999")).is_some());
     }
 
     #[test]
@@ -283,7 +309,7 @@ mod tests {
             for other in 0..many {
                 fail(&mut tries, "x", &format!("203.0.113.{other}"), 1);
             }
-            let others = tries.row_mut("x").unwrap().others();
+            let others = tries.row_mut(Name::of("x")).unwrap().others();
             let off = others.abs_diff(many) as f64;
             assert!(off <= 1.0 + many as f64 * 0.3, "{others} of {many}");
         }
@@ -295,13 +321,17 @@ mod tests {
         let mut tries = Tries::new(2.0);
         tries.arm(10, &config);
         fail(&mut tries, "bob", "", 1);
-        assert_eq!(tries.forgive("bob", &config), 1);
-        assert!(tries.row_mut("bob").is_none());
+        assert_eq!(tries.forgive(Name::of("bob"), &config), 1);
+        assert!(tries.row_mut(Name::of("bob")).is_none());
         fail(&mut tries, "eve", "", 1);
-        tries.row_mut("eve").unwrap().is_told = true;
-        assert_eq!(tries.forgive("eve", &config), 0, "who is told of stays");
+        tries.row_mut(Name::of("eve")).unwrap().is_told = true;
+        assert_eq!(
+            tries.forgive(Name::of("eve"), &config),
+            0,
+            "who is told of stays"
+        );
         tries.window_closed(EventTime(600_001), 600_000, &config);
-        assert!(tries.row_mut("eve").is_none());
+        assert!(tries.row_mut(Name::of("eve")).is_none());
     }
 
     #[test]
@@ -311,11 +341,11 @@ mod tests {
         for user in 0..1000 {
             fail(&mut office, "198.51.100.1", &format!("u{user}"), 1);
             fail(&mut office, "198.51.100.1", &format!("u{user}"), 1);
-            office.succeeded("198.51.100.1", 2, &config);
+            office.succeeded(Name::of("198.51.100.1"), 2, &config);
         }
-        assert!(office.row_mut("198.51.100.1").is_none());
+        assert!(office.row_mut(Name::of("198.51.100.1")).is_none());
         fail(&mut office, "198.51.100.1", "mallory", 1);
-        office.succeeded("198.51.100.1", 0, &config);
-        assert_eq!(office.row_mut("198.51.100.1").unwrap().failed, 1);
+        office.succeeded(Name::of("198.51.100.1"), 0, &config);
+        assert_eq!(office.row_mut(Name::of("198.51.100.1")).unwrap().failed, 1);
     }
 }
