@@ -202,6 +202,8 @@ const fn found(kind: Kind) -> Found {
         Kind::FailedLogins => Found::FailedLogins,
         Kind::PasswordSpray => Found::PasswordSpray,
         Kind::DistributedBruteForce => Found::DistributedBruteForce,
+        Kind::TemplateSurge => Found::TemplateSurge,
+        Kind::TemplateVanished => Found::TemplateVanished,
     }
 }
 

@@ -49,6 +49,8 @@ service_kit::labels! {
         FailedLogins = "failed_logins",
         PasswordSpray = "password_spray",
         DistributedBruteForce = "distributed_brute_force",
+        TemplateSurge = "template_surge",
+        TemplateVanished = "template_vanished",
     }
 }
 service_kit::labels! {

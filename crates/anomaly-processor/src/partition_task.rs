@@ -416,6 +416,7 @@ impl PartitionTask {
                 kafka_time: record.kafka_time,
                 offset: record.offset.raw(),
                 is_error: line.is_error(),
+                is_quiet: matches!(line.level, Level::Trace | Level::Debug),
                 is_warning: line.level >= Level::Warn || line.is_error(),
                 level: line.level as u8,
                 message: &line.message,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
-/// What can be injected.
+/// What can be injected: what goes wrong, and what only looks as if it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
@@ -16,10 +16,20 @@ pub enum Fault {
     FailedLogins,
     NewTemplate,
     Cascade,
+    /// Errors become more over half of the span, and stay.
+    ErrorCreep,
+    /// One of the lines that a service writes anyway comes much more often.
+    TemplateSurge,
+    /// One of the lines that a service writes often comes no more.
+    TemplateVanished,
+    /// A new version: away for a moment, and then some of its lines read new.
+    Deploy,
+    /// Somebody has switched debugging on.
+    DebugLevel,
 }
 
 impl Fault {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::ErrorBurst,
         Self::RateSpike,
         Self::RateDrop,
@@ -28,6 +38,11 @@ impl Fault {
         Self::FailedLogins,
         Self::NewTemplate,
         Self::Cascade,
+        Self::ErrorCreep,
+        Self::TemplateSurge,
+        Self::TemplateVanished,
+        Self::Deploy,
+        Self::DebugLevel,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -40,18 +55,33 @@ impl Fault {
             Self::FailedLogins => "failed_logins",
             Self::NewTemplate => "new_template",
             Self::Cascade => "cascade",
+            Self::ErrorCreep => "error_creep",
+            Self::TemplateSurge => "template_surge",
+            Self::TemplateVanished => "template_vanished",
+            Self::Deploy => "deploy",
+            Self::DebugLevel => "debug_level",
         }
     }
 
-    /// Anomaly kinds that count as having found this fault.
+    /// Whether it is nobody's concern: planned, and no sign of anything wrong.
+    pub const fn is_harmless(self) -> bool {
+        matches!(self, Self::Deploy | Self::DebugLevel)
+    }
+
+    /// Anomaly kinds that count as having found this fault; none for what is harmless.
     pub const fn detected_by(self) -> &'static [&'static str] {
         match self {
-            Self::ErrorBurst | Self::Cascade => &["error_burst", "error_rate_spike"],
+            Self::ErrorBurst | Self::Cascade | Self::ErrorCreep => {
+                &["error_burst", "error_rate_spike"]
+            }
             Self::RateSpike => &["rate_spike"],
             Self::RateDrop | Self::Silence => &["rate_drop"],
             Self::LatencyShift => &["latency_shift", "latency_tail"],
             Self::FailedLogins => &["failed_logins", "password_spray", "distributed_brute_force"],
             Self::NewTemplate => &["new_template"],
+            Self::TemplateSurge => &["template_surge"],
+            Self::TemplateVanished => &["template_vanished"],
+            Self::Deploy | Self::DebugLevel => &[],
         }
     }
 }

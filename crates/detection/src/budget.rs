@@ -5,9 +5,9 @@ use crate::{
     config::Config,
 };
 
-/// Asked of each window: error burst, share of errors, rate up and down, latency and its tail, new
-/// templates, failed logins of users and of addresses.
-const QUESTIONS: f64 = 9.0;
+/// Asked of each window: error burst, share of errors lately and for hours, rate up and down, latency and its
+/// tail, new templates, those that surge and those that are gone, failed logins of users and of addresses.
+const QUESTIONS: f64 = 12.0;
 
 impl Config {
     /// Probability of a false alert that one judgement may have: the budget shared out over the

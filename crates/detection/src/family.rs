@@ -10,6 +10,7 @@ mod latency;
 mod logins;
 mod novelty;
 mod rate;
+mod templates;
 
 use closing::Closing;
 use error_burst::ErrorBurst;
@@ -18,6 +19,7 @@ use latency::Latency;
 use logins::Logins;
 use novelty::Novelty;
 use rate::Rate;
+use templates::Templates;
 
 use crate::{
     codec::{Loaded, Reader, Writer},
@@ -37,16 +39,18 @@ pub(crate) enum Family {
     Latency = 4,
     Novelty = 5,
     Logins = 6,
+    Templates = 7,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::ErrorBurst,
         Self::ErrorRate,
         Self::Rate,
         Self::Latency,
         Self::Novelty,
         Self::Logins,
+        Self::Templates,
     ];
 
     /// The one that finds a kind.
@@ -58,6 +62,7 @@ impl Family {
             Kind::LatencyShift | Kind::LatencyTail => Self::Latency,
             Kind::NewTemplate => Self::Novelty,
             Kind::FailedLogins | Kind::PasswordSpray | Kind::DistributedBruteForce => Self::Logins,
+            Kind::TemplateSurge | Kind::TemplateVanished => Self::Templates,
         }
     }
 
@@ -71,6 +76,7 @@ impl Family {
             Self::Latency => Latency::VERSION,
             Self::Novelty => Novelty::VERSION,
             Self::Logins => Logins::VERSION,
+            Self::Templates => Templates::VERSION,
         }
     }
 }
@@ -84,6 +90,7 @@ pub(crate) struct Families {
     latency: Latency,
     novelty: Novelty,
     logins: Logins,
+    templates: Templates,
 }
 
 impl Families {
@@ -95,6 +102,7 @@ impl Families {
             latency: Latency::default(),
             novelty: Novelty::default(),
             logins: Logins::default(),
+            templates: Templates::default(),
         }
     }
 
@@ -115,7 +123,14 @@ impl Families {
         window: &Window,
         telling: &mut Telling<'_>,
     ) {
-        let unexplained = self.unexplained(window);
+        let mut unexplained = self.unexplained(window);
+        let config = telling.config;
+        let excess = self.rate.would_spike(window, unexplained, config);
+        if let Some(excess) = excess.filter(|_| !self.is_told())
+            && self.templates.explains(seen, window, excess, telling)
+        {
+            unexplained = self.unexplained(window);
+        }
         self.rate.observe(seen, window, unexplained, telling);
     }
 
@@ -151,13 +166,20 @@ impl Families {
         }
         self.error_rate
             .window_closed(&mut closing, self.burst.lines());
-        // Lines of others that are told are neither too many nor learned.
-        let own = window.without(self.told_of(window));
+        // What names the storm is asked before its volume is.
+        let is_told = closing.was_bursting || self.is_told();
+        let is_told = is_told || self.novelty.is_open() || self.logins.is_open();
+        self.templates.window_closed(&mut closing, is_told);
+        closing.unexplained = self.unexplained(window);
+        // Lines of others that are told are neither too many nor learned, and those that are missed are none
+        // too few.
+        let told = window.without(self.told_of(window));
+        let own = told.with(told.records + self.templates.misses(window));
         closing.window = &own;
         self.rate.window_closed(&mut closing);
         closing.window = window;
         // What fails or is flooded is slow as well: that is told already.
-        let is_told = closing.was_bursting || self.is_told();
+        let is_told = closing.was_bursting || self.is_told() || self.templates.is_open();
         self.latency.window_closed(&mut closing, is_told);
         self.novelty.window_closed(&mut closing);
         self.logins.window_closed(&mut closing);
@@ -170,14 +192,20 @@ impl Families {
             .unexplained(&window.without(self.told_of(window)))
     }
 
-    /// Lines of a window that new warnings or failed logins which are told account for.
+    /// Lines of a window that new warnings, failed logins or a template which are told account for.
     fn told_of(&self, window: &Window) -> u64 {
-        self.novelty.accounts_for(window) + self.logins.accounts_for(window)
+        self.novelty.accounts_for(window)
+            + self.logins.accounts_for(window)
+            + self.templates.accounts_for(window)
     }
 
     /// A line came, whatever its time.
     #[inline]
     pub(crate) fn observe_line(&mut self, seen: &Observation<'_>, telling: &mut Telling<'_>) {
+        if seen.is_quiet {
+            let start = seen.time.start_of_window(telling.config.window_ms);
+            self.rate.observe_quiet(start);
+        }
         let login = Login::of(seen.message, seen.status);
         if login.is_none() && seen.template == 0 {
             return;
@@ -187,6 +215,7 @@ impl Families {
         if let Some(login) = login {
             self.logins.observe(seen, login, is_told, telling);
         }
+        self.templates.observe(seen, telling.config);
         // A failed login is no news as such.
         self.novelty.observe(seen, is_told || has_failed, telling);
     }
@@ -204,6 +233,7 @@ impl Families {
         self.latency.give_up(telling);
         self.novelty.give_up(telling);
         self.logins.give_up(telling);
+        self.templates.give_up(telling);
     }
 
     /// See [`crate::episode::Episodes::clock_set`].
@@ -214,6 +244,7 @@ impl Families {
         self.latency.clock_set(to);
         self.novelty.clock_set(to);
         self.logins.clock_set(to);
+        self.templates.clock_set(to);
     }
 
     pub(crate) fn is_bursting(&self) -> bool {
@@ -221,7 +252,11 @@ impl Families {
     }
 
     pub(crate) fn is_anomalous(&self) -> bool {
-        self.is_told() || self.latency.is_open() || self.novelty.is_open() || self.logins.is_open()
+        self.is_told()
+            || self.latency.is_open()
+            || self.novelty.is_open()
+            || self.logins.is_open()
+            || self.templates.is_open()
     }
 
     /// A window with fewer lines than this is no spike.
@@ -242,6 +277,7 @@ impl Families {
             Family::Latency => self.latency.save(to),
             Family::Novelty => self.novelty.save(to),
             Family::Logins => self.logins.save(to),
+            Family::Templates => self.templates.save(to),
         }
     }
 
@@ -259,6 +295,7 @@ impl Families {
             Family::Latency => self.latency = Latency::load(from, config)?,
             Family::Novelty => self.novelty = Novelty::load(from, config)?,
             Family::Logins => self.logins = Logins::load(from, config)?,
+            Family::Templates => self.templates = Templates::load(from, config)?,
         }
         Ok(())
     }

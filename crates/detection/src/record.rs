@@ -22,6 +22,8 @@ pub struct Observation<'a> {
     pub is_error: bool,
     /// WARN or worse.
     pub is_warning: bool,
+    /// DEBUG or less: written for who looks closely.
+    pub is_quiet: bool,
     /// The level's number on the wire, for samples.
     pub level: u8,
     pub message: &'a str,

@@ -138,9 +138,20 @@ fn story() -> impl Strategy<Value = Vec<Step>> {
         ]),
         2 => prop::collection::vec(step(), 0..4),
     ];
-    prop::collection::vec(beat, 1..60).prop_map(|beats| {
-        beats
+    // Now and then templates are known well enough to be missed.
+    let known = prop::bool::weighted(0.2).prop_map(|known| {
+        let say = |template, count| Step::Say {
+            service: 0,
+            count,
+            template,
+            is_warning: false,
+        };
+        vec![vec![say(3, 4), say(4, 3), say(5, 2)]; if known { 90 } else { 0 }]
+    });
+    (known, prop::collection::vec(beat, 1..60)).prop_map(|(known, beats)| {
+        known
             .into_iter()
+            .chain(beats)
             .flat_map(|mut beat| {
                 beat.push(Step::Pass(1000));
                 beat
@@ -524,7 +535,8 @@ fn a_snapshot_of_another_configuration_or_format_is_refused_by_name() {
 }
 
 /// Steps that hold a burst, some very slow requests, a raised share of errors, a spike, a drop, a silence,
-/// slow requests, new warnings, guessed passwords of three kinds and a storm of additional errors.
+/// slow requests, new warnings, guessed passwords of three kinds, a template that surges, one that is missing and
+/// a storm of additional errors.
 fn eventful() -> Vec<Step> {
     let mut steps = Vec::new();
     for second in 0_i64..400 {
@@ -575,6 +587,19 @@ fn eventful() -> Vec<Step> {
             get_in: false,
         }));
         if !(200..260).contains(&second) {
+            for (template, count) in [(3, 6), (4, 5)] {
+                let count = match (template, second) {
+                    (4, 150..160) => 60,
+                    (3, 330..380) => 0,
+                    _ => count,
+                };
+                steps.push(Step::Say {
+                    service: 1,
+                    count,
+                    template,
+                    is_warning: false,
+                });
+            }
             steps.push(Step::Lines {
                 service: 1,
                 count: 10 + wobble,

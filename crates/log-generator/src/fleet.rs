@@ -5,7 +5,7 @@ use contracts::Timestamp;
 use rand_distr::{Distribution as _, Normal};
 
 use crate::{
-    catalog::{ARCHETYPES, FAILED_LOGINS, NOVEL},
+    catalog::{ARCHETYPES, FAILED_LOGINS, NOVEL, RELEASED},
     json,
     people::People,
     random::{self, Purpose, Rng},
@@ -85,6 +85,7 @@ pub struct Fleet {
     pub(crate) requests: Requests,
     pub(crate) voices: Vec<Voice>,
     pub(crate) novel: Vec<Template>,
+    pub(crate) released: Vec<Template>,
     pub(crate) failed_logins: Vec<Template>,
     /// Addresses that password attacks come from.
     pub(crate) attackers: Vec<Box<[u8]>>,
@@ -127,6 +128,7 @@ impl Fleet {
                 .map(|archetype| Voice::new(archetype))
                 .collect::<Result<_, _>>()?,
             novel: templates(&NOVEL)?,
+            released: templates(&RELEASED)?,
             failed_logins: templates(&FAILED_LOGINS)?,
             attackers: (1..255)
                 .map(|last| json::escaped_box(&format!("198.51.100.{last}")))

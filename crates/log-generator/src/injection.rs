@@ -13,6 +13,10 @@ const DECAY: f64 = 0.6;
 /// Slow-down of a service that fails always; less in proportion to the error ratio.
 const CASCADE_SLOWDOWN: f64 = 5.0;
 
+/// A service that is deployed is nearly away for so long.
+const RESTART_MS: i64 = 8_000;
+const RESTART_RATE: f64 = 0.1;
+
 /// An anomaly with everything decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Injection {
@@ -39,8 +43,11 @@ pub struct Effect {
     pub errors: f64,
     /// Factor on latencies.
     pub latency: f64,
-    /// Additional records per second.
+    /// Additional records per second, and beside each of the usual ones.
     pub additional: f64,
+    pub beside: f64,
+    /// Ratio of records that say what the service has never said.
+    pub novel: f64,
 }
 
 impl Injection {
@@ -71,6 +78,7 @@ impl Injection {
         if tick.start().as_millis() < begins || tick.start() >= self.end {
             return None;
         }
+        let lasts = tick.start().as_millis() - begins;
         let mut effect = Effect {
             ordinal: self.ordinal,
             kind: self.kind,
@@ -78,6 +86,8 @@ impl Injection {
             errors: 0.0,
             latency: 1.0,
             additional: 0.0,
+            beside: 0.0,
+            novel: 0.0,
         };
         match self.kind {
             Fault::ErrorBurst => effect.errors = self.magnitude,
@@ -85,6 +95,15 @@ impl Injection {
             Fault::Silence => effect.rate = 0.0,
             Fault::LatencyShift => effect.latency = self.magnitude,
             Fault::FailedLogins | Fault::NewTemplate => effect.additional = self.magnitude,
+            Fault::TemplateSurge | Fault::DebugLevel => effect.beside = self.magnitude,
+            // The line that is missing is left out where it would be written.
+            Fault::TemplateVanished => {}
+            Fault::ErrorCreep => {
+                let climbs = (self.end.as_millis() - begins) as f64 / 2.0;
+                effect.errors = self.magnitude * (lasts as f64 / climbs).min(1.0);
+            }
+            Fault::Deploy if lasts < RESTART_MS => effect.rate = RESTART_RATE,
+            Fault::Deploy => effect.novel = self.magnitude,
             Fault::Cascade => {
                 effect.errors = self.magnitude * DECAY.powi(hops.into());
                 effect.latency = 1.0 + (CASCADE_SLOWDOWN - 1.0) * effect.errors;
@@ -104,7 +123,10 @@ impl Injection {
 
     /// Whether it is seen in records that are there, not in records that are missing.
     pub fn shows_in_records(&self) -> bool {
-        !matches!(self.kind, Fault::Silence | Fault::RateDrop)
+        !matches!(
+            self.kind,
+            Fault::Silence | Fault::RateDrop | Fault::TemplateVanished
+        )
     }
 }
 
@@ -139,6 +161,23 @@ mod tests {
         assert_eq!(errors(0, 14_000), Some(0.18));
         assert_eq!(errors(1, 15_000), None);
         assert_eq!(errors(8, 20_000), None);
+    }
+
+    #[test]
+    fn errors_creep_up_and_stay_and_a_deploy_is_away_for_a_moment() {
+        let injected = |kind| Injection { kind, ..cascade() };
+        let effect = |kind, millis| injected(kind).effect(8, tick(millis)).unwrap();
+        let errors = |millis| effect(Fault::ErrorCreep, millis).errors;
+        assert_eq!(
+            [10_000, 12_500, 15_000, 19_750].map(errors),
+            [0.0, 0.25, 0.5, 0.5]
+        );
+        let deploy = |millis| {
+            let effect = effect(Fault::Deploy, millis);
+            (effect.rate, effect.novel)
+        };
+        assert_eq!(deploy(10_000), (RESTART_RATE, 0.0));
+        assert_eq!(deploy(18_000), (1.0, 0.5));
     }
 
     #[test]

@@ -150,6 +150,9 @@ impl Schedule {
         for _ in 0..ATTEMPTS {
             let rng = &mut self.draw();
             let kind = Fault::ALL[random::below(rng, Fault::ALL.len() as u32) as usize];
+            if kind.is_harmless() {
+                continue;
+            }
             let (magnitude, duration_ms) = spec::defaults(kind);
             let varied = magnitude * (0.7 + 0.9 * random::unit(rng));
             let spec = Spec {

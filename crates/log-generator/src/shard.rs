@@ -22,11 +22,13 @@ use crate::{
     time_text::TimeText,
     trace::Asking,
     traffic::{self, Drift, Wander},
-    voice::{ReadyEndpoint, Voice},
+    voice::{ReadyEndpoint, ReadyLine, Voice},
 };
 
 const TICK_SECONDS: f64 = TICK_MS as f64 / 1000.0;
 const TICK_US: f64 = TICK_MS as f64 * 1000.0;
+/// Templates that a new version brings.
+const NEW_AT_ONCE: u32 = 5;
 /// Addresses that a password attack comes from (TEST-NET-2: nobody's).
 const ATTACKERS: u64 = 3;
 
@@ -68,6 +70,8 @@ struct Writing<'a> {
 enum Extra {
     FailedLogin,
     Novel,
+    Debug,
+    Surging,
 }
 
 /// All that is decided about a record before it is written.
@@ -162,14 +166,17 @@ impl<'a> Writing<'a> {
         for at in 0..count {
             self.one(at, count, None, batch, time_text);
         }
-        let Some(effect) = self.effect.filter(|effect| effect.additional > 0.0) else {
+        let additional = |effect: Effect| effect.additional + effect.beside * rate;
+        let Some(effect) = self.effect.filter(|effect| additional(*effect) > 0.0) else {
             return;
         };
         let extra = match effect.kind {
             Fault::FailedLogins => Extra::FailedLogin,
+            Fault::DebugLevel => Extra::Debug,
+            Fault::TemplateSurge => Extra::Surging,
             _ => Extra::Novel,
         };
-        let count = traffic::poisson(effect.additional * TICK_SECONDS, &mut self.rng);
+        let count = traffic::poisson(additional(effect) * TICK_SECONDS, &mut self.rng);
         for at in 0..count {
             self.one(at, count, Some(extra), batch, time_text);
         }
@@ -199,7 +206,9 @@ impl<'a> Writing<'a> {
         let user = request.map_or_else(|| self.rng.random(), |request| request.user);
         let route = request.map(|request| request.route);
         let (draft, altered) = self.draft(user, route, extra);
-
+        if extra.is_none() && self.is_missing(&draft) {
+            return;
+        }
         let start = batch.bytes.len();
         let out = &mut batch.bytes;
         out.extend_from_slice(b"{\"timestamp\":\"");
@@ -215,6 +224,17 @@ impl<'a> Writing<'a> {
             span_id,
             altered,
         });
+    }
+
+    /// Whether it is the line that is written no more.
+    fn is_missing(&self, draft: &Draft<'_>) -> bool {
+        self.effect.is_some_and(|effect| {
+            effect.kind == Fault::TemplateVanished
+                && std::ptr::eq(
+                    draft.message,
+                    &self.voice.characteristic(effect.ordinal).message,
+                )
+        })
     }
 
     /// Mostly a few milliseconds before it is handed over, now and then up to 200.
@@ -276,14 +296,25 @@ impl<'a> Writing<'a> {
             self.turn_into(&mut draft, extra, ordinal);
             return (draft, Some(ordinal));
         }
+        let novel = self.effect.map_or(0.0, |effect| effect.novel);
+        if novel > 0.0 && !by_nature && random::unit(&mut self.rng) < novel {
+            let any = random::below(&mut self.rng, NEW_AT_ONCE) + ordinal * NEW_AT_ONCE;
+            draft.level = b"INFO";
+            draft.about = About::Work;
+            draft.message = &fleet.released[any as usize % fleet.released.len()];
+            return (draft, Some(ordinal));
+        }
         let slowed = slowdown > 1.0 && matches!(draft.about, About::Request(_));
         let counted = self.effect.is_some_and(|effect| effect.rate != 1.0);
         (draft, (forced || slowed || counted).then_some(ordinal))
     }
 
     fn turn_into(&mut self, draft: &mut Draft<'a>, extra: Extra, ordinal: u32) {
+        let voice = self.voice;
         draft.level = b"WARN";
         match extra {
+            Extra::Debug => draft.say(voice.debug_line(&mut self.rng)),
+            Extra::Surging => draft.say(voice.characteristic(ordinal)),
             Extra::Novel => {
                 draft.about = About::Work;
                 draft.message = &self.fleet.novel[ordinal as usize % self.fleet.novel.len()];
@@ -305,7 +336,13 @@ impl<'a> Writing<'a> {
     }
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    fn say(&mut self, line: &'a ReadyLine) {
+        self.level = line.level;
+        self.about = line.about;
+        self.message = &line.message;
+    }
+
     /// All that follows the timestamp.
     fn write(&self, out: &mut Vec<u8>, writing: &mut Writing<'_>, trace_id: u128, span_id: u64) {
         let service = writing.service;

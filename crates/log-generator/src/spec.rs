@@ -57,8 +57,10 @@ const fn range(kind: Fault) -> Range {
             1_000.0,
             "it is the factor on the rate, from 1.1 to 1000",
         ),
+        Fault::ErrorCreep => (0.01, 1.0, "it is the error ratio at last, from 0.01 to 1"),
         Fault::RateDrop => (0.0, 0.9, "it is the factor on the rate, from 0 to 0.9"),
         Fault::Silence => (0.0, 0.0, "silence has only x0"),
+        Fault::TemplateVanished => (0.0, 0.0, "template_vanished has only x0"),
         Fault::LatencyShift => (
             1.1,
             1_000.0,
@@ -70,6 +72,16 @@ const fn range(kind: Fault) -> Range {
             "it is attempts per second, from 0.1 to 10000",
         ),
         Fault::NewTemplate => (0.1, 10_000.0, "it is lines per second, from 0.1 to 10000"),
+        Fault::TemplateSurge | Fault::DebugLevel => (
+            0.01,
+            1_000.0,
+            "it is how many more beside each usual line, from 0.01 to 1000",
+        ),
+        Fault::Deploy => (
+            0.01,
+            1.0,
+            "it is the share of its lines that read new, from 0.01 to 1",
+        ),
     };
     Range { least, most, says }
 }
@@ -84,6 +96,11 @@ pub(crate) const fn defaults(kind: Fault) -> (f64, i64) {
         Fault::LatencyShift => (4.0, 60_000),
         Fault::FailedLogins => (20.0, 30_000),
         Fault::Cascade => (0.4, 60_000),
+        Fault::ErrorCreep => (0.15, 1_200_000),
+        Fault::TemplateSurge => (1.0, 60_000),
+        Fault::TemplateVanished => (0.0, 1_200_000),
+        Fault::Deploy => (0.2, 120_000),
+        Fault::DebugLevel => (1.0, 600_000),
     }
 }
 

@@ -1,5 +1,6 @@
 //! An archetype made ready for use: templates parsed, weights laid out for one look-up.
-//! Invariant: both tables are non-empty, and hold every line as often as its weight.
+//! Invariant: no table is empty (each archetype has lines for all of them, test in `catalog`), and those that
+//! are drawn from by weight hold every line as often as its weight.
 
 use contracts::Level;
 use rand_distr::{Distribution as _, StandardNormal};
@@ -9,6 +10,9 @@ use crate::{
     random::{self, Rng},
     template::{BadTemplate, Template},
 };
+
+/// Shares of what a service says that make a line one of those it is known by.
+const CHARACTERISTIC: std::ops::Range<f64> = 0.04..0.35;
 
 /// A line that can be rendered.
 #[derive(Debug)]
@@ -41,6 +45,9 @@ pub(crate) struct Voice {
     lines: Vec<ReadyLine>,
     usual: Vec<u8>,
     errors: Vec<u8>,
+    debug: Vec<u8>,
+    /// Lines that are a part of all but not most of it.
+    characteristic: Vec<u8>,
     endpoints: Vec<ReadyEndpoint>,
     by_weight: Vec<u8>,
     pub(crate) public: bool,
@@ -52,6 +59,8 @@ impl Voice {
             lines: Vec::new(),
             usual: Vec::new(),
             errors: Vec::new(),
+            debug: Vec::new(),
+            characteristic: Vec::new(),
             endpoints: Vec::new(),
             by_weight: Vec::new(),
             public: archetype.public,
@@ -63,11 +72,22 @@ impl Voice {
                 &mut voice.usual
             };
             table.extend(std::iter::repeat_n(index as u8, line.weight.into()));
+            if line.level == Level::Debug {
+                voice.debug.push(index as u8);
+            }
             voice.lines.push(ReadyLine {
                 level: level_text(line.level),
                 about: line.about,
                 message: Template::parse(line.text)?,
             });
+        }
+        let all = voice.usual.len() as f64;
+        for (index, line) in archetype.lines.iter().enumerate() {
+            let share = f64::from(line.weight) / all;
+            if (Level::Info..Level::Error).contains(&line.level) && CHARACTERISTIC.contains(&share)
+            {
+                voice.characteristic.push(index as u8);
+            }
         }
         for (index, endpoint) in archetype.endpoints.iter().enumerate() {
             let times = usize::from(endpoint.weight);
@@ -87,6 +107,23 @@ impl Voice {
     pub(crate) fn line(&self, error: bool, rng: &mut Rng) -> &ReadyLine {
         let table = if error { &self.errors } else { &self.usual };
         &self.lines[pick(table, rng)]
+    }
+
+    /// Any of what it says when somebody wants to know all.
+    pub(crate) fn debug_line(&self, rng: &mut Rng) -> &ReadyLine {
+        &self.lines[pick(&self.debug, rng)]
+    }
+
+    /// One of the lines that it is known by: the same for the same number.
+    pub(crate) fn characteristic(&self, number: u32) -> &ReadyLine {
+        let at = number as usize % self.characteristic.len();
+        &self.lines[usize::from(self.characteristic[at])]
+    }
+
+    /// How many lines there are of the last two sorts.
+    #[cfg(test)]
+    pub(crate) fn lines_to_choose_from(&self) -> [usize; 2] {
+        [self.debug.len(), self.characteristic.len()]
     }
 
     /// The endpoint of a route at the gateway, or any other by weight.

@@ -223,6 +223,88 @@ fn a_new_template_was_never_seen_before() {
     assert!(!usual.values().flatten().any(|it| begins(it) == text));
 }
 
+/// The words of a message that are none of its variables: enough to tell templates apart.
+fn words_of(it: &Sent) -> String {
+    let value = it.value();
+    let words = value["message"].as_str().unwrap().split(' ');
+    let words = words.filter(|word| word.chars().all(|c| c.is_ascii_lowercase()));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn first_word(it: &Sent) -> String {
+    let value = it.value();
+    let message = value["message"].as_str().unwrap();
+    message.split(' ').next().unwrap().to_owned()
+}
+
+fn many(records: &[&Sent], words: &str) -> usize {
+    records.iter().filter(|it| words_of(it) == words).count()
+}
+
+#[test]
+fn errors_creep_up_and_stay() {
+    let (usual, altered, _) = compared("error_creep", "search", &[]);
+    let ratio = |from: i64, to: i64| {
+        let there = altered["search"].iter();
+        let there: Vec<_> = there
+            .filter(|it| it.at >= at(from) && it.at < at(to))
+            .collect();
+        there.iter().filter(|it| it.is_error()).count() as f64 / there.len() as f64
+    };
+    let before = error_ratio(&usual["search"]);
+    assert!((ratio(FROM, FROM + 5) - before - 0.025).abs() < 0.02);
+    assert!((ratio(FROM + 15, TO) - before - 0.15).abs() < 0.03);
+}
+
+#[test]
+fn one_of_the_usual_lines_comes_more_often_or_no_more() {
+    let (usual, altered, _) = compared("template_surge", "orders", &[]);
+    let (usual, surging) = (within(&usual["orders"]), within(&altered["orders"]));
+    let added: Vec<_> = surging.iter().filter(|it| it.altered).copied().collect();
+    assert!((added.len() as f64 / usual.len() as f64 - 1.0).abs() < 0.2);
+    let line = words_of(added[0]);
+    assert_eq!(many(&added, &line), added.len());
+    assert!(many(&usual, &line) > 0, "it is written anyway");
+    let (_, altered, truth) = compared("template_vanished", "orders", &[]);
+    let left = within(&altered["orders"]);
+    assert_eq!(many(&left, &line), 0, "the same number, the same line");
+    // Near the borders, a few event times are held back inside.
+    assert!(left.len().abs_diff(usual.len() - many(&usual, &line)) < 10);
+    assert_eq!(
+        truth.start,
+        at(FROM),
+        "what is missing begins with the span"
+    );
+}
+
+#[test]
+fn a_deploy_is_away_for_a_moment_and_says_new_things_quietly() {
+    let (usual, altered, _) = compared("deploy", "orders", &[]);
+    let count = |records: &[Sent], from, to| {
+        let there = records.iter();
+        there
+            .filter(|it| it.at >= at(from) && it.at < at(to))
+            .count() as f64
+    };
+    let away = |records: &ByService| count(&records["orders"], FROM, FROM + 8);
+    assert!(away(&altered) < 0.25 * away(&usual));
+    let within = within(&altered["orders"]);
+    let back = within.iter().filter(|it| it.at >= at(FROM + 8));
+    let new: Vec<_> = back.filter(|it| it.altered).collect();
+    assert!(new.iter().all(|it| it.value()["level"] == "INFO"));
+    let templates: std::collections::BTreeSet<_> = new.iter().map(|it| first_word(it)).collect();
+    assert_eq!(templates.len(), 5);
+}
+
+#[test]
+fn debugging_adds_debug_lines_and_nothing_else() {
+    let (usual, altered, _) = compared("debug_level", "orders", &[]);
+    let (usual, altered) = (within(&usual["orders"]), within(&altered["orders"]));
+    let added: Vec<_> = altered.iter().filter(|it| it.altered).collect();
+    assert!((added.len() as f64 / usual.len() as f64 - 1.0).abs() < 0.2);
+    assert!(added.iter().all(|it| it.value()["level"] == "DEBUG"));
+}
+
 #[test]
 fn a_cascade_climbs_the_call_graph() {
     let upstream = ["checkout", "billing-batch", "gateway"];

@@ -24,7 +24,9 @@ const WANDER: f64 = 0.12;
 /// How strong day and week are: a night has about half of an afternoon.
 const RHYTHM: f64 = 1.6;
 /// What is refused is tried at so many other times.
-const ATTEMPTS: usize = 40;
+const ATTEMPTS: usize = 400;
+/// Lines per second of a service that a storm befalls, at the least.
+const QUIETEST: f64 = 1.0;
 
 pub(super) struct Plan {
     pub(super) fleet: Fleet,
@@ -67,12 +69,17 @@ fn storm(kind: Fault) -> Range {
         Fault::FailedLogins => ((120, 600), (2.0, 12.0)),
         Fault::NewTemplate => ((60, 300), (0.5, 3.0)),
         Fault::Cascade => ((60, 300), (0.3, 0.7)),
+        Fault::ErrorCreep => ((2400, 3600), (0.06, 0.2)),
+        Fault::TemplateSurge => ((300, 1200), (0.5, 2.0)),
+        Fault::TemplateVanished => ((2400, 5400), (0.0, 0.0)),
+        // Never storms.
+        Fault::Deploy | Fault::DebugLevel => ((0, 0), (0.0, 0.0)),
     };
     Range { seconds, magnitude }
 }
 
 /// Each with how often it comes in a day, and at which hour if at the same one.
-const HARMLESS: [(&str, Fault, usize, Option<i64>, Range); 4] = [
+const HARMLESS: [(&str, Fault, usize, Option<i64>, Range); 6] = [
     (
         "nightly batch",
         Fault::RateSpike,
@@ -111,6 +118,26 @@ const HARMLESS: [(&str, Fault, usize, Option<i64>, Range); 4] = [
         Range {
             seconds: (10, 10),
             magnitude: (0.1, 0.1),
+        },
+    ),
+    (
+        "deploy",
+        Fault::Deploy,
+        2,
+        None,
+        Range {
+            seconds: (600, 1800),
+            magnitude: (0.05, 0.3),
+        },
+    ),
+    (
+        "debugging",
+        Fault::DebugLevel,
+        1,
+        None,
+        Range {
+            seconds: (900, 2700),
+            magnitude: (0.5, 2.0),
         },
     ),
 ];
@@ -154,7 +181,7 @@ impl Plan {
                     }
                 }
             }
-            for kind in Fault::ALL {
+            for kind in Fault::ALL.into_iter().filter(|kind| !kind.is_harmless()) {
                 for _ in 0..STORMS {
                     planning.add(What::Storm(kind), kind, &storm(kind), (day, None), None);
                 }
@@ -200,13 +227,18 @@ impl Planning {
             let (least, most) = range.magnitude;
             let magnitude = least + (most - least) * self.rng.random::<f64>();
             let seconds = self.rng.random_range(range.seconds.0..=range.seconds.1);
-            let chosen = service.map(str::to_owned).or_else(|| self.somebody(what));
-            if !self.has_room(chosen.as_deref(), begin, seconds) {
+            let chosen = match service {
+                Some(name) => self.fleet.find(name),
+                None => self.somebody(what, begin),
+            };
+            let Some(chosen) =
+                chosen.filter(|service| self.has_room(kind, *service, begin, seconds))
+            else {
                 continue;
-            }
+            };
             let spec = Spec {
                 kind,
-                service: chosen,
+                service: Some(self.fleet.services()[chosen].name.clone()),
                 offset_ms: begin,
                 duration_ms: seconds * SECOND,
                 magnitude: (magnitude * 100.0).round() / 100.0,
@@ -234,22 +266,31 @@ impl Planning {
         None
     }
 
-    /// Whom something harmless befalls; a storm is the schedule's to place.
-    fn somebody(&mut self, what: What) -> Option<String> {
-        let What::Harmless(_) = what else { return None };
-        let services = self.fleet.services();
-        let at = self.rng.random_range(0..services.len());
-        Some(services[at].name.clone())
+    /// Whom it befalls. A storm at a service that hardly writes would show nothing.
+    fn somebody(&mut self, what: What, begin: i64) -> Option<usize> {
+        let service = self.rng.random_range(0..self.fleet.services().len());
+        let at = Timestamp::from_millis(self.begin + begin);
+        let shows = match what {
+            What::Storm(_) => self.fleet.expected_rate(service, at) >= QUIETEST,
+            What::Harmless(_) => true,
+        };
+        shows.then_some(service)
     }
 
-    /// Whether the service has had peace for half an hour: what is told belongs to one event.
-    fn has_room(&self, service: Option<&str>, begin: i64, seconds: i64) -> bool {
+    /// Whether all whom it touches have had peace for half an hour: what is told belongs to one event.
+    fn has_room(&self, kind: Fault, service: usize, begin: i64, seconds: i64) -> bool {
+        let upstream = match kind {
+            Fault::Cascade => self.fleet.upstream(service),
+            _ => Vec::new(),
+        };
+        let touched = [service]
+            .into_iter()
+            .chain(upstream.into_iter().map(|(it, _)| it));
+        let touched: Vec<_> = touched.map(|it| &self.fleet.services()[it].name).collect();
         let (begin, end) = (self.begin + begin, self.begin + begin + seconds * SECOND);
         !self.events.iter().any(|event| {
             let is_near = event.begin < end + 30 * MINUTE && begin < event.end + 30 * MINUTE;
-            let is_its =
-                service.is_none_or(|service| event.services.iter().any(|it| it == service));
-            is_near && is_its
+            is_near && event.services.iter().any(|it| touched.contains(&it))
         })
     }
 }

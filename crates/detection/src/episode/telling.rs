@@ -34,6 +34,16 @@ pub(crate) struct Account {
 }
 
 impl Telling<'_> {
+    /// The same, for a while.
+    pub(crate) fn again(&mut self) -> Telling<'_> {
+        Telling {
+            service: self.service,
+            now: self.now,
+            config: self.config,
+            findings: self.findings,
+        }
+    }
+
     /// One version of an episode.
     pub(crate) fn tell(&mut self, episode: &Episode, phase: Phase, account: Account) {
         self.findings.push(Finding {

@@ -25,8 +25,8 @@ const STILL_ERRORS: u64 = 2;
 const STILL_HIGH_FACTOR: f64 = 4.0;
 const MANNER: Manner = Manner {
     asked: Asked::OnLines,
-    // That two window lengths have gone by since the last line that was too many is calm enough.
-    calm_windows: 1,
+    // Of a service that writes little, a window may have none of its errors in the middle of it.
+    calm_windows: 3,
     empty_windows_count: true,
     calm_comes_first: true,
     adopts: true,

@@ -1,9 +1,14 @@
-//! Windowed statistics of the share of errors: what is too high for longer without being a burst.
+//! Windowed statistics of the share of errors: what is too high for longer without being a burst, beside what
+//! was usual lately, or creeps up, beside what was usual for hours.
 //!
 //! Invariant: silent while a burst is open and until its lines have left the windows summed up
 //! here: one storm is told once.
 
+mod creeping;
+
 use std::collections::VecDeque;
+
+use creeping::{Creeping, Crept};
 
 use super::closing::Closing;
 use crate::{
@@ -36,23 +41,28 @@ const MANNER: Manner = Manner {
 #[derive(Debug, Clone)]
 pub(crate) struct ErrorRate {
     baseline: RatioBaseline,
+    creeping: Creeping,
     last: VecDeque<Window>,
     learned: u32,
     episodes: Episodes,
+    /// Whether the open episode crept up.
+    has_crept: bool,
     /// Windows that still hold lines of a burst.
     burst_within: usize,
 }
 
 impl ErrorRate {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 2;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             baseline: RatioBaseline::new(config.alpha()),
+            creeping: Creeping::default(),
             last: VecDeque::new(),
             learned: 0,
             episodes: Episodes::new(Kind::ErrorRateSpike, MANNER),
+            has_crept: false,
             burst_within: 0,
         }
     }
@@ -61,11 +71,13 @@ impl ErrorRate {
     pub(crate) fn clock_set(&mut self, to: EventTime) {
         self.episodes.clock_set(to);
         self.last.clear();
+        self.creeping.forget_spans();
     }
 
     /// Another share of errors is normal from now on.
     pub(crate) fn forget(&mut self) {
         self.baseline.forget();
+        self.creeping.forget();
         self.learned = 0;
     }
 
@@ -83,10 +95,23 @@ impl ErrorRate {
         };
         let judged = self.judged(window, config);
         let score = self.score(&judged, config);
+        let was_open = self.episodes.is_open();
         if let Some(score) = score {
+            self.has_crept &= was_open;
             self.too_many(judged, score, lines, &mut closing.telling);
         }
-        if let Some(ended) = self.episodes.window_closed(window, score.is_none(), config) {
+        let is_told = self.burst_within > 0 || self.episodes.is_open();
+        if let Some(crept) = self.creeping.window_closed(window, is_told, config) {
+            self.has_crept = true;
+            let judged = crept.judged(window, config);
+            self.too_many(judged, crept.score, lines, &mut closing.telling);
+        }
+        let is_calm = if self.has_crept {
+            self.creeping.is_calm(judged.records, judged.errors)
+        } else {
+            score.is_none()
+        };
+        if let Some(ended) = self.episodes.window_closed(window, is_calm, config) {
             self.tell_end(&ended, &mut closing.telling);
             if ended.is_adopted {
                 self.forget();
@@ -136,6 +161,7 @@ impl ErrorRate {
         lines: &[SampleLine],
         telling: &mut Telling<'_>,
     ) {
+        // Of what crept up the last minute is the example.
         let first = self.last.iter().find_map(Window::offsets);
         let last = self.last.iter().rev().find_map(Window::offsets);
         let anomalous = Anomalous {
@@ -184,6 +210,8 @@ impl ErrorRate {
 
     pub(crate) fn save(&self, to: &mut Writer) {
         self.baseline.save(to);
+        self.creeping.save(to);
+        to.flag(self.has_crept);
         to.u64(self.last.len() as u64);
         for window in &self.last {
             window.save(to);
@@ -195,9 +223,13 @@ impl ErrorRate {
 
     pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
         let baseline = RatioBaseline::load(from, config.alpha())?;
+        let creeping = Creeping::load(from)?;
+        let has_crept = from.flag()?;
         let count = from.length(SPAN, 2)?;
         Ok(Self {
             baseline,
+            creeping,
+            has_crept,
             last: (0..count)
                 .map(|_| Window::load(from))
                 .collect::<Loaded<_>>()?,
@@ -217,14 +249,32 @@ impl ErrorRate {
         let Judged {
             records, errors, ..
         } = *judged;
-        let share = self.baseline.share();
+        let (share, limit, baseline) = if self.has_crept {
+            (
+                self.creeping.share(),
+                self.creeping.matters_at(records),
+                format!(
+                    "Share of errors over the last hours of this service, {:.0} lines by weight (half-life 3.9 h).",
+                    self.creeping.weight()
+                ),
+            )
+        } else {
+            (
+                self.baseline.share(),
+                self.baseline.critical(records) as f64,
+                format!(
+                    "Share of errors over the recent closed windows of this service, {:.0} lines by weight (half-life 69 windows).",
+                    self.baseline.weight()
+                ),
+            )
+        };
         let expected = share * records as f64;
         Account {
             subject: Subject::default(),
             window: (judged.from, judged.to),
             observed: errors as f64,
             expected,
-            limits: (0.0, self.baseline.critical(records) as f64),
+            limits: (0.0, limit),
             title: format!(
                 "{service}: {}, {errors} errors in {} s, {} expected, since {}",
                 Kind::ErrorRateSpike.words(),
@@ -233,14 +283,12 @@ impl ErrorRate {
                 words::time_of_day(start)
             ),
             summary: format!(
-                "{:.1}% of {records} lines are errors; {:.1}% is usual for {service}.",
+                "{:.1}% of {records} lines are errors; {:.1}% is usual for {service}{}.",
                 100.0 * errors as f64 / records.max(1) as f64,
-                100.0 * share
+                100.0 * share,
+                if self.has_crept { " for hours" } else { "" }
             ),
-            baseline: format!(
-                "Share of errors over the recent closed windows of this service, {:.0} lines by weight (half-life 69 windows).",
-                self.baseline.weight()
-            ),
+            baseline,
             parts: vec![Part {
                 name: "share of errors",
                 text: format!(
@@ -250,6 +298,21 @@ impl ErrorRate {
                 share: 1.0,
             }],
             samples: lines.to_vec(),
+        }
+    }
+}
+
+impl Crept {
+    /// The span that ends with `newest`.
+    fn judged(&self, newest: &Window, config: &Config) -> Judged {
+        let windows = self.windows as i64 - 1;
+        Judged {
+            from: newest.start + -(config.window_ms * windows),
+            to: newest.start + config.window_ms,
+            records: self.records,
+            errors: self.errors,
+            observed: self.errors as f64,
+            level: self.errors as f64 / self.records.max(1) as f64,
         }
     }
 }

@@ -113,7 +113,7 @@ pub(crate) struct Latency {
 
 impl Latency {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 2;
+    pub(super) const VERSION: u32 = 3;
 
     /// A line was counted in the window that begins at `start`; it took `millis`.
     pub(crate) fn observe(

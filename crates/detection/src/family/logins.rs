@@ -66,7 +66,7 @@ pub(crate) struct Logins {
 
 impl Logins {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 2;
 
     /// A login, whatever its line's time. `is_told`: something more telling is open.
     #[cold]

@@ -76,7 +76,7 @@ pub(crate) struct Novelty {
 
 impl Novelty {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 2;
 
     /// A line came, whatever its time. `is_told`: something more telling is open.
     #[inline]
@@ -394,10 +394,7 @@ impl Known {
         }
         self.lines.save(to, |lines, to| to.u64(*lines));
         self.episodes.save(to);
-        to.maybe(self.subject.template.as_ref(), |template, to| {
-            to.u64(template.id);
-            to.text(&template.text);
-        });
+        to.maybe(self.subject.template.as_ref(), Template::save);
         SampleLine::save_all(&self.samples, to);
         to.u64(self.during.0);
         to.u64(self.during.1);
@@ -415,12 +412,7 @@ impl Known {
             lines: Beside::load(from, Reader::count)?,
             episodes: Episodes::load(Kind::NewTemplate, MANNER, from)?,
             subject: Subject {
-                template: from.maybe(|from| {
-                    Ok(Template {
-                        id: from.u64()?,
-                        text: from.text(usize::MAX)?.to_owned(),
-                    })
-                })?,
+                template: from.maybe(Template::load)?,
                 ..Subject::default()
             },
             samples: SampleLine::load_all(from, config.samples)?,

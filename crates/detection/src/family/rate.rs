@@ -7,9 +7,11 @@
 //! by no more today, is neither told nor learned.
 
 mod held_back;
+mod quiet;
 mod words;
 
 use held_back::HeldBack;
+use quiet::Quiet;
 
 use super::closing::Closing;
 use crate::{
@@ -64,6 +66,7 @@ const DROPS: Manner = Manner {
 pub(crate) struct Rate {
     baseline: CountBaseline,
     held_back: HeldBack,
+    quiet: Quiet,
     yesterday: Recurrence,
     /// Times the level that are to be expected at this time of day, the least and the most.
     usual: (f64, f64),
@@ -82,12 +85,13 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 4;
+    pub(super) const VERSION: u32 = 5;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             baseline: CountBaseline::new(config.warm_up_windows),
             held_back: HeldBack::default(),
+            quiet: Quiet::default(),
             yesterday: Recurrence::default(),
             usual: (1.0, 1.0),
             recurring: 0,
@@ -112,6 +116,7 @@ impl Rate {
 
     /// See [`Episodes::clock_set`].
     pub(crate) fn clock_set(&mut self, to: EventTime) {
+        self.quiet.clear();
         self.spike.clock_set(to);
         self.drop.clock_set(to);
     }
@@ -129,6 +134,24 @@ impl Rate {
         self.spike.is_open() || self.drop.is_open()
     }
 
+    /// A line of level DEBUG or less came; it belongs to the window that begins at `start`.
+    pub(crate) fn observe_quiet(&mut self, start: EventTime) {
+        self.quiet.observe(start);
+    }
+
+    /// Lines of an open window beyond what is expected, where they are a spike that nobody has been told of.
+    /// `unexplained`: how many of its lines no other family accounts for.
+    pub(crate) fn would_spike(
+        &mut self,
+        window: &Window,
+        unexplained: u64,
+        config: &Config,
+    ) -> Option<f64> {
+        let lines = unexplained.saturating_sub(self.quiet.passed_over(window));
+        let opens = !self.spike.is_open() && self.is_spike(lines, config);
+        opens.then(|| lines as f64 - self.baseline.mean() * self.usual.1)
+    }
+
     /// One record was counted in `window`, which is still open and has lines enough to ask.
     /// `unexplained`: how many of them no burst of errors accounts for.
     pub(crate) fn observe(
@@ -138,9 +161,12 @@ impl Rate {
         unexplained: u64,
         telling: &mut Telling<'_>,
     ) {
+        let passed_over = self.quiet.passed_over(window);
+        let unexplained = unexplained.saturating_sub(passed_over);
         if !self.is_spike(unexplained, telling.config) {
             return;
         }
+        let window = &window.without(passed_over);
         if self.lines.len() < telling.config.samples {
             self.lines.push(SampleLine::of(seen));
         }
@@ -149,6 +175,24 @@ impl Rate {
 
     /// A window closed.
     pub(crate) fn window_closed(&mut self, closing: &mut Closing<'_>) {
+        let (whole, unexplained, counts) =
+            (closing.window, closing.unexplained, self.quiet.counts());
+        let passed_over = self.quiet.closed(whole);
+        if self.quiet.counts() != counts {
+            // What was counted so far says nothing of what is counted from now on.
+            self.forget();
+        }
+        let window = whole.without(passed_over);
+        self.close(&mut Closing {
+            window: &window,
+            unexplained: unexplained.saturating_sub(passed_over),
+            was_bursting: closing.was_bursting,
+            last_line: closing.last_line,
+            telling: closing.telling.again(),
+        });
+    }
+
+    fn close(&mut self, closing: &mut Closing<'_>) {
         let window = closing.window;
         let is_dropping = self.drop.is_open();
         let learned = self.baseline.learned();
@@ -458,6 +502,7 @@ impl Rate {
     pub(crate) fn save(&self, to: &mut Writer) {
         self.baseline.save(to);
         self.held_back.save(to);
+        self.quiet.save(to);
         self.yesterday.save(to);
         to.f64(self.usual.0);
         to.f64(self.usual.1);
@@ -473,6 +518,7 @@ impl Rate {
         let mut rate = Self {
             baseline: CountBaseline::load(from, config.warm_up_windows)?,
             held_back: HeldBack::load(from)?,
+            quiet: Quiet::load(from)?,
             yesterday: Recurrence::load(from)?,
             usual: (from.amount()?, from.amount()?),
             recurring: from.u32()?,

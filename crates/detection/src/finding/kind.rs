@@ -27,6 +27,10 @@ pub enum Kind {
     PasswordSpray,
     /// One user's logins fail from many addresses.
     DistributedBruteForce,
+    /// One of the things that a service says anyway comes far more often.
+    TemplateSurge,
+    /// One of the things that a service says all the time comes no more.
+    TemplateVanished,
 }
 
 /// How bad something is.
@@ -67,7 +71,7 @@ impl Severity {
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ErrorBurst,
         Self::ErrorRateSpike,
         Self::RateSpike,
@@ -78,6 +82,8 @@ impl Kind {
         Self::FailedLogins,
         Self::PasswordSpray,
         Self::DistributedBruteForce,
+        Self::TemplateSurge,
+        Self::TemplateVanished,
     ];
 
     const fn row(self) -> Row {
@@ -173,6 +179,24 @@ impl Kind {
                 worst: Severity::Critical,
                 worst_silent: Severity::Critical,
                 words: "distributed guessing of a password",
+            },
+            Self::TemplateSurge => Row {
+                name: "template_surge",
+                detector: "templates",
+                unit: "lines",
+                is_up: true,
+                worst: Severity::High,
+                worst_silent: Severity::High,
+                words: "surge of a template",
+            },
+            Self::TemplateVanished => Row {
+                name: "template_vanished",
+                detector: "templates",
+                unit: "lines",
+                is_up: false,
+                worst: Severity::Medium,
+                worst_silent: Severity::Medium,
+                words: "missing template",
             },
         }
     }

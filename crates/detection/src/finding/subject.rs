@@ -1,6 +1,6 @@
 //! Of what a finding speaks besides its service.
 
-use crate::codec::Writer;
+use crate::codec::{Loaded, Reader, Writer};
 
 /// Nothing of it: the finding is about the service as such.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,20 @@ pub struct Subject {
 pub struct Template {
     pub id: u64,
     pub text: String,
+}
+
+impl Template {
+    pub(crate) fn save(&self, to: &mut Writer) {
+        to.u64(self.id);
+        to.text(&self.text);
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        Ok(Self {
+            id: from.u64()?,
+            text: from.text(usize::MAX)?.to_owned(),
+        })
+    }
 }
 
 impl Subject {

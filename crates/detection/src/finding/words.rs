@@ -38,6 +38,21 @@ pub(crate) fn rounded(value: f64) -> String {
     }
 }
 
+/// Bytes of a message in a title.
+const SHOWN: usize = 80;
+
+/// The beginning of a message's first line, in quotation marks.
+pub(crate) fn quoted(message: &str) -> String {
+    let first = message.lines().next().unwrap_or_default();
+    let shown = &first[..first.floor_char_boundary(SHOWN)];
+    let rest = if shown.len() < message.len() {
+        "…"
+    } else {
+        ""
+    };
+    format!("“{shown}{rest}”")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +71,13 @@ mod tests {
         ] {
             assert_eq!(lasting(millis), words);
         }
+    }
+
+    #[test]
+    fn a_message_in_a_title_is_one_short_line() {
+        assert_eq!(quoted("disk is full"), "“disk is full”");
+        assert_eq!(quoted("panicked\nat main.rs"), "“panicked…”");
+        assert_eq!(quoted(&"ü".repeat(41)), format!("“{}…”", "ü".repeat(40)));
     }
 
     #[test]

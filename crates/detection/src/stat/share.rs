@@ -5,7 +5,7 @@
 //! that: the count is beta-binomial with a + b = 1/ρ − 1 (Prentice, JASA 1986). ρ is learned by its moment
 //! estimate from what calm spans were off by.
 
-use super::tail::beta_binomial_upper;
+use super::tail::{beta_binomial_term, beta_binomial_upper};
 use crate::codec::{Loaded, Reader, Writer};
 
 /// Of one span among those learned lately.
@@ -64,16 +64,22 @@ impl ShareDispersion {
 
     /// Probability of `count` or more of `total` lines. Raised by how little is known.
     pub(crate) fn upper_tail(self, (count, total): (u64, u64), expected: f64, span: usize) -> f64 {
+        let (a, b) = self.parameters(expected, span);
+        beta_binomial_upper(count, total, a, b)
+    }
+
+    /// Probability of none of `total` lines, likewise.
+    pub(crate) fn none_of(self, total: u64, expected: f64) -> f64 {
+        let (a, b) = self.parameters(expected, 1);
+        beta_binomial_term(0, total, a, b)
+    }
+
+    fn parameters(self, expected: f64, span: usize) -> (f64, f64) {
         let unsure = 1.0 + 2.0 * (2.0 / self.known(span).max(2.0)).sqrt();
         let correlation = (self.known_or_not(span) * unsure).min(MOST);
         let certainty = 1.0 / correlation - 1.0;
         let expected = possible(expected);
-        beta_binomial_upper(
-            count,
-            total,
-            expected * certainty,
-            (1.0 - expected) * certainty,
-        )
+        (expected * certainty, (1.0 - expected) * certainty)
     }
 
     pub(crate) fn save(self, to: &mut Writer) {

@@ -47,6 +47,10 @@ impl<T: Default> Beside<T> {
         counted
     }
 
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().map(|(_, counted)| counted)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

@@ -37,7 +37,11 @@ impl Window {
 
     /// As if it had so many lines fewer.
     pub(crate) fn without(&self, lines: u64) -> Self {
-        let records = self.records.saturating_sub(lines);
+        self.with(self.records.saturating_sub(lines))
+    }
+
+    /// As if it had so many lines.
+    pub(crate) fn with(&self, records: u64) -> Self {
         Self {
             records,
             errors: self.errors.min(records),

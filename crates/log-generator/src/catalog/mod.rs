@@ -136,6 +136,25 @@ pub(crate) const NOVEL: [&str; 8] = [
     "retry storm suspected: {count} identical idempotency keys within {dur}",
 ];
 
+/// Lines that no service says before a new version does, and nobody has to read.
+pub(crate) const RELEASED: [&str; 15] = [
+    "build {hex} started in {dur}, {n} modules loaded",
+    "recommendation carousel rendered with {n} tiles for {user}",
+    "request coalescing saved {n} lookups of {sku}",
+    "response for {path} compressed with zstd: {bytes} bytes in {ms}ms",
+    "tenant {id} moved to pricing rules of revision {n}",
+    "prefetched {count} articles for shelf {id} within {dur}",
+    "connection pool of {node} resized to {n}",
+    "idempotency key {uuid} stored for {dur}",
+    "experiment {hex} assigned arm {n} to {user}",
+    "payload of {bytes} bytes validated against contract {n}",
+    "warm start: restored {count} entries from the previous instance",
+    "health of {node} is now asked every {dur}",
+    "audit entry {uuid} written by {user}",
+    "rollout ring {n} reached, {count} sessions on the new path",
+    "cursor page of {n} rows served to {user} in {ms}ms",
+];
+
 /// What a password check says when somebody guesses.
 pub(crate) const FAILED_LOGINS: [&str; 3] = [
     "login failed for user {user} from {ip}: invalid password",
@@ -148,7 +167,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::template::Template;
+    use crate::{template::Template, voice::Voice};
 
     #[test]
     fn every_service_says_fifteen_different_things_and_some_are_errors() {
@@ -158,6 +177,19 @@ mod tests {
             assert!(texts.len() >= 15, "{}: {}", archetype.name, texts.len());
             let errors = archetype.lines.iter().filter(|line| line.is_error());
             assert!(errors.count() >= 4, "{}", archetype.name);
+        }
+    }
+
+    #[test]
+    fn every_service_is_known_by_some_lines_and_has_some_for_who_wants_to_know_all() {
+        for archetype in ARCHETYPES {
+            let voice = Voice::new(archetype).unwrap();
+            let [debug, known_by] = voice.lines_to_choose_from();
+            assert!(
+                debug >= 1 && known_by >= 3,
+                "{}: {known_by}",
+                archetype.name
+            );
         }
     }
 
@@ -180,7 +212,7 @@ mod tests {
                 Template::parse_path(endpoint.path).unwrap();
             }
         }
-        for text in NOVEL.iter().chain(&FAILED_LOGINS) {
+        for text in NOVEL.iter().chain(&FAILED_LOGINS).chain(&RELEASED) {
             Template::parse(text).unwrap();
         }
     }

@@ -25,6 +25,12 @@ Injections: kind[:service][@offset][+duration] [xMagnitude], the offset counted 
   error_burst, cascade      x: ratio of errors        rate_spike, rate_drop  x: factor on the rate
   latency_shift             x: factor on latencies    silence                no magnitude
   failed_logins             x: attempts per second    new_template           x: lines per second
+  error_creep               x: ratio of errors at last, reached half-way
+  template_surge            x: lines of one template beside each usual line
+  template_vanished         no magnitude: one of the usual lines comes no more
+and what is harmless, and nobody should be told of:
+  deploy                    x: share of lines that read new, after a moment without any
+  debug_level               x: DEBUG lines beside each usual one
 
 Kafka, logs and admin endpoints come from the environment: KAFKA_BROKERS, KAFKA_TOPIC, ADMIN_LISTEN,
 LOG_LEVEL and others. Every flag has a variable: --inject-every is GENERATOR_INJECT_EVERY.

@@ -302,6 +302,7 @@ impl<'a> Detecting<'a> {
                 kafka_time: time,
                 offset,
                 is_error: line.is_error(),
+                is_quiet: matches!(line.level, Level::Trace | Level::Debug),
                 is_warning: line.level >= Level::Warn,
                 level: line.level as u8,
                 message: &line.message,

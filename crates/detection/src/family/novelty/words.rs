@@ -5,12 +5,9 @@ use crate::{
     episode::{Account, Ended, Episode, Telling},
     finding::{
         Part,
-        words::{self, rounded},
+        words::{self, quoted, rounded},
     },
 };
-
-/// Letters of a message in a title.
-const SHOWN: usize = 80;
 
 impl Known {
     pub(super) fn tell_end(&self, ended: &Ended, telling: &mut Telling<'_>) {
@@ -22,7 +19,7 @@ impl Known {
             episode.kind.words(),
             episode.worst.records,
             words::lasting(episode.last_anomalous - episode.start),
-            self.quoted(),
+            self.shown(),
         );
         telling.tell_end(ended, account);
     }
@@ -44,7 +41,7 @@ impl Known {
             title: format!(
                 "{service} warns of {what} new: {lines} lines in {}, {}, since {}",
                 words::lasting(judged.to - judged.from),
-                self.quoted(),
+                self.shown(),
                 words::time_of_day(episode.start)
             ),
             summary: format!(
@@ -65,13 +62,8 @@ impl Known {
         }
     }
 
-    /// What the first line of it says.
-    fn quoted(&self) -> String {
+    fn shown(&self) -> String {
         let template = self.subject.template.as_ref();
-        let text = template.map_or("", |template| template.text.as_str());
-        let first = text.lines().next().unwrap_or_default();
-        let shown = &first[..first.floor_char_boundary(SHOWN)];
-        let rest = if shown.len() < text.len() { "…" } else { "" };
-        format!("“{shown}{rest}”")
+        quoted(template.map_or("", |template| template.text.as_str()))
     }
 }

@@ -47,7 +47,12 @@ impl Rate {
         let seconds = seconds(judged, telling);
         let spread = 3.0 * self.baseline.variance_over(span).sqrt();
         let since = words::time_of_day(episode.start);
-        let title = if observed == 0.0 {
+        let title = if observed == 0.0 && self.quiet.is_all_there_is {
+            format!(
+                "{service}: nothing above DEBUG since {since}, {} lines in {seconds} s expected",
+                rounded(expected)
+            )
+        } else if observed == 0.0 {
             format!(
                 "{service}: silent since {since}, {} lines in {seconds} s expected",
                 rounded(expected)
@@ -74,11 +79,16 @@ impl Rate {
             title,
             summary: summary(service, kind, observed, expected, told_by_burst),
             baseline: format!(
-                "Moving average of {} lines per {} s and deviation {} over the last windows (half-life 20 windows, {} learned); anomalous windows are not learned.",
+                "Moving average of {} lines per {} s and deviation {} over the last windows (half-life 20 windows, {} learned); anomalous windows are not learned{}.",
                 rounded(self.baseline.mean()),
                 config.window_ms / 1000,
                 rounded(self.baseline.variance().sqrt()),
-                self.baseline.learned()
+                self.baseline.learned(),
+                if self.quiet.counts() {
+                    ""
+                } else {
+                    ", and DEBUG lines are not counted"
+                }
             ),
             parts: vec![Part {
                 name: "volume",
