@@ -52,7 +52,7 @@ fn alpha(config: &Config) -> f64 {
 
 impl ErrorBurst {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 2;
+    pub(super) const VERSION: u32 = 3;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {

@@ -85,6 +85,12 @@ struct Surge {
     score: Score,
 }
 
+impl Surge {
+    fn excess(&self) -> f64 {
+        self.count as f64 - self.expected
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Templates {
     known: Option<Box<Known>>,
@@ -109,8 +115,8 @@ impl Templates {
         }
     }
 
-    /// A window, which is open, has `excess` lines more than expected: whether the template of this line makes
-    /// most of them, and it is told instead.
+    /// A window, which is open, has `excess` lines more than expected, with this line: whether one template
+    /// makes at least half of them, and is told instead.
     #[cold]
     pub(crate) fn explains(
         &mut self,
@@ -264,19 +270,22 @@ impl Known {
         excess: f64,
         telling: &mut Telling<'_>,
     ) -> bool {
-        let rows = self.table.rows();
-        let row = rows.filter(|(_, row)| row.template == seen.template).last();
-        let Some(((place, _), counts)) = row.zip(self.table.open(window.start)) else {
+        let Some(counts) = self.table.open(window.start) else {
             return false;
         };
-        let counted = (counts.at(place), counts.total);
-        let surge = self.surge(place, counted, 0, telling.config);
-        let names_it = |it: &Surge| it.count as f64 - it.expected >= NAMES_IT * excess;
-        let Some(surge) = surge.filter(names_it) else {
+        let surges = self.table.rows().filter_map(|(place, _)| {
+            let counted = (counts.at(place), counts.total);
+            self.surge(place, counted, 0, telling.config)
+        });
+        let greatest = surges.max_by(|one, other| one.excess().total_cmp(&other.excess()));
+        let Some(surge) = greatest.filter(|it| it.excess() >= NAMES_IT * excess) else {
             return false;
         };
-        self.samples = vec![SampleLine::of(seen)];
+        self.samples.clear();
         self.too_many(surge, window, telling);
+        if self.is_about(seen.template) {
+            self.samples.push(SampleLine::of(seen));
+        }
         true
     }
 
@@ -374,10 +383,7 @@ impl Known {
             let surges = rows.filter_map(|(place, row)| {
                 self.surge(place, (row.spans[span].0, total), span, config)
             });
-            surges.max_by(|one, other| {
-                let excess = |it: &Surge| it.count as f64 - it.expected;
-                excess(one).total_cmp(&excess(other))
-            })
+            surges.max_by(|one, other| one.excess().total_cmp(&other.excess()))
         })
     }
 

@@ -13,6 +13,8 @@ const LEARN: f64 = 0.02;
 /// What nobody has seen yet, and the least that anything real has.
 const UNKNOWN: f64 = 0.02;
 const LEAST: f64 = 0.0025;
+/// Of a small share less is enough for the same: that it is off by a fifth of itself.
+const LEAST_VARIATION: f64 = 0.2;
 const MOST: f64 = 0.5;
 /// Spans, end to end, before an own ρ counts, and that are remembered.
 const LEAST_KNOWN: f64 = 3.0;
@@ -43,7 +45,7 @@ impl ShareDispersion {
         let total = total as f64;
         let off2 = (count as f64 - total * expected).powi(2);
         let variance = total * chance;
-        let usual = variance * (1.0 + (total - 1.0) * self.known_or_not(span));
+        let usual = variance * (1.0 + (total - 1.0) * self.known_or_not(expected, span));
         let off2 = off2.min(OUTLIER * usual);
         let seen = (off2 - variance) / (variance * (total - 1.0));
         let weight = (LEARN / span as f64).max(1.0 / f64::from(self.spans));
@@ -54,11 +56,12 @@ impl ShareDispersion {
         (f64::from(self.spans) / span as f64).min(REMEMBERED)
     }
 
-    fn known_or_not(self, span: usize) -> f64 {
+    fn known_or_not(self, expected: f64, span: usize) -> f64 {
         if self.known(span) < LEAST_KNOWN {
             UNKNOWN
         } else {
-            f64::from(self.correlation).clamp(LEAST, MOST)
+            let varies = LEAST_VARIATION.powi(2) * expected / (1.0 - expected);
+            f64::from(self.correlation).clamp(LEAST.min(varies), MOST)
         }
     }
 
@@ -76,9 +79,9 @@ impl ShareDispersion {
 
     fn parameters(self, expected: f64, span: usize) -> (f64, f64) {
         let unsure = 1.0 + 2.0 * (2.0 / self.known(span).max(2.0)).sqrt();
-        let correlation = (self.known_or_not(span) * unsure).min(MOST);
-        let certainty = 1.0 / correlation - 1.0;
         let expected = possible(expected);
+        let correlation = (self.known_or_not(expected, span) * unsure).min(MOST);
+        let certainty = 1.0 / correlation - 1.0;
         (expected * certainty, (1.0 - expected) * certainty)
     }
 
