@@ -41,6 +41,10 @@ const LONGEST_QUESTION: Duration = Duration::from_millis(100);
 const LONGEST_POLL: Duration = Duration::from_millis(20);
 /// A step that takes longer waits for a broker, in a call that ought not to.
 const LONGEST_STEP: Duration = Duration::from_secs(8);
+/// How often it is looked at, and after how many looks at the same step nobody believes any more that it ends:
+/// two minutes. Looks, not time: a process that was stopped has not been looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LAST_LOOK: u32 = 60;
 
 /// What the members of the group in this process share.
 pub(crate) struct Shared {
@@ -251,15 +255,20 @@ async fn watch_pulse(
     tasks: Tasks,
 ) -> Result<(), RunError> {
     let mut stood_still = false;
+    let (mut beat, mut looks) = (Instant::now(), 0);
     loop {
         tokio::select! {
             () = tasks.stopping() => return Ok(()),
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        let since = pulse
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed();
+        let last = *pulse.lock().unwrap_or_else(PoisonError::into_inner);
+        looks = if last == beat { looks + 1 } else { 0 };
+        beat = last;
+        let since = last.elapsed();
+        if looks >= LAST_LOOK {
+            // The thread cannot be ended. Whoever starts the process again has all it needs.
+            return Err(RunError::StandsStill(since.as_secs()));
+        }
         let stands_still = since >= LONGEST_STEP;
         if stands_still {
             latch.set_unready(format!(
@@ -292,5 +301,27 @@ fn membership(options: &Options, members: usize) -> Membership {
         assignor: options.kafka_assignor.text().to_owned(),
         protocol: options.kafka_group_protocol.text().to_owned(),
         members,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use service_kit::lifecycle::Readiness;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_does_not_end_ends_the_service_and_one_that_is_slow_does_not() {
+        let pulse = Arc::new(Mutex::new(Instant::now()));
+        let (readiness, tasks) = (Readiness::new(), Tasks::detached());
+        let watch = watch_pulse(Arc::clone(&pulse), readiness.latch("kafka"), tasks);
+        let watch = tokio::spawn(watch);
+        tokio::time::sleep(LOOK_EVERY * (LAST_LOOK - 2)).await;
+        *pulse.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        tokio::time::sleep(LOOK_EVERY * (LAST_LOOK - 2)).await;
+        assert!(!watch.is_finished());
+        tokio::time::sleep(LOOK_EVERY * 4).await;
+        assert!(watch.is_finished());
+        assert!(matches!(watch.await, Ok(Err(RunError::StandsStill(_)))));
     }
 }

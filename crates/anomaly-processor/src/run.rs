@@ -34,6 +34,10 @@ pub enum RunError {
     ConsumerLoop(#[from] ConsumerLoopError),
     #[error("the consumer thread {0}")]
     Thread(String),
+    #[error(
+        "the poll loop has been waiting for kafka for {0} s in a call that does not end; started again, the service goes on where it was"
+    )]
+    StandsStill(u64),
 }
 
 impl HasExit for RunError {
