@@ -229,11 +229,9 @@ impl<'a> Writing<'a> {
     /// Whether it is the line that is written no more.
     fn is_missing(&self, draft: &Draft<'_>) -> bool {
         self.effect.is_some_and(|effect| {
+            let line = self.voice.characteristic(effect.ordinal);
             effect.kind == Fault::TemplateVanished
-                && std::ptr::eq(
-                    draft.message,
-                    &self.voice.characteristic(effect.ordinal).message,
-                )
+                && std::ptr::eq(draft.message, &raw const line.message)
         })
     }
 

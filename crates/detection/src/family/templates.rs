@@ -168,10 +168,9 @@ impl Templates {
     /// What is open ends here.
     pub(crate) fn give_up(&mut self, telling: &mut Telling<'_>) {
         let Some(known) = &mut self.known else { return };
-        for ended in [known.surge.give_up(), known.vanishing.give_up()] {
-            if let Some(ended) = ended {
-                known.tell_end(&ended, telling);
-            }
+        let ended = [known.surge.give_up(), known.vanishing.give_up()];
+        for ended in ended.into_iter().flatten() {
+            known.tell_end(&ended, telling);
         }
     }
 
