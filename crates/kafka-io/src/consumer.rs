@@ -18,7 +18,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::executor::block_on;
 use pipeline::{
     Assignment, Fence, LeaderEpoch, Mark, NextOffset, Offset, Partition,
     ports::{Change, CommitError, Commits, Polled, RecordSource, SourceError, Trouble},
@@ -141,9 +140,32 @@ impl Fencing {
             consumer.assign(list)?;
         }
         consumer.pause(list)?;
-        let assigned = block_on(self.fence.admit(&partitions_of(list)));
+        let assigned = self.admit(&partitions_of(list));
         self.news().changes.push_back(Change::Assigned(assigned));
         Ok(())
+    }
+
+    /// Waits for commits of these partitions that are under way, but no longer than a broker may take to answer:
+    /// librdkafka gives a commit no deadline, and who polls must not wait for ever. One that is heard later moves
+    /// the group's offset back; rows are counted wherever it says to begin.
+    fn shut(&self, partitions: &[Partition]) {
+        let shutting = self.fence.begin_to_shut(partitions);
+        let until = Instant::now() + LONGEST_COMMIT;
+        while !shutting.is_over() {
+            if Instant::now() >= until {
+                tracing::warn!(
+                    partitions = partitions.len(),
+                    "a commit has no answer; going on without it"
+                );
+                return;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn admit(&self, partitions: &[Partition]) -> Vec<Assignment> {
+        self.shut(partitions);
+        self.fence.admit_at_once(partitions)
     }
 
     /// Without a call to unassign, librdkafka waits: the group's rebalance goes on once the
@@ -159,7 +181,7 @@ impl Fencing {
             self.news().changes.push_back(Change::Revoking(partitions));
             return Ok(());
         }
-        block_on(self.fence.shut(&partitions));
+        self.shut(&partitions);
         self.news().changes.push_back(Change::Lost(partitions));
         give_back(consumer, list)
     }
@@ -219,6 +241,11 @@ impl Led {
 /// alert waits for it, and a heartbeat is a few dozen bytes.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 const LEAD_EVERY: Duration = Duration::from_secs(1);
+/// A commit is answered within milliseconds, behind a rebalance within seconds.
+const LONGEST_COMMIT: Duration = Duration::from_secs(10);
+/// Longer than librdkafka asks a coordinator again; after it whoever commits hears that there is no answer.
+const COMMIT_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// librdkafka's main thread answers in far less than a millisecond, unless it has much to do. An answer
 /// that is not waited for makes the next question one too many.
 const SEEK_WITHIN: Duration = Duration::from_millis(500);
@@ -444,7 +471,7 @@ impl RecordSource for GroupConsumer {
     }
 
     fn release(&self, partitions: &[Partition]) {
-        block_on(self.inner.context().fence.shut(partitions));
+        self.inner.context().shut(partitions);
         self.led().forget(partitions);
         if let Err(error) = give_back(&self.inner, &self.list(partitions)) {
             // The rebalance went on without us; the fence stands all the same.
@@ -457,7 +484,7 @@ impl RecordSource for GroupConsumer {
         partitions: &[Partition],
         others: &[(Partition, NextOffset)],
     ) -> Vec<Assignment> {
-        let assignments = block_on(self.inner.context().fence.admit(partitions));
+        let assignments = self.inner.context().admit(partitions);
         if let Err(error) = self.assign_again(partitions, others) {
             // The group may have taken them away in this moment; it says so next.
             tracing::warn!(%error, "partitions could not be assigned again");
@@ -595,9 +622,13 @@ impl Commits for GroupConsumer {
             drop(pass);
             answer
         });
-        match committing.await {
-            Ok(answer) => answer,
-            Err(_) => Err(CommitError::Transient("the runtime is stopping".to_owned())),
+        match tokio::time::timeout(COMMIT_WITHIN, committing).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(CommitError::Transient("the runtime is stopping".to_owned())),
+            Err(_) => Err(CommitError::Transient(format!(
+                "no answer within {} s",
+                COMMIT_WITHIN.as_secs()
+            ))),
         }
     }
 }

@@ -198,6 +198,7 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             last_end: now,
             turn: 0,
             last_told: now,
+            told_end: None,
             withheld: Withheld::default(),
         };
         self.state.tasks.insert(partition, running);

@@ -39,6 +39,8 @@ pub(super) struct Running {
     pub(super) turn: u64,
     /// When its broker last said where it ends.
     pub(super) last_told: Instant,
+    /// Where that was.
+    pub(super) told_end: Option<i64>,
     /// What the broker has and has not given, in spite of being asked.
     pub(super) withheld: Withheld,
 }
@@ -130,13 +132,17 @@ impl Running {
             && now.duration_since(self.last_record) >= settings.idle_timeout
     }
 
+    /// One that has nothing more to be read is not, though the client may have given its end up with an error:
+    /// it would wait for its turn, and have it, for ever.
     pub(super) fn is_behind(&self, now: Instant) -> bool {
-        !self.at_end && now.duration_since(self.last_end) > BEHIND_AFTER
+        let has_all = self.told_end == Some(self.task.builder().next().raw());
+        !self.at_end && !has_all && now.duration_since(self.last_end) > BEHIND_AFTER
     }
 
     /// The broker has said where the partition ends.
     pub(super) fn ends_at(&mut self, high: i64, now: Instant) {
         self.last_told = now;
+        self.told_end = Some(high);
         if self.paused.is_some() {
             self.withheld.since = None;
             return;

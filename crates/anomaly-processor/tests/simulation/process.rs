@@ -36,6 +36,8 @@ pub(crate) struct Client {
     /// Revoked, and not given back yet: the group is not heard before that.
     revoking: Vec<i32>,
     releases: VecDeque<Vec<i32>>,
+    /// A callback is told what the group has decided, and waits for a commit.
+    is_told: bool,
     /// The life of the topic that is being fetched.
     topic_id: uuid::Uuid,
 }
@@ -73,12 +75,13 @@ impl Source {
 
     /// The thread that polls is inside a call of the client library.
     fn is_busy(&self) -> bool {
-        !self.client().releases.is_empty()
+        let client = self.client();
+        client.is_told || !client.releases.is_empty()
     }
 
     /// Nobody commits in this moment: a call that takes the lock returns at once.
     fn is_free(&self) -> bool {
-        self.fence.shut(&[]).now_or_never().is_some()
+        self.fence.is_free()
     }
 
     /// As KIP-320 has it: after a change of the leader, whether the log reaches so far in that epoch.
@@ -140,8 +143,10 @@ impl Source {
         match news {
             News::Assigned(partitions) => {
                 let list: Vec<Partition> = partitions.iter().copied().map(Partition).collect();
+                self.client().is_told = true;
                 let assigned = self.fence.admit(&list).await;
                 let mut client = self.client();
+                client.is_told = false;
                 for partition in partitions {
                     client.positions.insert(partition, FRESH);
                 }
@@ -161,8 +166,10 @@ impl Source {
                     .copied()
                     .map(Partition)
                     .collect();
+                self.client().is_told = true;
                 self.fence.shut(&all).await;
                 let mut client = self.client();
+                client.is_told = false;
                 client.positions.clear();
                 client.changes.push_back(Change::Lost(all));
                 drop(client);
