@@ -125,10 +125,8 @@ impl Templates {
         excess: f64,
         telling: &mut Telling<'_>,
     ) -> bool {
-        let Some(known) = &mut self.known else {
-            return false;
-        };
-        !known.is_open() && known.explains(seen, window, excess, telling)
+        let known = self.known.as_mut().filter(|known| !known.is_open());
+        known.is_some_and(|known| known.explains(seen, window, excess, telling))
     }
 
     /// Lines of a window that are not there because a template is missing of which that is told.
@@ -272,11 +270,8 @@ impl Known {
         let Some(counts) = self.table.open(window.start) else {
             return false;
         };
-        let surges = self.table.rows().filter_map(|(place, _)| {
-            let counted = (counts.at(place), counts.total);
-            self.surge(place, counted, 0, telling.config)
-        });
-        let greatest = surges.max_by(|one, other| one.excess().total_cmp(&other.excess()));
+        let count = |place, _: &Row| counts.at(place);
+        let greatest = self.greatest_surge(0, counts.total, count, telling.config);
         let Some(surge) = greatest.filter(|it| it.excess() >= NAMES_IT * excess) else {
             return false;
         };
@@ -323,7 +318,7 @@ impl Known {
         }
         self.count(&counts);
         if !self.is_open() {
-            if let Some(surge) = self.greatest_surge(config) {
+            if let Some(surge) = self.surge_in_a_span(config) {
                 self.samples.clear();
                 self.too_many(surge, window, &mut closing.telling);
             } else if let Some((place, score)) = self.gone(counts.total, config) {
@@ -374,16 +369,27 @@ impl Known {
     }
 
     /// Of the shortest span with any.
-    fn greatest_surge(&self, config: &Config) -> Option<Surge> {
-        let spans = (0..SPANS.len()).filter(|span| self.is_over(*span));
-        spans.into_iter().find_map(|span| {
+    fn surge_in_a_span(&self, config: &Config) -> Option<Surge> {
+        let mut spans = (0..SPANS.len()).filter(|span| self.is_over(*span));
+        spans.find_map(|span| {
             let (total, _) = self.spans[span];
-            let rows = self.table.rows();
-            let surges = rows.filter_map(|(place, row)| {
-                self.surge(place, (row.spans[span].0, total), span, config)
-            });
-            surges.max_by(|one, other| one.excess().total_cmp(&other.excess()))
+            self.greatest_surge(span, total, |_, row| row.spans[span].0, config)
         })
+    }
+
+    /// Of a span with so many lines, by how many each row has.
+    fn greatest_surge(
+        &self,
+        span: usize,
+        total: u64,
+        count: impl Fn(usize, &Row) -> u64,
+        config: &Config,
+    ) -> Option<Surge> {
+        let surges = self
+            .table
+            .rows()
+            .filter_map(|(place, row)| self.surge(place, (count(place, row), total), span, config));
+        surges.max_by(|one, other| one.excess().total_cmp(&other.excess()))
     }
 
     /// The template that is gone, if any; `total`: lines of the newest window.

@@ -1,5 +1,6 @@
 //! Of what a finding speaks besides its service.
 
+use super::words::quoted;
 use crate::codec::{Loaded, Reader, Writer};
 
 /// Nothing of it: the finding is about the service as such.
@@ -55,6 +56,12 @@ impl Subject {
             Some(format!("/{name}={value}"))
         });
         parts.collect()
+    }
+
+    /// How its template reads, in a title.
+    pub(crate) fn quoted(&self) -> String {
+        let template = self.template.as_ref();
+        quoted(template.map_or("", |template| template.text.as_str()))
     }
 
     /// Adds nothing where it is about the service as such.

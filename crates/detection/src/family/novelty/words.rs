@@ -5,7 +5,7 @@ use crate::{
     episode::{Account, Ended, Episode, Telling},
     finding::{
         Part,
-        words::{self, quoted, rounded},
+        words::{self, rounded},
     },
 };
 
@@ -19,7 +19,7 @@ impl Known {
             episode.kind.words(),
             episode.worst.records,
             words::lasting(episode.last_anomalous - episode.start),
-            self.shown(),
+            self.subject.quoted(),
         );
         telling.tell_end(ended, account);
     }
@@ -41,7 +41,7 @@ impl Known {
             title: format!(
                 "{service} warns of {what} new: {lines} lines in {}, {}, since {}",
                 words::lasting(judged.to - judged.from),
-                self.shown(),
+                self.subject.quoted(),
                 words::time_of_day(episode.start)
             ),
             summary: format!(
@@ -60,10 +60,5 @@ impl Known {
             }],
             samples: self.samples.clone(),
         }
-    }
-
-    fn shown(&self) -> String {
-        let template = self.subject.template.as_ref();
-        quoted(template.map_or("", |template| template.text.as_str()))
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     episode::{Account, Ended, Episode, Judged, Telling},
     finding::{
         Kind, Part,
-        words::{self, quoted, rounded},
+        words::{self, rounded},
     },
 };
 
@@ -18,13 +18,13 @@ impl Known {
             Kind::TemplateVanished => format!(
                 "{}: {} was missing for {lasted}, {} lines expected",
                 telling.service,
-                self.shown(),
+                self.subject.quoted(),
                 rounded(self.expected),
             ),
             _ => format!(
                 "{}: surge of {} over after {lasted}, {} lines in {} at its worst, {} expected",
                 telling.service,
-                self.shown(),
+                self.subject.quoted(),
                 episode.worst.records,
                 words::lasting(episode.worst.to - episode.worst.from),
                 rounded(self.expected),
@@ -51,7 +51,7 @@ impl Known {
             Kind::TemplateVanished => (
                 format!(
                     "{service} says no more {}: none in {span}, {} expected, since {since}",
-                    self.shown(),
+                    self.subject.quoted(),
                     rounded(expected)
                 ),
                 format!(
@@ -64,7 +64,7 @@ impl Known {
             _ => (
                 format!(
                     "{service} says far more often {}: {} lines in {span}, {} expected, since {since}",
-                    self.shown(),
+                    self.subject.quoted(),
                     judged.records,
                     rounded(expected)
                 ),
@@ -98,10 +98,5 @@ impl Known {
             }],
             samples: self.samples.clone(),
         }
-    }
-
-    fn shown(&self) -> String {
-        let template = self.subject.template.as_ref();
-        quoted(template.map_or("", |template| template.text.as_str()))
     }
 }
