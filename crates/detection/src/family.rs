@@ -9,6 +9,7 @@ mod error_rate;
 mod latency;
 mod logins;
 mod novelty;
+mod on_heap;
 mod rate;
 mod templates;
 
@@ -153,11 +154,12 @@ impl Families {
         last_line: (Option<&SampleLine>, i64),
         telling: Telling<'_>,
     ) {
-        // Before the burst may end with this window.
+        // Before the burst may end with this window. What a template accounts for is known once it was asked.
+        let told = self.novelty.accounts_for(window) + self.logins.accounts_for(window);
         let mut closing = Closing {
             window,
             was_bursting: self.burst.is_open(),
-            unexplained: self.unexplained(window),
+            unexplained: self.burst.unexplained(&window.without(told)),
             last_line,
             telling,
         };
@@ -170,7 +172,7 @@ impl Families {
         let is_told = closing.was_bursting || self.is_told();
         let is_told = is_told || self.novelty.is_open() || self.logins.is_open();
         self.templates.window_closed(&mut closing, is_told);
-        closing.unexplained = self.unexplained(window);
+        closing.unexplained -= self.templates.accounts_for(window).min(closing.unexplained);
         // Lines of others that are told are neither too many nor learned, and those that are missed are none
         // too few.
         let told = window.without(self.told_of(window));
@@ -181,8 +183,8 @@ impl Families {
         // What fails or is flooded is slow as well: that is told already.
         let is_told = closing.was_bursting || self.is_told() || self.templates.is_open();
         self.latency.window_closed(&mut closing, is_told);
-        self.novelty.window_closed(&mut closing);
-        self.logins.window_closed(&mut closing);
+        self.novelty.window_closed(&mut closing, is_told);
+        self.logins.window_closed(&mut closing, is_told);
     }
 
     /// Lines of a window that neither a burst of errors nor new warnings nor failed logins account for, as

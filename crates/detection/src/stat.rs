@@ -7,6 +7,7 @@ mod familiar;
 mod handfuls;
 mod ratio;
 mod recurrence;
+mod rhythm;
 mod share;
 mod tail;
 
@@ -16,4 +17,5 @@ pub(crate) use familiar::{Familiar, Seen};
 pub(crate) use handfuls::Handfuls;
 pub(crate) use ratio::RatioBaseline;
 pub(crate) use recurrence::Recurrence;
+pub(crate) use rhythm::Rhythm;
 pub(crate) use share::ShareDispersion;

@@ -88,6 +88,10 @@ impl Writer {
         varint::put(&mut self.bytes, value);
     }
 
+    pub(crate) fn u16(&mut self, value: u16) {
+        self.u64(u64::from(value));
+    }
+
     pub(crate) fn u32(&mut self, value: u32) {
         self.u64(u64::from(value));
     }
@@ -178,6 +182,10 @@ impl<'a> Reader<'a> {
         } else {
             Err("a count that is too high")
         }
+    }
+
+    pub(crate) fn u16(&mut self) -> Loaded<u16> {
+        u16::try_from(self.u64()?).map_err(|_| "a count that is too high")
     }
 
     /// Half the range is left to count on.

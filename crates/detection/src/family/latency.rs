@@ -11,7 +11,10 @@ mod words;
 
 use std::collections::VecDeque;
 
-use super::closing::Closing;
+use super::{
+    closing::Closing,
+    on_heap::{Kept, OnHeap},
+};
 use crate::{
     budget::Score,
     codec::{Loaded, Reader, Writer},
@@ -85,9 +88,8 @@ struct Asking {
     dispersion: [ShareDispersion; SPANS.len()],
 }
 
-/// All of it on the heap: most services have no durations.
 #[derive(Debug, Clone)]
-struct Known {
+pub(crate) struct Known {
     usual: UsualDurations,
     learned: u32,
     open: Beside<Durations>,
@@ -106,10 +108,7 @@ struct Slow {
     score: Score,
 }
 
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Latency {
-    known: Option<Box<Known>>,
-}
+pub(crate) type Latency = OnHeap<Known>;
 
 impl Latency {
     /// See [`super::Family::version`].
@@ -123,7 +122,7 @@ impl Latency {
         millis: f64,
         config: &Config,
     ) {
-        let known = self.known.get_or_insert_with(|| Box::new(Known::new()));
+        let known = self.begun(config);
         let Some(durations) = known.open.of(start) else {
             return;
         };
@@ -131,47 +130,6 @@ impl Latency {
         if millis > known.slow_from {
             SampleLine::keep_newest(seen, &mut known.lines, config.samples);
         }
-    }
-
-    /// A window closed. `is_told`: something more telling is open.
-    pub(crate) fn window_closed(&mut self, closing: &mut Closing<'_>, is_told: bool) {
-        if let Some(known) = &mut self.known {
-            known.window_closed(closing, is_told);
-        }
-    }
-
-    /// See [`Episodes::clock_set`].
-    pub(crate) fn clock_set(&mut self, to: EventTime) {
-        if let Some(known) = &mut self.known {
-            known.open.clear();
-            known.last.clear();
-            for asking in &mut known.asking {
-                asking.episodes.clock_set(to);
-            }
-        }
-    }
-
-    /// What is open ends here.
-    pub(crate) fn give_up(&mut self, telling: &mut Telling<'_>) {
-        let Some(known) = &mut self.known else { return };
-        for at in 0..QUESTIONS.len() {
-            if let Some(ended) = known.asking[at].episodes.give_up() {
-                known.tell_end(at, &ended, telling);
-            }
-        }
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.is_open())
-    }
-
-    pub(crate) fn save(&self, to: &mut Writer) {
-        to.maybe(self.known.as_ref(), |known, to| known.save(to));
-    }
-
-    pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let known = from.maybe(|from| Known::load(from, config).map(Box::new))?;
-        Ok(Self { known })
     }
 }
 
@@ -184,8 +142,8 @@ impl Asking {
     }
 }
 
-impl Known {
-    fn new() -> Self {
+impl Kept for Known {
+    fn new(_: &Config) -> Self {
         Self {
             usual: UsualDurations::default(),
             learned: 0,
@@ -202,10 +160,6 @@ impl Known {
 
     fn is_open(&self) -> bool {
         self.asking.iter().any(|asking| asking.episodes.is_open())
-    }
-
-    fn is_warm(&self, config: &Config) -> bool {
-        self.learned >= config.warm_up_windows && self.usual.weight() >= LEAST_USUAL
     }
 
     fn window_closed(&mut self, closing: &mut Closing<'_>, is_told: bool) {
@@ -239,6 +193,80 @@ impl Known {
             }
             self.learn(&durations);
         }
+    }
+
+    fn clock_set(&mut self, to: EventTime) {
+        self.open.clear();
+        self.last.clear();
+        for asking in &mut self.asking {
+            asking.episodes.clock_set(to);
+        }
+    }
+
+    fn give_up(&mut self, telling: &mut Telling<'_>) {
+        for at in 0..QUESTIONS.len() {
+            if let Some(ended) = self.asking[at].episodes.give_up() {
+                self.tell_end(at, &ended, telling);
+            }
+        }
+    }
+
+    fn save(&self, to: &mut Writer) {
+        self.usual.save(to);
+        to.u32(self.learned);
+        self.open.save(to, Durations::save);
+        to.u64(self.last.len() as u64);
+        for counted in &self.last {
+            to.u64(counted.total);
+            for slow in counted.slow {
+                to.u64(slow);
+            }
+        }
+        for asking in &self.asking {
+            asking.episodes.save(to);
+            for dispersion in &asking.dispersion {
+                dispersion.save(to);
+            }
+        }
+        SampleLine::save_all(&self.lines, to);
+    }
+
+    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+        let usual = UsualDurations::load(from)?;
+        let learned = from.u32()?;
+        let open = Beside::load(from, Durations::load)?;
+        let last = (0..from.length(LONGEST, 2)?)
+            .map(|_| {
+                Ok(Counted {
+                    total: from.count()?,
+                    slow: [from.count()?, from.count()?],
+                })
+            })
+            .collect::<Loaded<_>>()?;
+        let asking = [
+            Asking::load(from, &QUESTIONS[0])?,
+            Asking::load(from, &QUESTIONS[1])?,
+        ];
+        let slow_from = if learned > 0 {
+            usual.quantile(SHOWN)
+        } else {
+            f64::INFINITY
+        };
+        Ok(Self {
+            usual,
+            learned,
+            open,
+            last,
+            asking,
+            slow_from,
+            lines: SampleLine::load_all(from, config.samples)?,
+        })
+    }
+}
+
+impl Known {
+    fn is_warm(&self, config: &Config) -> bool {
+        self.learned >= config.warm_up_windows && self.usual.weight() >= LEAST_USUAL
     }
 
     fn learn(&mut self, durations: &Durations) {
@@ -349,58 +377,6 @@ impl Known {
         self.learned = 0;
         self.last.clear();
         self.slow_from = f64::INFINITY;
-    }
-
-    fn save(&self, to: &mut Writer) {
-        self.usual.save(to);
-        to.u32(self.learned);
-        self.open.save(to, Durations::save);
-        to.u64(self.last.len() as u64);
-        for counted in &self.last {
-            to.u64(counted.total);
-            for slow in counted.slow {
-                to.u64(slow);
-            }
-        }
-        for asking in &self.asking {
-            asking.episodes.save(to);
-            for dispersion in &asking.dispersion {
-                dispersion.save(to);
-            }
-        }
-        SampleLine::save_all(&self.lines, to);
-    }
-
-    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let usual = UsualDurations::load(from)?;
-        let learned = from.u32()?;
-        let open = Beside::load(from, Durations::load)?;
-        let last = (0..from.length(LONGEST, 2)?)
-            .map(|_| {
-                Ok(Counted {
-                    total: from.count()?,
-                    slow: [from.count()?, from.count()?],
-                })
-            })
-            .collect::<Loaded<_>>()?;
-        let asking = [
-            Asking::load(from, &QUESTIONS[0])?,
-            Asking::load(from, &QUESTIONS[1])?,
-        ];
-        let slow_from = if learned > 0 {
-            usual.quantile(SHOWN)
-        } else {
-            f64::INFINITY
-        };
-        Ok(Self {
-            usual,
-            learned,
-            open,
-            last,
-            asking,
-            slow_from,
-            lines: SampleLine::load_all(from, config.samples)?,
-        })
     }
 }
 

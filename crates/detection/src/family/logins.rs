@@ -9,7 +9,10 @@ mod words;
 
 use tries::{Name, Tries, Whose};
 
-use super::closing::Closing;
+use super::{
+    closing::Closing,
+    on_heap::{Kept, OnHeap},
+};
 use crate::{
     budget::Score,
     codec::{Loaded, Reader, Writer},
@@ -43,9 +46,8 @@ const MANNER: Manner = Manner {
     adopts: false,
 };
 
-/// All of it on the heap: most services check no passwords.
 #[derive(Debug, Clone)]
-struct Known {
+pub(crate) struct Known {
     /// By [`Whose`].
     tries: [Tries; 2],
     windows: u32,
@@ -59,10 +61,7 @@ struct Known {
     during: (u64, u64),
 }
 
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Logins {
-    known: Option<Box<Known>>,
-}
+pub(crate) type Logins = OnHeap<Known>;
 
 impl Logins {
     /// See [`super::Family::version`].
@@ -77,70 +76,25 @@ impl Logins {
         is_told: bool,
         telling: &mut Telling<'_>,
     ) {
-        if login == Login::Succeeded && self.known.is_none() {
+        if login == Login::Succeeded && self.kept().is_none() {
             return;
         }
         let config = telling.config;
-        let known = self
-            .known
-            .get_or_insert_with(|| Box::new(Known::new(config)));
+        let known = self.begun(config);
         known.observe(seen, login, is_told, telling);
     }
 
     /// Lines of a window that an open episode accounts for.
     pub(crate) fn accounts_for(&self, window: &Window) -> u64 {
-        let known = self.known.as_ref().filter(|known| known.open().is_some());
+        let known = self.kept().filter(|known| known.open().is_some());
         known.map_or(0, |known| {
             let lines = known.lines.get(window.start).copied().unwrap_or(0);
             lines.min(window.records)
         })
     }
-
-    pub(crate) fn window_closed(&mut self, closing: &mut Closing<'_>) {
-        if let Some(known) = &mut self.known {
-            known.window_closed(closing);
-        }
-    }
-
-    /// See [`Episodes::clock_set`].
-    pub(crate) fn clock_set(&mut self, to: EventTime) {
-        let Some(known) = &mut self.known else { return };
-        known.lines.clear();
-        for episodes in &mut known.episodes {
-            episodes.clock_set(to);
-        }
-        for tries in &mut known.tries {
-            tries.clock_set(to);
-        }
-    }
-
-    /// What is open ends here.
-    pub(crate) fn give_up(&mut self, telling: &mut Telling<'_>) {
-        let Some(known) = &mut self.known else { return };
-        for at in 0..KINDS.len() {
-            if let Some(ended) = known.episodes[at].give_up() {
-                known.tell_end(&ended, telling);
-            }
-        }
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.known
-            .as_ref()
-            .is_some_and(|known| known.open().is_some())
-    }
-
-    pub(crate) fn save(&self, to: &mut Writer) {
-        to.maybe(self.known.as_ref(), |known, to| known.save(to));
-    }
-
-    pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let known = from.maybe(|from| Known::load(from, config).map(Box::new))?;
-        Ok(Self { known })
-    }
 }
 
-impl Known {
+impl Kept for Known {
     fn new(config: &Config) -> Self {
         let mut known = Self {
             tries: [Tries::new(USUAL_FAILED), Tries::new(USUAL_FAILED)],
@@ -155,6 +109,96 @@ impl Known {
         known
     }
 
+    fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
+    fn window_closed(&mut self, closing: &mut Closing<'_>, _: bool) {
+        let (window, now, config) = (closing.window, closing.telling.now, closing.telling.config);
+        self.lines.take(window.start);
+        self.windows = self.windows.saturating_add(1);
+        let gap = GAP * config.window_ms;
+        // It goes on as long as anybody does whom it is about.
+        let mut told = self.tries.iter().flat_map(Tries::told);
+        let is_calm = told.all(|row| row.is_over(now, gap));
+        drop(told);
+        for at in 0..KINDS.len() {
+            if let Some(ended) = self.episodes[at].window_closed(window, is_calm, config) {
+                self.tell_end(&ended, &mut closing.telling);
+                self.samples = Vec::new();
+                self.tries.iter_mut().for_each(Tries::forget_all);
+            }
+        }
+        for tries in &mut self.tries {
+            tries.window_closed(now, gap, config);
+        }
+        self.arm(config);
+    }
+
+    fn clock_set(&mut self, to: EventTime) {
+        self.lines.clear();
+        for episodes in &mut self.episodes {
+            episodes.clock_set(to);
+        }
+        for tries in &mut self.tries {
+            tries.clock_set(to);
+        }
+    }
+
+    fn give_up(&mut self, telling: &mut Telling<'_>) {
+        for at in 0..KINDS.len() {
+            if let Some(ended) = self.episodes[at].give_up() {
+                self.tell_end(&ended, telling);
+            }
+        }
+    }
+
+    fn save(&self, to: &mut Writer) {
+        for tries in &self.tries {
+            tries.save(to);
+        }
+        to.u32(self.windows);
+        self.lines.save(to, |lines, to| to.u64(*lines));
+        for episodes in &self.episodes {
+            episodes.save(to);
+        }
+        to.maybe(self.subject.user.as_ref(), |user, to| to.text(user));
+        to.maybe(self.subject.address.as_ref(), |address, to| {
+            to.text(address);
+        });
+        SampleLine::save_all(&self.samples, to);
+        to.u64(self.during.0);
+        to.u64(self.during.1);
+    }
+
+    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+        let name = |from: &mut Reader<'_>| -> Loaded<Option<String>> {
+            let name = from.maybe(|from| from.text(tries::NAME_BYTES))?;
+            Ok(name.map(str::to_owned))
+        };
+        let mut known = Self {
+            tries: [Tries::load(from)?, Tries::load(from)?],
+            windows: from.u32()?,
+            lines: Beside::load(from, Reader::count)?,
+            episodes: [
+                Episodes::load(KINDS[0], MANNER, from)?,
+                Episodes::load(KINDS[1], MANNER, from)?,
+                Episodes::load(KINDS[2], MANNER, from)?,
+            ],
+            subject: Subject {
+                user: name(from)?,
+                address: name(from)?,
+                ..Subject::default()
+            },
+            samples: SampleLine::load_all(from, config.samples)?,
+            during: (from.count()?, from.count()?),
+        };
+        known.arm(config);
+        Ok(known)
+    }
+}
+
+impl Known {
     fn arm(&mut self, config: &Config) {
         for tries in &mut self.tries {
             tries.arm(LEAST_FAILED, config);
@@ -316,71 +360,5 @@ impl Known {
     fn began(&self) -> Option<EventTime> {
         let rows = self.tries.iter().flat_map(Tries::told);
         rows.map(|row| row.since).min()
-    }
-
-    fn window_closed(&mut self, closing: &mut Closing<'_>) {
-        let (window, now, config) = (closing.window, closing.telling.now, closing.telling.config);
-        self.lines.take(window.start);
-        self.windows = self.windows.saturating_add(1);
-        let gap = GAP * config.window_ms;
-        // It goes on as long as anybody does whom it is about.
-        let mut told = self.tries.iter().flat_map(Tries::told);
-        let is_calm = told.all(|row| row.is_over(now, gap));
-        drop(told);
-        for at in 0..KINDS.len() {
-            if let Some(ended) = self.episodes[at].window_closed(window, is_calm, config) {
-                self.tell_end(&ended, &mut closing.telling);
-                self.samples = Vec::new();
-                self.tries.iter_mut().for_each(Tries::forget_all);
-            }
-        }
-        for tries in &mut self.tries {
-            tries.window_closed(now, gap, config);
-        }
-        self.arm(config);
-    }
-
-    fn save(&self, to: &mut Writer) {
-        for tries in &self.tries {
-            tries.save(to);
-        }
-        to.u32(self.windows);
-        self.lines.save(to, |lines, to| to.u64(*lines));
-        for episodes in &self.episodes {
-            episodes.save(to);
-        }
-        to.maybe(self.subject.user.as_ref(), |user, to| to.text(user));
-        to.maybe(self.subject.address.as_ref(), |address, to| {
-            to.text(address);
-        });
-        SampleLine::save_all(&self.samples, to);
-        to.u64(self.during.0);
-        to.u64(self.during.1);
-    }
-
-    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let name = |from: &mut Reader<'_>| -> Loaded<Option<String>> {
-            let name = from.maybe(|from| from.text(tries::NAME_BYTES))?;
-            Ok(name.map(str::to_owned))
-        };
-        let mut known = Self {
-            tries: [Tries::load(from)?, Tries::load(from)?],
-            windows: from.u32()?,
-            lines: Beside::load(from, Reader::count)?,
-            episodes: [
-                Episodes::load(KINDS[0], MANNER, from)?,
-                Episodes::load(KINDS[1], MANNER, from)?,
-                Episodes::load(KINDS[2], MANNER, from)?,
-            ],
-            subject: Subject {
-                user: name(from)?,
-                address: name(from)?,
-                ..Subject::default()
-            },
-            samples: SampleLine::load_all(from, config.samples)?,
-            during: (from.count()?, from.count()?),
-        };
-        known.arm(config);
-        Ok(known)
     }
 }

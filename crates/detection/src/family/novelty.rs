@@ -5,7 +5,10 @@
 
 mod words;
 
-use super::closing::Closing;
+use super::{
+    closing::Closing,
+    on_heap::{Kept, OnHeap},
+};
 use crate::{
     budget::Score,
     codec::{Loaded, Reader, Writer},
@@ -48,9 +51,8 @@ struct Young {
     sample: SampleLine,
 }
 
-/// All of it on the heap: who has no templates costs nothing.
 #[derive(Debug, Clone)]
-struct Known {
+pub(crate) struct Known {
     templates: Familiar,
     handfuls: Handfuls,
     windows: u32,
@@ -69,10 +71,7 @@ struct Known {
     critical: u64,
 }
 
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Novelty {
-    known: Option<Box<Known>>,
-}
+pub(crate) type Novelty = OnHeap<Known>;
 
 impl Novelty {
     /// See [`super::Family::version`].
@@ -90,9 +89,7 @@ impl Novelty {
             return;
         }
         let config = telling.config;
-        let known = self
-            .known
-            .get_or_insert_with(|| Box::new(Known::new(config)));
+        let known = self.begun(config);
         match known.templates.see(seen.template, telling.now.0) {
             Seen::Before if known.young.is_empty() => {}
             Seen::Before => known.once_more(seen, is_told, telling),
@@ -106,55 +103,15 @@ impl Novelty {
 
     /// Lines of a window that an open episode accounts for.
     pub(crate) fn accounts_for(&self, window: &Window) -> u64 {
-        let known = self.known.as_ref().filter(|known| known.episodes.is_open());
+        let known = self.kept().filter(|known| known.episodes.is_open());
         known.map_or(0, |known| {
             let lines = known.lines.get(window.start).copied().unwrap_or(0);
             lines.min(window.records)
         })
     }
-
-    pub(crate) fn window_closed(&mut self, closing: &mut Closing<'_>) {
-        if let Some(known) = &mut self.known {
-            known.window_closed(closing);
-        }
-    }
-
-    /// See [`Episodes::clock_set`].
-    pub(crate) fn clock_set(&mut self, to: EventTime) {
-        if let Some(known) = &mut self.known {
-            known.lines.clear();
-            known.episodes.clock_set(to);
-            for young in &mut known.young {
-                young.since = to;
-            }
-        }
-    }
-
-    /// What is open ends here.
-    pub(crate) fn give_up(&mut self, telling: &mut Telling<'_>) {
-        let Some(known) = &mut self.known else { return };
-        if let Some(ended) = known.episodes.give_up() {
-            known.tell_end(&ended, telling);
-        }
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.known
-            .as_ref()
-            .is_some_and(|known| known.episodes.is_open())
-    }
-
-    pub(crate) fn save(&self, to: &mut Writer) {
-        to.maybe(self.known.as_ref(), |known, to| known.save(to));
-    }
-
-    pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let known = from.maybe(|from| Known::load(from, config).map(Box::new))?;
-        Ok(Self { known })
-    }
 }
 
-impl Known {
+impl Kept for Known {
     fn new(config: &Config) -> Self {
         let mut known = Self {
             templates: Familiar::default(),
@@ -173,6 +130,93 @@ impl Known {
         known
     }
 
+    fn is_open(&self) -> bool {
+        self.episodes.is_open()
+    }
+
+    fn window_closed(&mut self, closing: &mut Closing<'_>, _: bool) {
+        let (window, now, config) = (closing.window, closing.telling.now, closing.telling.config);
+        self.windows = self.windows.saturating_add(1);
+        self.lines.take(window.start);
+        let begun = std::mem::take(&mut self.begun);
+        self.handfuls.window(begun);
+        if let Some(episode) = self.episodes.current() {
+            let is_calm = now - episode.last_anomalous >= 2 * config.window_ms;
+            if let Some(ended) = self.episodes.window_closed(window, is_calm, config) {
+                self.tell_end(&ended, &mut closing.telling);
+                self.young.retain(|young| !young.is_told);
+                self.samples = Vec::new();
+            }
+        }
+        let grown = |young: &Young| now - young.since >= NEW_FOR * config.window_ms;
+        while let Some(at) = self
+            .young
+            .iter()
+            .position(|young| grown(young) && !young.is_told)
+        {
+            let young = self.young.remove(at);
+            self.no_longer_new(&young, config);
+        }
+        self.templates.day_of(now.0);
+        self.arm(config);
+    }
+
+    fn clock_set(&mut self, to: EventTime) {
+        self.lines.clear();
+        self.episodes.clock_set(to);
+        for young in &mut self.young {
+            young.since = to;
+        }
+    }
+
+    fn give_up(&mut self, telling: &mut Telling<'_>) {
+        if let Some(ended) = self.episodes.give_up() {
+            self.tell_end(&ended, telling);
+        }
+    }
+
+    fn save(&self, to: &mut Writer) {
+        self.templates.save(to);
+        self.handfuls.save(to);
+        to.u32(self.windows);
+        to.u64(self.begun);
+        to.u64(self.young.len() as u64);
+        for young in &self.young {
+            young.save(to);
+        }
+        self.lines.save(to, |lines, to| to.u64(*lines));
+        self.episodes.save(to);
+        to.maybe(self.subject.template.as_ref(), Template::save);
+        SampleLine::save_all(&self.samples, to);
+        to.u64(self.during.0);
+        to.u64(self.during.1);
+    }
+
+    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+        let mut known = Self {
+            templates: Familiar::load(from)?,
+            handfuls: Handfuls::load(from)?,
+            windows: from.u32()?,
+            begun: from.count()?,
+            young: (0..from.length(MOST_NEW, 2)?)
+                .map(|_| Young::load(from))
+                .collect::<Loaded<_>>()?,
+            lines: Beside::load(from, Reader::count)?,
+            episodes: Episodes::load(Kind::NewTemplate, MANNER, from)?,
+            subject: Subject {
+                template: from.maybe(Template::load)?,
+                ..Subject::default()
+            },
+            samples: SampleLine::load_all(from, config.samples)?,
+            during: (from.count()?, from.count()?),
+            critical: u64::MAX,
+        };
+        known.arm(config);
+        Ok(known)
+    }
+}
+
+impl Known {
     /// While everything is new nothing is told.
     fn arm(&mut self, config: &Config) {
         self.critical = if self.windows < LEAST_WINDOWS.max(config.warm_up_windows) {
@@ -311,33 +355,6 @@ impl Known {
         told.map(|young| young.since).min().unwrap_or(EventTime(0))
     }
 
-    fn window_closed(&mut self, closing: &mut Closing<'_>) {
-        let (window, now, config) = (closing.window, closing.telling.now, closing.telling.config);
-        self.windows = self.windows.saturating_add(1);
-        self.lines.take(window.start);
-        let begun = std::mem::take(&mut self.begun);
-        self.handfuls.window(begun);
-        if let Some(episode) = self.episodes.current() {
-            let is_calm = now - episode.last_anomalous >= 2 * config.window_ms;
-            if let Some(ended) = self.episodes.window_closed(window, is_calm, config) {
-                self.tell_end(&ended, &mut closing.telling);
-                self.young.retain(|young| !young.is_told);
-                self.samples = Vec::new();
-            }
-        }
-        let grown = |young: &Young| now - young.since >= NEW_FOR * config.window_ms;
-        while let Some(at) = self
-            .young
-            .iter()
-            .position(|young| grown(young) && !young.is_told)
-        {
-            let young = self.young.remove(at);
-            self.no_longer_new(&young, config);
-        }
-        self.templates.day_of(now.0);
-        self.arm(config);
-    }
-
     /// What was told is no example of what is usual; nor is what came while everything was new.
     fn no_longer_new(&mut self, young: &Young, config: &Config) {
         if !young.is_told && self.critical < u64::MAX {
@@ -381,46 +398,6 @@ impl Known {
                 },
             ),
         }
-    }
-
-    fn save(&self, to: &mut Writer) {
-        self.templates.save(to);
-        self.handfuls.save(to);
-        to.u32(self.windows);
-        to.u64(self.begun);
-        to.u64(self.young.len() as u64);
-        for young in &self.young {
-            young.save(to);
-        }
-        self.lines.save(to, |lines, to| to.u64(*lines));
-        self.episodes.save(to);
-        to.maybe(self.subject.template.as_ref(), Template::save);
-        SampleLine::save_all(&self.samples, to);
-        to.u64(self.during.0);
-        to.u64(self.during.1);
-    }
-
-    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let mut known = Self {
-            templates: Familiar::load(from)?,
-            handfuls: Handfuls::load(from)?,
-            windows: from.u32()?,
-            begun: from.count()?,
-            young: (0..from.length(MOST_NEW, 2)?)
-                .map(|_| Young::load(from))
-                .collect::<Loaded<_>>()?,
-            lines: Beside::load(from, Reader::count)?,
-            episodes: Episodes::load(Kind::NewTemplate, MANNER, from)?,
-            subject: Subject {
-                template: from.maybe(Template::load)?,
-                ..Subject::default()
-            },
-            samples: SampleLine::load_all(from, config.samples)?,
-            during: (from.count()?, from.count()?),
-            critical: u64::MAX,
-        };
-        known.arm(config);
-        Ok(known)
     }
 }
 

@@ -12,7 +12,10 @@ mod words;
 
 use table::{Counts, Row, SPANS, Table};
 
-use super::closing::Closing;
+use super::{
+    closing::Closing,
+    on_heap::{Kept, OnHeap},
+};
 use crate::{
     budget::Score,
     codec::{Loaded, Reader, Writer},
@@ -39,6 +42,10 @@ const NAMES_IT: f64 = 0.5;
 const LEAST_MISSED: f32 = 30.0;
 const LEAST_MISSING: u32 = 6;
 const LONGER: u32 = 3;
+/// What comes like clockwork: so many times, so many windows apart, and none of them so many windows late.
+const LEAST_BEATS: u32 = 60;
+const BEAT_WINDOWS: f64 = 1.8;
+const REGULAR_WITHIN: f64 = 1.5;
 /// Another one that is as old as this one is missing, give or take so many windows, and comes about as often,
 /// is the same in new words.
 const ABOUT: u32 = 6;
@@ -54,9 +61,11 @@ const VANISHES: Manner = Manner {
     ..SURGES
 };
 
-/// All of it on the heap: who has no templates costs nothing.
+/// Of what is nearly all the other lines say little.
+const MOST_SHARE: f64 = 0.99;
+
 #[derive(Debug, Clone)]
-struct Known {
+pub(crate) struct Known {
     table: Table,
     /// Lines of an ordinary window, whatever their template: as of a row.
     all: Row,
@@ -91,14 +100,11 @@ impl Surge {
     }
 }
 
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Templates {
-    known: Option<Box<Known>>,
-}
+pub(crate) type Templates = OnHeap<Known>;
 
 impl Templates {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 2;
 
     /// A line came, whatever its time.
     #[inline]
@@ -106,7 +112,7 @@ impl Templates {
         if seen.template == 0 || seen.is_error || seen.is_quiet {
             return;
         }
-        let known = self.known.get_or_insert_with(|| Box::new(Known::new()));
+        let known = self.begun(config);
         let former = || seen.lineage.map_or(&[][..], |it| it.former(seen.template));
         let start = seen.time.start_of_window(config.window_ms);
         known.table.count(seen, start, former);
@@ -125,64 +131,22 @@ impl Templates {
         excess: f64,
         telling: &mut Telling<'_>,
     ) -> bool {
-        let known = self.known.as_mut().filter(|known| !known.is_open());
+        let known = self.kept_mut().filter(|known| !known.is_open());
         known.is_some_and(|known| known.explains(seen, window, excess, telling))
     }
 
     /// Lines of a window that are not there because a template is missing of which that is told.
     pub(crate) fn misses(&self, window: &Window) -> u64 {
-        let known = self
-            .known
-            .as_ref()
-            .filter(|known| known.vanishing.is_open());
+        let known = self.kept().filter(|known| known.vanishing.is_open());
         known.map_or(0, |known| known.misses(window.start))
     }
 
     /// Lines of a window beyond what is usual of the template that surges.
     pub(crate) fn accounts_for(&self, window: &Window) -> u64 {
-        let known = self.known.as_ref().filter(|known| known.surge.is_open());
+        let known = self.kept().filter(|known| known.surge.is_open());
         known.map_or(0, |known| {
             known.accounts_for(window.start).min(window.records)
         })
-    }
-
-    /// A window closed. `is_told`: something more telling is open.
-    pub(crate) fn window_closed(&mut self, closing: &mut Closing<'_>, is_told: bool) {
-        if let Some(known) = &mut self.known {
-            known.window_closed(closing, is_told);
-        }
-    }
-
-    /// See [`Episodes::clock_set`].
-    pub(crate) fn clock_set(&mut self, to: EventTime) {
-        if let Some(known) = &mut self.known {
-            known.table.clear_open();
-            known.closing = None;
-            known.surge.clock_set(to);
-            known.vanishing.clock_set(to);
-        }
-    }
-
-    /// What is open ends here.
-    pub(crate) fn give_up(&mut self, telling: &mut Telling<'_>) {
-        let Some(known) = &mut self.known else { return };
-        let ended = [known.surge.give_up(), known.vanishing.give_up()];
-        for ended in ended.into_iter().flatten() {
-            known.tell_end(&ended, telling);
-        }
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        self.known.as_ref().is_some_and(|known| known.is_open())
-    }
-
-    pub(crate) fn save(&self, to: &mut Writer) {
-        to.maybe(self.known.as_ref(), |known, to| known.save(to));
-    }
-
-    pub(crate) fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let known = from.maybe(|from| Known::load(from, config).map(Box::new))?;
-        Ok(Self { known })
     }
 }
 
@@ -190,10 +154,26 @@ impl Row {
     fn is_known(&self, config: &Config) -> bool {
         self.learned >= LEAST_LEARNED * config.warm_up_windows
     }
+
+    /// Whether it comes like clockwork, some windows apart.
+    fn is_regular(&self) -> bool {
+        let usual = self.rhythm.usual();
+        self.rhythm.gaps() >= LEAST_BEATS
+            && usual >= BEAT_WINDOWS
+            && f64::from(self.rhythm.longest()) <= usual + REGULAR_WITHIN
+    }
+
+    /// For long enough, and lines enough, to say that it is gone.
+    fn is_missing(&self, config: &Config) -> bool {
+        let least = LEAST_MISSING.max(LONGER * self.rhythm.longest());
+        self.is_known(config)
+            && self.rhythm.missing() >= least
+            && (self.missed >= LEAST_MISSED || self.is_regular())
+    }
 }
 
-impl Known {
-    fn new() -> Self {
+impl Kept for Known {
+    fn new(_: &Config) -> Self {
         Self {
             table: Table::default(),
             all: Row::default(),
@@ -212,6 +192,99 @@ impl Known {
         self.surge.is_open() || self.vanishing.is_open()
     }
 
+    fn window_closed(&mut self, closing: &mut Closing<'_>, is_told: bool) {
+        let (window, config) = (closing.window, closing.telling.config);
+        let counts = self.table.take(window.start);
+        if is_told && !self.is_open() {
+            // What comes after it is not judged together with it.
+            self.begin_spans();
+            self.closing = Some((window.start, counts));
+            return;
+        }
+        self.count(&counts);
+        if !self.is_open() {
+            if let Some(surge) = self.surge_in_a_span(config) {
+                self.samples.clear();
+                self.too_many(surge, window, &mut closing.telling);
+            } else if let Some((place, score)) = self.gone(counts.total, config) {
+                self.too_few(place, score, closing);
+            }
+        } else if self.surge.is_open() {
+            self.go_on(&counts, closing);
+        } else {
+            self.stay_away(&counts, closing);
+        }
+        if self.is_open() {
+            // Nothing is judged together with a storm, nor with what opened it.
+            self.begin_spans();
+        } else {
+            self.learn(&counts);
+            self.end_spans();
+        }
+        let kept = self.is_open().then_some(self.place);
+        self.table.tidy(kept);
+        self.closing = Some((window.start, counts));
+    }
+
+    fn clock_set(&mut self, to: EventTime) {
+        self.table.clear_open();
+        self.closing = None;
+        self.surge.clock_set(to);
+        self.vanishing.clock_set(to);
+    }
+
+    fn give_up(&mut self, telling: &mut Telling<'_>) {
+        let ended = [self.surge.give_up(), self.vanishing.give_up()];
+        for ended in ended.into_iter().flatten() {
+            self.tell_end(&ended, telling);
+        }
+    }
+
+    fn save(&self, to: &mut Writer) {
+        self.table.save(to);
+        self.all.save(to);
+        for (total, windows) in self.spans {
+            to.u64(total);
+            to.u32(windows);
+        }
+        to.maybe(self.closing.as_ref(), |(start, counts), to| {
+            to.moment(*start);
+            counts.save(to);
+        });
+        self.surge.save(to);
+        self.vanishing.save(to);
+        to.maybe(self.subject.template.as_ref(), Template::save);
+        to.byte(self.place as u8);
+        to.f64(self.expected);
+        SampleLine::save_all(&self.samples, to);
+    }
+
+    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+        let table = Table::load(from)?;
+        let all = Row::load(from)?;
+        let mut spans = <[(u64, u32); SPANS.len()]>::default();
+        for span in &mut spans {
+            *span = (from.count()?, from.u32()?);
+        }
+        Ok(Self {
+            table,
+            all,
+            spans,
+            closing: from.maybe(|from| Ok((from.moment()?, Counts::load(from)?)))?,
+            surge: Episodes::load(Kind::TemplateSurge, SURGES, from)?,
+            vanishing: Episodes::load(Kind::TemplateVanished, VANISHES, from)?,
+            subject: Subject {
+                template: from.maybe(Template::load)?,
+                ..Subject::default()
+            },
+            place: usize::from(from.byte()?),
+            expected: from.amount()?,
+            samples: SampleLine::load_all(from, config.samples)?,
+        })
+    }
+}
+
+impl Known {
     fn is_about(&self, template: u64) -> bool {
         let row = self.table.row(self.place);
         row.is_some_and(|row| row.template == template)
@@ -226,8 +299,8 @@ impl Known {
 
     /// Lines expected of a row beside the others among `total`.
     fn by_others(&self, row: &Row, count: u64, total: u64) -> f64 {
-        let share = row.share(self.all.mean()).min(0.99);
-        total.saturating_sub(count) as f64 * share / (1.0 - share)
+        let share = row.share(self.all.mean()).min(MOST_SHARE);
+        beside(total.saturating_sub(count), share)
     }
 
     /// Whether so many lines of one row are far too many.
@@ -290,12 +363,24 @@ impl Known {
         counts.or_else(|| self.table.open(start))
     }
 
+    /// Lines of a window beyond what is usual of all templates that surge together: one place in the program
+    /// may be several.
     fn accounts_for(&self, start: EventTime) -> u64 {
-        let Some((counts, row)) = self.counts(start).zip(self.table.row(self.place)) else {
+        let Some(counts) = self.counts(start) else {
             return 0;
         };
-        let count = counts.at(self.place);
-        let expected = self.expected(row, count, counts.total, 1);
+        let (mut count, mut mean) = (0, 0.0);
+        for (place, row) in self.table.rows() {
+            let own = counts.at(place);
+            let is_part = place == self.place
+                || own as f64 >= FACTOR * self.expected(row, own, counts.total, 1);
+            if is_part {
+                count += own;
+                mean += row.mean();
+            }
+        }
+        let share = (mean / self.all.mean().max(1e-9)).min(MOST_SHARE);
+        let expected = beside(counts.total - count, share).max(mean);
         (count as f64 - expected).max(0.0) as u64
     }
 
@@ -307,40 +392,6 @@ impl Known {
         expected.min(row.mean()).round() as u64
     }
 
-    fn window_closed(&mut self, closing: &mut Closing<'_>, is_told: bool) {
-        let (window, config) = (closing.window, closing.telling.config);
-        let counts = self.table.take(window.start);
-        if is_told && !self.is_open() {
-            // What comes after it is not judged together with it.
-            self.begin_spans();
-            self.closing = Some((window.start, counts));
-            return;
-        }
-        self.count(&counts);
-        if !self.is_open() {
-            if let Some(surge) = self.surge_in_a_span(config) {
-                self.samples.clear();
-                self.too_many(surge, window, &mut closing.telling);
-            } else if let Some((place, score)) = self.gone(counts.total, config) {
-                self.too_few(place, score, closing);
-            }
-        } else if self.surge.is_open() {
-            self.go_on(&counts, closing);
-        } else {
-            self.stay_away(&counts, closing);
-        }
-        if self.is_open() {
-            // Nothing is judged together with a storm, nor with what opened it.
-            self.begin_spans();
-        } else {
-            self.learn(&counts);
-            self.end_spans();
-        }
-        let kept = self.is_open().then_some(self.place);
-        self.table.tidy(kept);
-        self.closing = Some((window.start, counts));
-    }
-
     /// Adds a window to the spans and to what is missing.
     fn count(&mut self, counts: &Counts) {
         for (total, windows) in &mut self.spans {
@@ -348,18 +399,24 @@ impl Known {
             *windows += 1;
         }
         let mean = self.all.mean();
+        let gone = self.vanishing.is_open().then_some(self.place);
         for (place, row) in self.table.rows_mut() {
             let count = counts.at(place);
             for (in_span, _) in &mut row.spans {
                 *in_span += count;
             }
-            if count > 0 {
-                row.longest = row.longest.max(row.missing_for);
-                (row.missing_for, row.missed) = (0, 0.0);
-            } else if counts.total > 0 {
-                row.missing_for = row.missing_for.saturating_add(1);
-                row.missed += (row.share(mean) * counts.total as f64) as f32;
+            if counts.total == 0 {
+                continue;
             }
+            if count == 0 {
+                row.missed += (row.share(mean) * counts.total as f64) as f32;
+            } else {
+                row.missed = 0.0;
+                if gone == Some(place) {
+                    row.rhythm.forgive();
+                }
+            }
+            row.rhythm.window(count > 0);
         }
     }
 
@@ -392,33 +449,49 @@ impl Known {
         surges.max_by(|one, other| one.excess().total_cmp(&other.excess()))
     }
 
-    /// The template that is gone, if any; `total`: lines of the newest window.
+    /// The template that is gone, if any, and least probably so; `total`: lines of the newest window.
     fn gone(&mut self, total: u64, config: &Config) -> Option<(usize, Score)> {
         if total == 0 {
             return None;
         }
-        let is_missing = |row: &Row| {
-            row.is_known(config)
-                && row.missed >= LEAST_MISSED
-                && row.missing_for >= LEAST_MISSING.max(LONGER * row.longest)
+        self.forget_former_names(config);
+        let rows = self.table.rows().count() as f64;
+        let missing = self.table.rows().filter(|(_, row)| row.is_missing(config));
+        let least = missing
+            .map(|(place, row)| (place, self.p_of_none(row)))
+            .min_by(|(_, one), (_, other)| one.total_cmp(other));
+        let (place, p) = least?;
+        let score = Score::of(p * rows, config.alpha());
+        score.is_anomalous().then_some((place, score))
+    }
+
+    /// What is missing since another one comes about as often is the same in new words.
+    fn forget_former_names(&mut self, config: &Config) {
+        let is_new_name = |former: &Row, other: &Row| {
+            other.learned.abs_diff(former.rhythm.missing()) <= ABOUT
+                && other.remembered() >= former.missed / 2.0
         };
-        let rows = self.table.rows();
-        let missing = rows.filter(|(_, row)| is_missing(row)).last();
-        let (place, row) = missing.map(|(place, row)| (place, row.clone()))?;
-        let missing_for = row.missing_for;
-        let is_new_name = |other: &Row| {
-            other.learned.abs_diff(missing_for) <= ABOUT && other.remembered() >= row.missed / 2.0
+        let is_former = |(_, row): &(usize, &Row)| {
+            row.is_missing(config) && self.table.rows().any(|(_, other)| is_new_name(row, other))
         };
-        if self.table.rows().any(|(_, other)| is_new_name(other)) {
+        let former = self.table.rows().filter(is_former);
+        for place in former.map(|(place, _)| place).collect::<Vec<_>>() {
             self.table.remove(place);
-            return None;
         }
+    }
+
+    /// Probability that so many lines of the others have none of a template with them, or, of one that comes
+    /// like clockwork, that it is away for so long.
+    fn p_of_none(&self, row: &Row) -> f64 {
         let share = row.share(self.all.mean());
         let (_, dispersion) = row.spans[SPANS.len() - 1];
         let lines = (f64::from(row.missed) / share.max(1e-9)) as u64;
-        let p = dispersion.none_of(lines, share) * self.table.rows().count() as f64;
-        let score = Score::of(p, config.alpha());
-        score.is_anomalous().then_some((place, score))
+        let by_share = dispersion.none_of(lines, share);
+        if row.is_regular() {
+            by_share.min(row.rhythm.p())
+        } else {
+            by_share
+        }
     }
 
     fn learn(&mut self, counts: &Counts) {
@@ -538,7 +611,7 @@ impl Known {
         let (window, config) = (closing.window, closing.telling.config);
         self.speak_of(place);
         let row = self.table.row(place);
-        let (missing_for, missed) = row.map_or((1, 0.0), |row| (row.missing_for, row.missed));
+        let (missing_for, missed) = row.map_or((1, 0.0), |row| (row.rhythm.missing(), row.missed));
         self.expected = f64::from(missed);
         let windows = i64::from(missing_for) - 1;
         let start = window.start + -(config.window_ms * windows);
@@ -580,47 +653,9 @@ impl Known {
             }
         }
     }
+}
 
-    fn save(&self, to: &mut Writer) {
-        self.table.save(to);
-        self.all.save(to);
-        for (total, windows) in self.spans {
-            to.u64(total);
-            to.u32(windows);
-        }
-        to.maybe(self.closing.as_ref(), |(start, counts), to| {
-            to.moment(*start);
-            counts.save(to);
-        });
-        self.surge.save(to);
-        self.vanishing.save(to);
-        to.maybe(self.subject.template.as_ref(), Template::save);
-        to.byte(self.place as u8);
-        to.f64(self.expected);
-        SampleLine::save_all(&self.samples, to);
-    }
-
-    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
-        let table = Table::load(from)?;
-        let all = Row::load(from)?;
-        let mut spans = <[(u64, u32); SPANS.len()]>::default();
-        for span in &mut spans {
-            *span = (from.count()?, from.u32()?);
-        }
-        Ok(Self {
-            table,
-            all,
-            spans,
-            closing: from.maybe(|from| Ok((from.moment()?, Counts::load(from)?)))?,
-            surge: Episodes::load(Kind::TemplateSurge, SURGES, from)?,
-            vanishing: Episodes::load(Kind::TemplateVanished, VANISHES, from)?,
-            subject: Subject {
-                template: from.maybe(Template::load)?,
-                ..Subject::default()
-            },
-            place: usize::from(from.byte()?),
-            expected: from.amount()?,
-            samples: SampleLine::load_all(from, config.samples)?,
-        })
-    }
+/// Lines that have a share of all, beside so many others.
+fn beside(others: u64, share: f64) -> f64 {
+    others as f64 * share / (1.0 - share)
 }

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use crate::{
     codec::{Loaded, Reader, Writer},
     record::{Observation, time::EventTime},
-    stat::ShareDispersion,
+    stat::{Rhythm, ShareDispersion},
     window::Beside,
 };
 
@@ -36,9 +36,8 @@ pub(super) struct Row {
     lines: f32,
     windows: f32,
     pub(super) spans: [(u64, ShareDispersion); SPANS.len()],
-    /// Windows since its last line, the longest such time so far, and the lines missed since then.
-    pub(super) missing_for: u32,
-    pub(super) longest: u32,
+    /// When its lines come, and those missed since the last.
+    pub(super) rhythm: Rhythm,
     pub(super) missed: f32,
 }
 
@@ -225,7 +224,7 @@ impl Table {
     /// Makes room where there was none, and forgets what was not said for long; but for the row at `kept`.
     pub(super) fn tidy(&mut self, kept: Option<usize>) {
         let goes = |(place, row): &(usize, &Row)| {
-            Some(*place) != kept && row.missing_for >= FORGOTTEN_AFTER
+            Some(*place) != kept && row.rhythm.missing() >= FORGOTTEN_AFTER
         };
         let gone = self.rows().find(goes).map(|(place, _)| place);
         let is_short = std::mem::take(&mut self.is_short);
@@ -298,8 +297,7 @@ impl Row {
             to.u64(*count);
             dispersion.save(to);
         }
-        to.u32(self.missing_for);
-        to.u32(self.longest);
+        self.rhythm.save(to);
         to.f32(self.missed);
     }
 
@@ -315,8 +313,7 @@ impl Row {
         for span in &mut row.spans {
             *span = (from.count()?, ShareDispersion::load(from)?);
         }
-        row.missing_for = from.u32()?;
-        row.longest = from.u32()?;
+        row.rhythm = Rhythm::load(from)?;
         row.missed = from.f32()?;
         let amounts = [row.lines, row.windows, row.missed];
         if amounts.iter().any(|amount| !(0.0..1e18).contains(amount)) {
