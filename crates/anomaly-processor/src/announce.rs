@@ -204,6 +204,8 @@ const fn found(kind: Kind) -> Found {
         Kind::DistributedBruteForce => Found::DistributedBruteForce,
         Kind::TemplateSurge => Found::TemplateSurge,
         Kind::TemplateVanished => Found::TemplateVanished,
+        Kind::StatusShift => Found::StatusShift,
+        Kind::Silence => Found::Silence,
     }
 }
 

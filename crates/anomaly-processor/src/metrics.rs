@@ -51,6 +51,8 @@ service_kit::labels! {
         DistributedBruteForce = "distributed_brute_force",
         TemplateSurge = "template_surge",
         TemplateVanished = "template_vanished",
+        StatusShift = "status_shift",
+        Silence = "silence",
     }
 }
 service_kit::labels! {

@@ -425,6 +425,7 @@ impl PartitionTask {
                 template: template_id,
                 lineage: Some(&Former(&self.state.miner)),
                 status: line.status,
+                host: &line.host,
                 address: &line.client_ip,
                 user: &line.user,
             },

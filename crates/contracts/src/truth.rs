@@ -22,6 +22,10 @@ pub enum Fault {
     TemplateSurge,
     /// One of the lines that a service writes often comes no more.
     TemplateVanished,
+    /// Requests are answered that they are wrong, though they are not.
+    StatusShift,
+    /// One of the machines of a service writes nothing; the others do its work.
+    HostSilence,
     /// A new version: away for a moment, and then some of its lines read new.
     Deploy,
     /// Somebody has switched debugging on.
@@ -29,7 +33,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ErrorBurst,
         Self::RateSpike,
         Self::RateDrop,
@@ -41,6 +45,8 @@ impl Fault {
         Self::ErrorCreep,
         Self::TemplateSurge,
         Self::TemplateVanished,
+        Self::StatusShift,
+        Self::HostSilence,
         Self::Deploy,
         Self::DebugLevel,
     ];
@@ -58,6 +64,8 @@ impl Fault {
             Self::ErrorCreep => "error_creep",
             Self::TemplateSurge => "template_surge",
             Self::TemplateVanished => "template_vanished",
+            Self::StatusShift => "status_shift",
+            Self::HostSilence => "host_silence",
             Self::Deploy => "deploy",
             Self::DebugLevel => "debug_level",
         }
@@ -81,6 +89,8 @@ impl Fault {
             Self::NewTemplate => &["new_template"],
             Self::TemplateSurge => &["template_surge"],
             Self::TemplateVanished => &["template_vanished"],
+            Self::StatusShift => &["status_shift"],
+            Self::HostSilence => &["silence"],
             Self::Deploy | Self::DebugLevel => &[],
         }
     }

@@ -6,8 +6,9 @@ use crate::{
 };
 
 /// Asked of each window: error burst, share of errors lately and for hours, rate up and down, latency and its
-/// tail, new templates, those that surge and those that are gone, failed logins of users and of addresses.
-const QUESTIONS: f64 = 12.0;
+/// tail, new templates, those that surge and those that are gone, failed logins of users and of addresses, classes
+/// of answers, machines that are silent.
+const QUESTIONS: f64 = 14.0;
 
 impl Config {
     /// Probability of a false alert that one judgement may have: the budget shared out over the

@@ -6,20 +6,24 @@
 mod closing;
 mod error_burst;
 mod error_rate;
+mod hosts;
 mod latency;
 mod logins;
 mod novelty;
 mod on_heap;
 mod rate;
+mod status;
 mod templates;
 
 use closing::Closing;
 use error_burst::ErrorBurst;
 use error_rate::ErrorRate;
+use hosts::Hosts;
 use latency::Latency;
 use logins::Logins;
 use novelty::Novelty;
 use rate::Rate;
+use status::Status;
 use templates::Templates;
 
 use crate::{
@@ -41,10 +45,12 @@ pub(crate) enum Family {
     Novelty = 5,
     Logins = 6,
     Templates = 7,
+    Status = 8,
+    Hosts = 9,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::ErrorBurst,
         Self::ErrorRate,
         Self::Rate,
@@ -52,6 +58,8 @@ impl Family {
         Self::Novelty,
         Self::Logins,
         Self::Templates,
+        Self::Status,
+        Self::Hosts,
     ];
 
     /// The one that finds a kind.
@@ -64,6 +72,8 @@ impl Family {
             Kind::NewTemplate => Self::Novelty,
             Kind::FailedLogins | Kind::PasswordSpray | Kind::DistributedBruteForce => Self::Logins,
             Kind::TemplateSurge | Kind::TemplateVanished => Self::Templates,
+            Kind::StatusShift => Self::Status,
+            Kind::Silence => Self::Hosts,
         }
     }
 
@@ -78,6 +88,8 @@ impl Family {
             Self::Novelty => Novelty::VERSION,
             Self::Logins => Logins::VERSION,
             Self::Templates => Templates::VERSION,
+            Self::Status => Status::VERSION,
+            Self::Hosts => Hosts::VERSION,
         }
     }
 }
@@ -92,6 +104,8 @@ pub(crate) struct Families {
     novelty: Novelty,
     logins: Logins,
     templates: Templates,
+    status: Status,
+    hosts: Hosts,
 }
 
 impl Families {
@@ -104,6 +118,8 @@ impl Families {
             novelty: Novelty::default(),
             logins: Logins::default(),
             templates: Templates::default(),
+            status: Status::default(),
+            hosts: Hosts::default(),
         }
     }
 
@@ -128,22 +144,27 @@ impl Families {
         let config = telling.config;
         let excess = self.rate.would_spike(window, unexplained, config);
         if let Some(excess) = excess.filter(|_| !self.is_told())
-            && self.templates.explains(seen, window, excess, telling)
+            && (self.status.explains(window, excess, telling)
+                || self.templates.explains(seen, window, excess, telling))
         {
             unexplained = self.unexplained(window);
         }
         self.rate.observe(seen, window, unexplained, telling);
     }
 
-    /// A line was counted in the window that begins at `start`; it took `millis`.
-    pub(crate) fn observe_latency(
-        &mut self,
-        seen: &Observation<'_>,
-        start: EventTime,
-        millis: f64,
-        config: &Config,
-    ) {
-        self.latency.observe(seen, start, millis, config);
+    /// A line was counted in its window.
+    #[inline]
+    pub(crate) fn observe_in_time(&mut self, seen: &Observation<'_>, config: &Config) {
+        let start = seen.time.start_of_window(config.window_ms);
+        if let Some(millis) = seen.latency_ms {
+            self.latency.observe(seen, start, millis, config);
+        }
+        if seen.status != 0 {
+            self.status.observe(seen, start, config);
+        }
+        if !seen.host.is_empty() {
+            self.hosts.observe(seen, start, config);
+        }
     }
 
     /// Whenever it is noticed that the window is closed, it is judged at the moment it closes.
@@ -154,7 +175,8 @@ impl Families {
         last_line: (Option<&SampleLine>, i64),
         telling: Telling<'_>,
     ) {
-        // Before the burst may end with this window. What a template accounts for is known once it was asked.
+        // Before the burst may end with this window. What answers and templates account for is known once
+        // they were asked.
         let told = self.novelty.accounts_for(window) + self.logins.accounts_for(window);
         let mut closing = Closing {
             window,
@@ -171,18 +193,26 @@ impl Families {
         // What names the storm is asked before its volume is.
         let is_told = closing.was_bursting || self.is_told();
         let is_told = is_told || self.novelty.is_open() || self.logins.is_open();
-        self.templates.window_closed(&mut closing, is_told);
-        closing.unexplained -= self.templates.accounts_for(window).min(closing.unexplained);
-        // Lines of others that are told are neither too many nor learned, and those that are missed are none
-        // too few.
-        let told = window.without(self.told_of(window));
+        self.status
+            .window_closed(&mut closing, is_told || self.templates.is_open());
+        self.templates
+            .window_closed(&mut closing, is_told || self.status.is_open());
+        let named = self.status.accounts_for(window) + self.templates.accounts_for(window);
+        closing.unexplained -= named.min(closing.unexplained);
+        // Lines that are told are neither too many nor learned, but no fewer than usual are left: they may have
+        // come instead of others. And those that are missed are none too few.
+        let beyond = window.records.saturating_sub(self.rate.level(window));
+        let told = window.without(self.told_of(window).min(beyond));
         let own = told.with(told.records + self.templates.misses(window));
         closing.window = &own;
         self.rate.window_closed(&mut closing);
         closing.window = window;
         // What fails or is flooded is slow as well: that is told already.
         let is_told = closing.was_bursting || self.is_told() || self.templates.is_open();
+        let is_told = is_told || self.status.is_open();
         self.latency.window_closed(&mut closing, is_told);
+        self.hosts
+            .window_closed(&mut closing, is_told || self.latency.is_open());
         self.novelty.window_closed(&mut closing, is_told);
         self.logins.window_closed(&mut closing, is_told);
     }
@@ -194,11 +224,12 @@ impl Families {
             .unexplained(&window.without(self.told_of(window)))
     }
 
-    /// Lines of a window that new warnings, failed logins or a template which are told account for.
+    /// Lines of a window that new warnings, failed logins, a template or answers which are told account for.
     fn told_of(&self, window: &Window) -> u64 {
         self.novelty.accounts_for(window)
             + self.logins.accounts_for(window)
             + self.templates.accounts_for(window)
+            + self.status.accounts_for(window)
     }
 
     /// A line came, whatever its time.
@@ -236,6 +267,8 @@ impl Families {
         self.novelty.give_up(telling);
         self.logins.give_up(telling);
         self.templates.give_up(telling);
+        self.status.give_up(telling);
+        self.hosts.give_up(telling);
     }
 
     /// See [`crate::episode::Episodes::clock_set`].
@@ -247,6 +280,8 @@ impl Families {
         self.novelty.clock_set(to);
         self.logins.clock_set(to);
         self.templates.clock_set(to);
+        self.status.clock_set(to);
+        self.hosts.clock_set(to);
     }
 
     pub(crate) fn is_bursting(&self) -> bool {
@@ -259,6 +294,8 @@ impl Families {
             || self.novelty.is_open()
             || self.logins.is_open()
             || self.templates.is_open()
+            || self.status.is_open()
+            || self.hosts.is_open()
     }
 
     /// A window with fewer lines than this is no spike.
@@ -280,6 +317,8 @@ impl Families {
             Family::Novelty => self.novelty.save(to),
             Family::Logins => self.logins.save(to),
             Family::Templates => self.templates.save(to),
+            Family::Status => self.status.save(to),
+            Family::Hosts => self.hosts.save(to),
         }
     }
 
@@ -298,6 +337,8 @@ impl Families {
             Family::Novelty => self.novelty = Novelty::load(from, config)?,
             Family::Logins => self.logins = Logins::load(from, config)?,
             Family::Templates => self.templates = Templates::load(from, config)?,
+            Family::Status => self.status = Status::load(from, config)?,
+            Family::Hosts => self.hosts = Hosts::load(from, config)?,
         }
         Ok(())
     }

@@ -36,6 +36,8 @@ pub struct Observation<'a> {
     pub lineage: Option<&'a dyn Lineage>,
     /// Of HTTP; 0: it says none.
     pub status: u16,
+    /// The machine that wrote it; empty: it does not say.
+    pub host: &'a str,
     /// The address of a client, and who it says to be; empty: it does not say.
     pub address: &'a str,
     pub user: &'a str,

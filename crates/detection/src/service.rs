@@ -117,10 +117,8 @@ impl Service {
             Some(records) => (records, Arrival::InTime),
             None => self.admit_from_afar(seen, pace, config, findings),
         };
-        if let Some(millis) = seen.latency_ms.filter(|_| answer == Arrival::InTime) {
-            let start = seen.time.start_of_window(config.window_ms);
-            let families = &mut self.history.families;
-            families.observe_latency(seen, start, millis, config);
+        if answer == Arrival::InTime {
+            self.history.families.observe_in_time(seen, config);
         }
         if self.windows.is_closing() {
             self.close_windows(seen.service, config, findings);

@@ -31,6 +31,10 @@ enum Step {
     Clock { service: u8, off: i64 },
     /// From now on every n-th line of a service takes so many times as long.
     Slow { service: u8, every: u8, times: u8 },
+    /// From now on every n-th line of a service is answered so.
+    Answer { service: u8, every: u8, status: u16 },
+    /// From now on one of the four machines of a service writes nothing.
+    Away { service: u8, host: u8 },
     /// Lines of a service of one template, which may be warnings.
     Say {
         service: u8,
@@ -114,8 +118,21 @@ fn step() -> impl Strategy<Value = Step> {
             addresses,
             get_in,
         });
+    let answer = (
+        0_u8..4,
+        1_u8..12,
+        prop_oneof![Just(302_u16), Just(404), Just(200)],
+    )
+        .prop_map(|(service, every, status)| Step::Answer {
+            service,
+            every,
+            status,
+        });
+    let away = (0_u8..4, 0_u8..8).prop_map(|(service, host)| Step::Away { service, host });
     prop_oneof![
         8 => lines(1..20),
+        1 => answer,
+        1 => away,
         1 => slow,
         2 => say,
         2 => tries,
@@ -163,6 +180,8 @@ fn story() -> impl Strategy<Value = Vec<Step>> {
 /// When it begins, ms since the epoch.
 const BEGIN: i64 = 1_790_000_000_000;
 
+const HOSTS: [&str; 4] = ["m-1", "m-2", "m-3", "m-4"];
+
 /// A partition and its clock.
 #[derive(Clone)]
 struct Play {
@@ -176,6 +195,10 @@ struct Play {
     off: [i64; 4],
     /// Which of its lines take how many times as long.
     slow: [(u8, u8); 4],
+    /// Which of its lines are answered otherwise than with 200.
+    answers: [(u8, u16); 4],
+    /// Which of its machines writes nothing, if it is one of them.
+    away: [u8; 4],
     former: Former,
     /// Whether ticks may be ahead of later records.
     may_run_ahead: bool,
@@ -201,6 +224,8 @@ impl Play {
             offset: 0,
             off: [0; 4],
             slow: [(1, 1); 4],
+            answers: [(1, 200); 4],
+            away: [9; 4],
             former: Former::default(),
             may_run_ahead,
         }
@@ -215,6 +240,12 @@ impl Play {
                 every,
                 times,
             } => self.slow[usize::from(service)] = (every, times),
+            Step::Answer {
+                service,
+                every,
+                status,
+            } => self.answers[usize::from(service)] = (every, status),
+            Step::Away { service, host } => self.away[usize::from(service)] = host,
             Step::Tick(millis) => {
                 self.ticked = self.ticked.max(self.kafka_time) + millis;
                 self.detectors.idle(self.ticked - self.newest, findings);
@@ -230,12 +261,24 @@ impl Play {
             } => {
                 let name = format!("service-{service}");
                 let (every, times) = self.slow[usize::from(service)];
+                let (answered_every, status) = self.answers[usize::from(service)];
+                let away = i64::from(self.away[usize::from(service)]);
                 for at in 1..=i64::from(count) {
                     let next = self.offset + 1;
                     let seen = Observation {
                         is_error: at % i64::from(error_every) == 0,
                         level: 3,
                         template: 9 << 56,
+                        status: match next % i64::from(answered_every) {
+                            0 if service < 3 => status,
+                            _ if service < 3 => 200,
+                            _ => 0,
+                        },
+                        host: HOSTS[usize::try_from(match next % 4 {
+                            host if host == away => (host + 1) % 4,
+                            host => host,
+                        })
+                        .unwrap()],
                         message: "a line",
                         latency_ms: (service < 3).then(|| {
                             let is_slow = next % i64::from(every) == 0;
@@ -360,6 +403,8 @@ fn without_ticks(steps: &[Step], ticks_pass: bool) -> Vec<Step> {
             Step::Lines { .. }
             | Step::Clock { .. }
             | Step::Slow { .. }
+            | Step::Answer { .. }
+            | Step::Away { .. }
             | Step::Say { .. }
             | Step::Rename { .. }
             | Step::Try { .. } => quiet.push(*step),
@@ -535,8 +580,8 @@ fn a_snapshot_of_another_configuration_or_format_is_refused_by_name() {
 }
 
 /// Steps that hold a burst, some very slow requests, a raised share of errors, a spike, a drop, a silence,
-/// slow requests, new warnings, guessed passwords of three kinds, a template that surges, one that is missing and
-/// a storm of additional errors.
+/// slow requests, new warnings, guessed passwords of three kinds, a template that surges, one that is missing,
+/// answers that find nothing, a machine that is silent and a storm of additional errors.
 fn eventful() -> Vec<Step> {
     let mut steps = Vec::new();
     for second in 0_i64..400 {
@@ -549,6 +594,22 @@ fn eventful() -> Vec<Step> {
             service: 0,
             every,
             times,
+        });
+        let (every, status) = match second {
+            186..210 => (2, 404),
+            _ => (30, 404),
+        };
+        steps.push(Step::Answer {
+            service: 0,
+            every,
+            status,
+        });
+        steps.push(Step::Away {
+            service: 0,
+            host: match second {
+                265..298 => 2,
+                _ => 9,
+            },
         });
         let wobble = (second * 7 % 5) as u8;
         let (count, error_every) = match second {
@@ -650,7 +711,7 @@ fn the_answers_are_those_that_are_pinned() {
     let state = play.detectors.snapshot();
     assert_eq!(
         (findings.len(), fnv(said.as_bytes()), fnv(&state)),
-        (45, 3_531_657_970_236_124_234, 11_392_164_228_419_458_191),
+        (51, 10_347_473_096_599_594_458, 9_042_132_495_981_563_939),
         "behaviour changed: raise BEHAVIOUR and pin the new value\n{said}"
     );
 }

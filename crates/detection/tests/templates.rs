@@ -19,6 +19,8 @@ struct Now {
     shares: Vec<(u64, f64)>,
     debugging: f64,
     errors: f64,
+    /// Seconds from one heartbeat to the next.
+    beats_every: i64,
 }
 
 /// Eight templates, from two in five lines to one in fifty.
@@ -29,6 +31,7 @@ fn usual() -> Now {
         shares: (1..).zip(shares).collect(),
         debugging: 0.5,
         errors: 0.01,
+        beats_every: 60,
     }
 }
 
@@ -65,6 +68,9 @@ fn run(change: impl Fn(i64, &mut Now)) -> Vec<Finding> {
         }
         for _ in 0..times(now.debugging, &mut rng) {
             lines.push((rng.random_range(100..104), false, true));
+        }
+        if second % now.beats_every == 0 {
+            lines.push((50, false, false));
         }
         for (template, is_error, is_quiet) in lines {
             offset += 1;
@@ -173,6 +179,18 @@ fn a_template_that_comes_no_more_is_missed_and_its_lines_are_no_drop() {
         "{}",
         last.title
     );
+}
+
+#[test]
+fn a_heartbeat_that_stops_is_missed_after_a_few_beats() {
+    let findings = run(|_, now| now.beats_every = END + 1);
+    let told = opened(&findings);
+    assert!(
+        matches!(told[..], [(Kind::TemplateVanished, after)] if after <= 300),
+        "{told:?}"
+    );
+    let subject = &findings[0].subject;
+    assert_eq!(subject.template.as_ref().unwrap().id, 50);
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Effect {
     pub beside: f64,
     /// Ratio of records that say what the service has never said.
     pub novel: f64,
+    /// Ratio of requests that are answered that they are wrong.
+    pub refused: f64,
 }
 
 impl Injection {
@@ -88,6 +90,7 @@ impl Injection {
             additional: 0.0,
             beside: 0.0,
             novel: 0.0,
+            refused: 0.0,
         };
         match self.kind {
             Fault::ErrorBurst => effect.errors = self.magnitude,
@@ -96,8 +99,9 @@ impl Injection {
             Fault::LatencyShift => effect.latency = self.magnitude,
             Fault::FailedLogins | Fault::NewTemplate => effect.additional = self.magnitude,
             Fault::TemplateSurge | Fault::DebugLevel => effect.beside = self.magnitude,
-            // The line that is missing is left out where it would be written.
-            Fault::TemplateVanished => {}
+            Fault::StatusShift => effect.refused = self.magnitude,
+            // What is missing is left out, and who is away passed over, where it would be written.
+            Fault::TemplateVanished | Fault::HostSilence => {}
             Fault::ErrorCreep => {
                 let climbs = (self.end.as_millis() - begins) as f64 / 2.0;
                 effect.errors = self.magnitude * (lasts as f64 / climbs).min(1.0);

@@ -65,6 +65,9 @@ struct Writing<'a> {
     rng: Rng,
 }
 
+/// What is said of requests that are refused.
+const REFUSALS: [u16; 2] = [404, 429];
+
 /// What an injection adds beside the usual records.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extra {
@@ -270,7 +273,9 @@ impl<'a> Writing<'a> {
         let endpoint = voice.endpoint(at_gateway, rng);
         let slowdown = self.effect.map_or(1.0, |effect| effect.latency);
         let latency = endpoint.latency(rng) * service.pace * slowdown;
-        let host = &service.hosts[random::below(rng, service.hosts.len() as u32) as usize];
+        let at_host = random::below(rng, service.hosts.len() as u32) as usize;
+        let (host, has_moved) = self.host(at_host);
+        let rng = &mut self.rng;
         let peer = match (at_gateway, service.peers.len()) {
             (_, 0) => &[][..],
             (Some(route), _) => &service.peers[route],
@@ -302,9 +307,35 @@ impl<'a> Writing<'a> {
             draft.message = &fleet.released[any as usize % fleet.released.len()];
             return (draft, Some(ordinal));
         }
+        let refused = self.refuse(&mut draft, ordinal);
         let slowed = slowdown > 1.0 && matches!(draft.about, About::Request(_));
         let counted = self.effect.is_some_and(|effect| effect.rate != 1.0);
-        (draft, (forced || slowed || counted).then_some(ordinal))
+        (
+            draft,
+            (forced || slowed || counted || refused || has_moved).then_some(ordinal),
+        )
+    }
+
+    /// The machine that writes the record, and whether it does so for another one, which is away.
+    fn host(&self, at: usize) -> (&'a [u8], bool) {
+        let hosts = &self.service.hosts;
+        let away = self
+            .effect
+            .filter(|effect| effect.kind == Fault::HostSilence)
+            .map(|effect| effect.ordinal as usize % hosts.len());
+        let is_away = away == Some(at) && hosts.len() > 1;
+        (&hosts[(at + usize::from(is_away)) % hosts.len()], is_away)
+    }
+
+    /// Whether a request that was all right is answered that it is not.
+    fn refuse(&mut self, draft: &mut Draft<'a>, ordinal: u32) -> bool {
+        let share = self.effect.map_or(0.0, |effect| effect.refused);
+        let is_right = matches!(draft.about, About::Request(..400));
+        if !is_right || share <= 0.0 || random::unit(&mut self.rng) >= share {
+            return false;
+        }
+        draft.about = About::Request(REFUSALS[ordinal as usize % REFUSALS.len()]);
+        true
     }
 
     fn turn_into(&mut self, draft: &mut Draft<'a>, extra: Extra, ordinal: u32) {

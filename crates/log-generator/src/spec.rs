@@ -61,6 +61,12 @@ const fn range(kind: Fault) -> Range {
         Fault::RateDrop => (0.0, 0.9, "it is the factor on the rate, from 0 to 0.9"),
         Fault::Silence => (0.0, 0.0, "silence has only x0"),
         Fault::TemplateVanished => (0.0, 0.0, "template_vanished has only x0"),
+        Fault::HostSilence => (0.0, 0.0, "host_silence has only x0"),
+        Fault::StatusShift => (
+            0.01,
+            1.0,
+            "it is the share of requests that are refused, from 0.01 to 1",
+        ),
         Fault::LatencyShift => (
             1.1,
             1_000.0,
@@ -98,7 +104,8 @@ pub(crate) const fn defaults(kind: Fault) -> (f64, i64) {
         Fault::Cascade => (0.4, 60_000),
         Fault::ErrorCreep => (0.15, 1_200_000),
         Fault::TemplateSurge => (1.0, 60_000),
-        Fault::TemplateVanished => (0.0, 1_200_000),
+        Fault::TemplateVanished | Fault::HostSilence => (0.0, 1_200_000),
+        Fault::StatusShift => (0.4, 60_000),
         Fault::Deploy => (0.2, 120_000),
         Fault::DebugLevel => (1.0, 600_000),
     }

@@ -278,6 +278,39 @@ fn one_of_the_usual_lines_comes_more_often_or_no_more() {
 }
 
 #[test]
+fn requests_are_refused_and_all_else_is_as_it_was() {
+    let (usual, altered, _) = compared("status_shift", "orders", &[]);
+    let (usual, altered) = (within(&usual["orders"]), within(&altered["orders"]));
+    assert_eq!(usual.len(), altered.len());
+    let share = |records: &[&Sent]| {
+        let statuses = records
+            .iter()
+            .filter_map(|it| it.value()["status"].as_u64());
+        let (refused, all) = statuses.fold((0.0, 0.0), |(refused, all), status| {
+            (
+                refused + f64::from(u8::from((400..500).contains(&status))),
+                all + 1.0,
+            )
+        });
+        refused / all
+    };
+    let risen = share(&altered) - share(&usual);
+    assert!((risen - 0.4).abs() < 0.1, "{risen}");
+}
+
+#[test]
+fn one_machine_is_away_and_the_others_do_its_work() {
+    let (usual, altered, _) = compared("host_silence", "orders", &[]);
+    let (usual, altered) = (within(&usual["orders"]), within(&altered["orders"]));
+    assert_eq!(usual.len(), altered.len());
+    let hosts = |records: &[&Sent]| {
+        let hosts = records.iter().map(|it| it.value()["host"].to_string());
+        hosts.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(hosts(&usual).len(), hosts(&altered).len() + 1);
+}
+
+#[test]
 fn a_deploy_is_away_for_a_moment_and_says_new_things_quietly() {
     let (usual, altered, _) = compared("deploy", "orders", &[]);
     let count = |records: &[Sent], from, to| {

@@ -72,6 +72,8 @@ fn storm(kind: Fault) -> Range {
         Fault::ErrorCreep => ((2400, 3600), (0.06, 0.2)),
         Fault::TemplateSurge => ((300, 1200), (0.5, 2.0)),
         Fault::TemplateVanished => ((2400, 5400), (0.0, 0.0)),
+        Fault::StatusShift => ((300, 1200), (0.2, 0.6)),
+        Fault::HostSilence => ((900, 3600), (0.0, 0.0)),
         // Never storms.
         Fault::Deploy | Fault::DebugLevel => ((0, 0), (0.0, 0.0)),
     };

@@ -15,7 +15,7 @@ const HEADER_BYTES: usize = 38;
 /// Version of what all families rest on: clocks, windows, early firings. Raised with every change that
 /// lets them answer otherwise to the same records, or keep something else: a snapshot of others is not
 /// gone on from. A family has a version of its own.
-pub(crate) const BEHAVIOUR: u32 = 6;
+pub(crate) const BEHAVIOUR: u32 = 7;
 
 /// What a snapshot can be gone on from: the same number for the same behaviour and configuration.
 pub fn compatibility(config: &Config) -> u64 {

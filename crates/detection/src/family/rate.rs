@@ -121,6 +121,11 @@ impl Rate {
         self.drop.clock_set(to);
     }
 
+    /// Lines of such a window, usually.
+    pub(crate) fn level(&self, window: &Window) -> u64 {
+        self.baseline.mean().round() as u64 + self.quiet.passed_over(window)
+    }
+
     /// A window with fewer lines than this is no spike.
     pub(crate) fn spike_at(&self) -> u64 {
         self.spike_at

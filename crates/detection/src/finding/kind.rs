@@ -31,6 +31,10 @@ pub enum Kind {
     TemplateSurge,
     /// One of the things that a service says all the time comes no more.
     TemplateVanished,
+    /// Far more requests than usual are answered with a status of one class.
+    StatusShift,
+    /// One of the machines of a service has stopped writing.
+    Silence,
 }
 
 /// How bad something is.
@@ -71,7 +75,7 @@ impl Severity {
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::ErrorBurst,
         Self::ErrorRateSpike,
         Self::RateSpike,
@@ -84,6 +88,8 @@ impl Kind {
         Self::DistributedBruteForce,
         Self::TemplateSurge,
         Self::TemplateVanished,
+        Self::StatusShift,
+        Self::Silence,
     ];
 
     const fn row(self) -> Row {
@@ -197,6 +203,24 @@ impl Kind {
                 worst: Severity::Medium,
                 worst_silent: Severity::Medium,
                 words: "missing template",
+            },
+            Self::StatusShift => Row {
+                name: "status_shift",
+                detector: "status",
+                unit: "answers",
+                is_up: true,
+                worst: Severity::High,
+                worst_silent: Severity::High,
+                words: "shift of HTTP status",
+            },
+            Self::Silence => Row {
+                name: "silence",
+                detector: "hosts",
+                unit: "seconds without a line",
+                is_up: true,
+                worst: Severity::High,
+                worst_silent: Severity::High,
+                words: "silent machine",
             },
         }
     }

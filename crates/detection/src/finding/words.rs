@@ -38,6 +38,11 @@ pub(crate) fn rounded(value: f64) -> String {
     }
 }
 
+/// Of a share, 0 to 1.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{}%", rounded(100.0 * share))
+}
+
 /// Bytes of a message in a title.
 const SHOWN: usize = 80;
 

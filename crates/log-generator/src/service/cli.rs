@@ -28,6 +28,8 @@ Injections: kind[:service][@offset][+duration] [xMagnitude], the offset counted 
   error_creep               x: ratio of errors at last, reached half-way
   template_surge            x: lines of one template beside each usual line
   template_vanished         no magnitude: one of the usual lines comes no more
+  status_shift              share of requests that are answered with 404 or 429
+  host_silence              no magnitude: one of the machines writes nothing
 and what is harmless, and nobody should be told of:
   deploy                    x: share of lines that read new, after a moment without any
   debug_level               x: DEBUG lines beside each usual one

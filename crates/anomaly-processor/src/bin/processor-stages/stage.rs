@@ -311,6 +311,7 @@ impl<'a> Detecting<'a> {
                 template: *template,
                 lineage: None,
                 status: line.status,
+                host: &line.host,
                 address: &line.client_ip,
                 user: &line.user,
             };

@@ -5,7 +5,7 @@ use crate::{
     episode::{Account, Ended, Judged, Telling},
     finding::{
         Part, Subject,
-        words::{self, rounded},
+        words::{self, percent, rounded},
     },
     record::time::EventTime,
 };
@@ -83,8 +83,4 @@ impl Known {
             samples: self.lines.clone(),
         }
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{}%", rounded(100.0 * share))
 }
