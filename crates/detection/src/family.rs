@@ -130,7 +130,8 @@ impl Families {
         recent: ((u64, u64), Option<i64>),
         telling: &mut Telling<'_>,
     ) {
-        self.burst.observe(seen, recent, telling);
+        let told = self.error_rate.told_share();
+        self.burst.observe(seen, recent, told, telling);
     }
 
     /// A record was counted in `window`, which is still open and has lines enough to ask.

@@ -422,6 +422,25 @@ fn a_lasting_change_is_adopted_after_half_an_hour() {
 }
 
 #[test]
+fn what_was_adopted_ends_without_a_word_and_what_comes_after_it_is_found() {
+    const UP: Story = |second| match second {
+        3600..6600 | 8400..8460 => (4.0, 0.0),
+        _ => (1.0, 0.0),
+    };
+    const DOWN: Story = |second| match second {
+        3600..6600 => (0.25, 0.0),
+        8400..8460 => (4.0, 0.0),
+        _ => (1.0, 0.0),
+    };
+    for (story, kind) in [(UP, Kind::RateSpike), (DOWN, Kind::RateDrop)] {
+        let findings = run(6, &[(traffic("loud", 50.0, 0.01), story)], 9000);
+        let told = findings.iter().filter(|it| it.phase == Phase::Opened);
+        let told: Vec<_> = told.map(|it| it.kind).collect();
+        assert_eq!(told, [kind, Kind::RateSpike]);
+    }
+}
+
+#[test]
 fn the_same_records_give_the_same_findings() {
     let burst: Story = |second| (1.0, if second == 1800 { 0.9 } else { 0.0 });
     let fleet = [

@@ -23,6 +23,8 @@ const LEAST_ERRORS: u64 = 5;
 /// What is open goes on while a window has so many, and so many times what is expected.
 const STILL_ERRORS: u64 = 2;
 const STILL_HIGH_FACTOR: f64 = 4.0;
+/// Where a raised share of errors is told already, it is a storm of its own only from so many times that share.
+const BEYOND_TOLD: f64 = 3.0;
 const MANNER: Manner = Manner {
     asked: Asked::OnLines,
     // Of a service that writes little, a window may have none of its errors in the middle of it.
@@ -52,7 +54,7 @@ fn alpha(config: &Config) -> f64 {
 
 impl ErrorBurst {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 3;
+    pub(super) const VERSION: u32 = 4;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {
@@ -91,11 +93,13 @@ impl ErrorBurst {
     }
 
     /// One record: an error, or any record while a burst is open. `recent`: records and errors of
-    /// the last span, with this one, and where its first error was.
+    /// the last span, with this one, and where its first error was. `told`: the share of errors that is told
+    /// as raised, 0 to 1.
     pub(crate) fn observe(
         &mut self,
         seen: &Observation<'_>,
         recent: ((u64, u64), Option<i64>),
+        told: f64,
         telling: &mut Telling<'_>,
     ) {
         if self.episodes.is_open() {
@@ -112,6 +116,9 @@ impl ErrorBurst {
             return;
         }
         if !self.episodes.is_open() {
+            if (errors as f64) < BEYOND_TOLD * told * records as f64 {
+                return;
+            }
             self.during = (errors, records);
         }
         let now = telling.now;

@@ -204,6 +204,12 @@ impl ErrorRate {
         }
     }
 
+    /// The share of errors that is told, at its worst, 0 to 1; 0 while none is.
+    pub(crate) fn told_share(&self) -> f64 {
+        let episode = self.episodes.current();
+        episode.map_or(0.0, |episode| episode.worst.level)
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.episodes.is_open()
     }

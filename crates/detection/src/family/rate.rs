@@ -43,6 +43,11 @@ const TOLERANCE: f64 = 1.25;
 /// Windows summed up to see what one window is too small for.
 const SPIKE_SPANS: [usize; 2] = [2, LONGER_SPANS[0]];
 const DROP_SPANS: [usize; 5] = [1, 2, 3, LONGER_SPANS[0], LONGER_SPANS[1]];
+/// Within so many windows, a day, a level that was given up may come back without a word, as near as this.
+const REMEMBERED: u32 = 8640;
+const AS_BEFORE: f64 = 1.3;
+/// Windows in a row that bear it out.
+const BACK_FOR: usize = 3;
 /// Windows that tell something of the gaps between lines.
 const LEAST_LEARNED: u32 = 3;
 /// So many lines expected of a span make it tell some from none, and all from half of them.
@@ -70,6 +75,8 @@ pub(crate) struct Rate {
     yesterday: Recurrence,
     /// Times the level that are to be expected at this time of day, the least and the most.
     usual: (f64, f64),
+    /// Lines of an ordinary window before a change was adopted, and for how many windows that is remembered.
+    former: (f64, u32),
     /// Windows in a row that would be told, had they not been there yesterday.
     recurring: u32,
     /// Windows since a spike and a drop were over: the spans of the next one hold no others.
@@ -85,7 +92,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// See [`super::Family::version`].
-    pub(super) const VERSION: u32 = 5;
+    pub(super) const VERSION: u32 = 6;
 
     pub(crate) fn new(config: &Config) -> Self {
         Self {
@@ -94,6 +101,7 @@ impl Rate {
             quiet: Quiet::default(),
             yesterday: Recurrence::default(),
             usual: (1.0, 1.0),
+            former: (0.0, 0),
             recurring: 0,
             since_spike: u32::MAX / 2,
             since_drop: u32::MAX / 2,
@@ -221,6 +229,12 @@ impl Rate {
 
     fn judge(&mut self, closing: &mut Closing<'_>) {
         let (window, config) = (closing.window, closing.telling.config);
+        self.former.1 = self.former.1.saturating_sub(1);
+        if self.is_back() {
+            self.former = (0.0, 0);
+            self.forget();
+            return;
+        }
         self.expect(self.yesterday.at(window.start.0));
         // A storm that a burst has told is no more learned than a spike is.
         let is_usual = !self.is_spike(window.records, config) && !self.recurs();
@@ -264,11 +278,34 @@ impl Rate {
     /// From now on so many times the level are to be expected, the least and the most.
     fn expect(&mut self, (least, most): (f64, f64)) {
         let wide = |ratio: f64| 1.0 + (ratio - 1.0) * TOLERANCE;
-        let usual = (wide(least).max(least / 2.0), wide(most));
+        let mut usual = (wide(least).max(least / 2.0), wide(most));
+        if let Some(former) = self.former_ratio() {
+            usual = (
+                usual.0.min(former / AS_BEFORE),
+                usual.1.max(former * AS_BEFORE),
+            );
+        }
         if self.usual != usual {
             self.usual = usual;
             self.arm();
         }
+    }
+
+    /// Times the level that were to be expected before a change was adopted, if one was.
+    fn former_ratio(&self) -> Option<f64> {
+        let (level, windows) = self.former;
+        let ratio = level / self.baseline.mean().max(1e-3);
+        let has_changed = ratio > SPIKE_FACTOR || ratio < DROP_FACTOR;
+        (windows > 0 && has_changed).then_some(ratio)
+    }
+
+    /// Whether what was adopted is over, and all is as it was before.
+    fn is_back(&self) -> bool {
+        let (level, _) = self.former;
+        let newest = self.held_back.sum(BACK_FOR) as f64 / (BACK_FOR as f64 * level.max(1e-3));
+        self.former_ratio().is_some()
+            && !self.is_open()
+            && (1.0 / AS_BEFORE..=AS_BEFORE).contains(&newest)
     }
 
     /// Whether yesterday is all that keeps the newest window from being told: it is not learned either, so
@@ -485,6 +522,7 @@ impl Rate {
         self.tell_end(ended, telling);
         self.lines.clear();
         if ended.is_adopted {
+            self.former = (self.baseline.mean(), REMEMBERED);
             self.forget();
         }
     }
@@ -511,6 +549,8 @@ impl Rate {
         self.yesterday.save(to);
         to.f64(self.usual.0);
         to.f64(self.usual.1);
+        to.f64(self.former.0);
+        to.u32(self.former.1);
         to.u32(self.recurring);
         to.u32(self.since_spike);
         to.u32(self.since_drop);
@@ -526,6 +566,7 @@ impl Rate {
             quiet: Quiet::load(from)?,
             yesterday: Recurrence::load(from)?,
             usual: (from.amount()?, from.amount()?),
+            former: (from.amount()?, from.u32()?),
             recurring: from.u32()?,
             since_spike: from.u32()?,
             since_drop: from.u32()?,

@@ -41,6 +41,8 @@ const LEAST_EXCESS: f64 = 10.0;
 const LEAST_SHARE: f64 = 0.05;
 /// Windows before anything is told, times those that the rate needs: nine minutes.
 const LEAST_LEARNED: u32 = 3;
+/// Of what came while it lasts a window later: of a service that writes little one window says nothing.
+const LINGERS: f64 = 0.8;
 /// A class that makes this share of what is too much names the storm.
 const NAMES_IT: f64 = 0.5;
 const MANNER: Manner = Manner {
@@ -75,6 +77,8 @@ pub(crate) struct Known {
     /// Of which class something is told, and which codes there were where it was worst.
     class: usize,
     worst: Counted,
+    /// Answers of that class, and all, of the last windows.
+    lately: (f64, f64),
     lines: [Vec<SampleLine>; CLASSES],
 }
 
@@ -139,6 +143,7 @@ impl Kept for Known {
             episodes: Episodes::new(Kind::StatusShift, MANNER),
             class: 0,
             worst: Counted::default(),
+            lately: (0.0, 0.0),
             lines: Default::default(),
         }
     }
@@ -203,6 +208,8 @@ impl Kept for Known {
         self.episodes.save(to);
         to.byte(self.class as u8);
         self.worst.save(to);
+        to.f64(self.lately.0);
+        to.f64(self.lately.1);
         for lines in &self.lines {
             SampleLine::save_all(lines, to);
         }
@@ -233,6 +240,7 @@ impl Kept for Known {
             return Err("a class of answers that there is not");
         }
         known.worst = Counted::load(from)?;
+        known.lately = (from.amount()?, from.amount()?);
         for lines in &mut known.lines {
             *lines = SampleLine::load_all(from, config.samples)?;
         }
@@ -351,6 +359,7 @@ impl Known {
         let config = telling.config;
         if !self.episodes.is_open() {
             self.class = shift.class;
+            self.lately = (0.0, 0.0);
         }
         let count = shift.counted.of(shift.class);
         let total = shift.counted.total();
@@ -385,12 +394,13 @@ impl Known {
     /// A window closed while it lasts.
     fn go_on(&mut self, counted: &Counted, closing: &mut Closing<'_>) {
         let (window, config) = (closing.window, closing.telling.config);
-        let (count, total) = (counted.of(self.class), counted.total());
-        let half_way = f64::midpoint(
-            self.share(self.class) * total as f64,
-            self.matters_at(self.class, total),
-        );
-        let is_calm = count as f64 <= half_way;
+        let (count, total) = &mut self.lately;
+        *count = *count * LINGERS + counted.of(self.class) as f64;
+        *total = *total * LINGERS + counted.total() as f64;
+        let (count, total) = self.lately;
+        let share = self.share(self.class);
+        let half_way = f64::midpoint(share, (share * FACTOR).max(share + LEAST_SHARE));
+        let is_calm = count <= half_way * total;
         if !is_calm {
             let shift = Shift {
                 class: self.class,
