@@ -3,6 +3,7 @@
 use crate::{
     codec::{Loaded, Reader, Writer},
     config::Config,
+    record::Weight,
 };
 
 /// Asked of each window: error burst, share of errors lately and for hours, rate up and down, latency and its
@@ -39,6 +40,16 @@ impl Score {
             p.clamp(Self::LEAST_P, 1.0)
         };
         Self(p.ln() / alpha.clamp(Self::LEAST_P, 0.5).ln())
+    }
+
+    /// As if it were so improbable: of what somebody gave a weight to.
+    pub(crate) const fn of_weight(weight: Weight) -> Self {
+        Self(match weight {
+            Weight::Low => 1.5,
+            Weight::Medium => 3.0,
+            Weight::High => 6.0,
+            Weight::Critical => 12.0,
+        })
     }
 
     pub const fn value(self) -> f64 {

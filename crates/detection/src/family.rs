@@ -12,6 +12,7 @@ mod logins;
 mod novelty;
 mod on_heap;
 mod rate;
+mod rules;
 mod status;
 mod templates;
 
@@ -23,6 +24,7 @@ use latency::Latency;
 use logins::Logins;
 use novelty::Novelty;
 use rate::Rate;
+use rules::Rules;
 use status::Status;
 use templates::Templates;
 
@@ -47,10 +49,11 @@ pub(crate) enum Family {
     Templates = 7,
     Status = 8,
     Hosts = 9,
+    Rules = 10,
 }
 
 impl Family {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::ErrorBurst,
         Self::ErrorRate,
         Self::Rate,
@@ -60,6 +63,7 @@ impl Family {
         Self::Templates,
         Self::Status,
         Self::Hosts,
+        Self::Rules,
     ];
 
     /// The one that finds a kind.
@@ -74,6 +78,7 @@ impl Family {
             Kind::TemplateSurge | Kind::TemplateVanished => Self::Templates,
             Kind::StatusShift => Self::Status,
             Kind::Silence => Self::Hosts,
+            Kind::Rule => Self::Rules,
         }
     }
 
@@ -90,6 +95,7 @@ impl Family {
             Self::Templates => Templates::VERSION,
             Self::Status => Status::VERSION,
             Self::Hosts => Hosts::VERSION,
+            Self::Rules => Rules::VERSION,
         }
     }
 }
@@ -106,6 +112,7 @@ pub(crate) struct Families {
     templates: Templates,
     status: Status,
     hosts: Hosts,
+    rules: Rules,
 }
 
 impl Families {
@@ -120,6 +127,7 @@ impl Families {
             templates: Templates::default(),
             status: Status::default(),
             hosts: Hosts::default(),
+            rules: Rules::default(),
         }
     }
 
@@ -216,6 +224,7 @@ impl Families {
             .window_closed(&mut closing, is_told || self.latency.is_open());
         self.novelty.window_closed(&mut closing, is_told);
         self.logins.window_closed(&mut closing, is_told);
+        self.rules.window_closed(&mut closing, is_told);
     }
 
     /// Lines of a window that neither a burst of errors nor new warnings nor failed logins account for, as
@@ -239,6 +248,9 @@ impl Families {
         if seen.is_quiet {
             let start = seen.time.start_of_window(telling.config.window_ms);
             self.rate.observe_quiet(start);
+        }
+        if let Some(written) = seen.rules {
+            self.rules.observe(seen, written, telling);
         }
         let login = Login::of(seen.message, seen.status);
         if login.is_none() && seen.template == 0 {
@@ -270,6 +282,7 @@ impl Families {
         self.templates.give_up(telling);
         self.status.give_up(telling);
         self.hosts.give_up(telling);
+        self.rules.give_up(telling);
     }
 
     /// See [`crate::episode::Episodes::clock_set`].
@@ -283,6 +296,7 @@ impl Families {
         self.templates.clock_set(to);
         self.status.clock_set(to);
         self.hosts.clock_set(to);
+        self.rules.clock_set(to);
     }
 
     pub(crate) fn is_bursting(&self) -> bool {
@@ -297,6 +311,7 @@ impl Families {
             || self.templates.is_open()
             || self.status.is_open()
             || self.hosts.is_open()
+            || self.rules.is_open()
     }
 
     /// A window with fewer lines than this is no spike.
@@ -320,6 +335,7 @@ impl Families {
             Family::Templates => self.templates.save(to),
             Family::Status => self.status.save(to),
             Family::Hosts => self.hosts.save(to),
+            Family::Rules => self.rules.save(to),
         }
     }
 
@@ -340,6 +356,7 @@ impl Families {
             Family::Templates => self.templates = Templates::load(from, config)?,
             Family::Status => self.status = Status::load(from, config)?,
             Family::Hosts => self.hosts = Hosts::load(from, config)?,
+            Family::Rules => self.rules = Rules::load(from, config)?,
         }
         Ok(())
     }

@@ -9,11 +9,9 @@ pub use kind::{Kind, Severity};
 pub use sample::SampleLine;
 pub use subject::{Subject, Template};
 
-use crate::{
-    budget::Score,
-    codec::{Writer, hash},
-    record::time::EventTime,
-};
+use primitives::splitmix::hash;
+
+use crate::{budget::Score, codec::Writer, record::time::EventTime};
 
 /// Where in its life an episode is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,6 +28,6 @@ pub use config::Config;
 pub use finding::{Finding, Kind, Phase, SampleLine, Severity, Subject, Template};
 pub use partition::{Moves, PartitionDetectors};
 pub use record::{
-    Arrival, Lineage, Observation,
+    Arrival, BadRule, Lineage, MOST_RULES, Observation, Rule, Rules, Weight,
     time::{self, EventTime},
 };

@@ -1,10 +1,13 @@
 //! A record, as the detectors see it.
 
 mod login;
+mod rules;
 mod severity;
 pub mod time;
 
 pub(crate) use login::{Login, Who};
+pub use rules::{BadRule, MOST_RULES, Rule, Rules, Weight};
+pub(crate) use rules::{Ready, SPAN_MS};
 pub(crate) use severity::sounds_severe;
 
 use std::fmt;
@@ -34,6 +37,8 @@ pub struct Observation<'a> {
     pub template: u64,
     /// Whoever knows which ids that template had before.
     pub lineage: Option<&'a dyn Lineage>,
+    /// What somebody wants to be told of.
+    pub rules: Option<&'a Rules>,
     /// Of HTTP; 0: it says none.
     pub status: u16,
     /// The machine that wrote it; empty: it does not say.

@@ -19,6 +19,19 @@ pub const fn mix(value: u64) -> u64 {
     finalise(value.wrapping_add(STEP))
 }
 
+/// Of bytes, eight at a time. Finds damage, not forgery.
+pub fn hash(bytes: &[u8]) -> u64 {
+    let mut sum = finalise(bytes.len() as u64 ^ STEP);
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        for (into, byte) in word.iter_mut().zip(chunk) {
+            *into = *byte;
+        }
+        sum = finalise(sum.wrapping_add(STEP) ^ u64::from_le_bytes(word));
+    }
+    sum
+}
+
 /// A stream of numbers. No secrets: whoever sees one knows all that follow.
 #[derive(Debug, Clone)]
 pub struct SplitMix64(u64);
@@ -44,7 +57,19 @@ impl SplitMix64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_single_changed_byte_changes_the_hash(mut bytes in prop::collection::vec(any::<u8>(), 1..100), at in any::<prop::sample::Index>(), by in 1_u8..) {
+            let before = hash(&bytes);
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+            prop_assert_ne!(before, hash(&bytes));
+        }
+    }
 
     /// The first numbers of the reference implementation (Vigna, splitmix64.c) for the seed 1234567.
     #[test]

@@ -1,14 +1,11 @@
-//! The bytes of a snapshot: a small writer, a reader that trusts nothing, a hash.
+//! The bytes of a snapshot: a small writer, and a reader that trusts nothing.
 //!
 //! Invariant: reading answers with an error or a value within the ranges that the detectors reckon
 //! with, whatever the bytes; it takes no more steps and no more memory than the bytes account for.
 //!
 //! Integers are LEB128, signed ones zigzag. A body is sections: id (byte), version, length, bytes.
 
-use primitives::{
-    splitmix::{STEP, finalise},
-    varint,
-};
+use primitives::varint;
 
 use crate::record::time::{EventTime, MOST_MS};
 
@@ -41,20 +38,6 @@ pub(crate) fn sections(body: &[u8]) -> Loaded<Vec<Section<'_>>> {
         sections.push(Section { id, version, body });
     }
     Ok(sections)
-}
-
-/// The same number on every machine and in every release: eight bytes at a time through the
-/// finaliser of SplitMix64. Finds damage, not forgery.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mut sum = finalise(bytes.len() as u64 ^ STEP);
-    for chunk in bytes.chunks(8) {
-        let mut word = [0; 8];
-        for (into, byte) in word.iter_mut().zip(chunk) {
-            *into = *byte;
-        }
-        sum = finalise(sum.wrapping_add(STEP) ^ u64::from_le_bytes(word));
-    }
-    sum
 }
 
 #[derive(Debug, Default)]
@@ -285,14 +268,6 @@ mod tests {
             prop_assert_eq!(reader.i64(), Ok(signed));
             prop_assert_eq!(reader.text(200), Ok(text.as_str()));
             prop_assert_eq!(reader.end(), Ok(()));
-        }
-
-        #[test]
-        fn a_single_changed_byte_changes_the_hash(mut bytes in prop::collection::vec(any::<u8>(), 1..100), at in any::<prop::sample::Index>(), by in 1_u8..) {
-            let before = hash(&bytes);
-            let at = at.index(bytes.len());
-            bytes[at] ^= by;
-            prop_assert_ne!(before, hash(&bytes));
         }
     }
 }

@@ -5,7 +5,9 @@
 
 use std::{error::Error, fmt};
 
-use super::bytes::{Reader, Writer, hash};
+use primitives::splitmix::hash;
+
+use super::bytes::{Reader, Writer};
 use crate::config::Config;
 
 const MAGIC: [u8; 8] = *b"BAROSNAP";

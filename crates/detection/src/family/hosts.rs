@@ -6,13 +6,15 @@
 
 mod words;
 
+use primitives::splitmix::hash;
+
 use super::{
     closing::Closing,
     on_heap::{Kept, OnHeap},
 };
 use crate::{
     budget::Score,
-    codec::{Loaded, Reader, Writer, hash},
+    codec::{Loaded, Reader, Writer},
     config::Config,
     episode::{Anomalous, Asked, Episodes, Judged, Manner, Telling},
     finding::{Kind, Subject},

@@ -35,6 +35,8 @@ pub enum Kind {
     StatusShift,
     /// One of the machines of a service has stopped writing.
     Silence,
+    /// A rule that somebody wrote is met.
+    Rule,
 }
 
 /// How bad something is.
@@ -75,7 +77,7 @@ impl Severity {
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ErrorBurst,
         Self::ErrorRateSpike,
         Self::RateSpike,
@@ -90,6 +92,7 @@ impl Kind {
         Self::TemplateVanished,
         Self::StatusShift,
         Self::Silence,
+        Self::Rule,
     ];
 
     const fn row(self) -> Row {
@@ -221,6 +224,15 @@ impl Kind {
                 worst: Severity::High,
                 worst_silent: Severity::High,
                 words: "silent machine",
+            },
+            Self::Rule => Row {
+                name: "rule",
+                detector: "rules",
+                unit: "lines",
+                is_up: true,
+                worst: Severity::Critical,
+                worst_silent: Severity::Critical,
+                words: "rule",
             },
         }
     }

@@ -14,6 +14,8 @@ pub struct Subject {
     /// The address of a client.
     pub address: Option<String>,
     pub user: Option<String>,
+    /// The name of a rule that somebody wrote.
+    pub rule: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,7 @@ impl Subject {
             ("endpoint", &self.endpoint),
             ("address", &self.address),
             ("user", &self.user),
+            ("rule", &self.rule),
         ];
         let parts = named.into_iter().filter_map(|(name, value)| {
             let value = value.as_ref()?;

@@ -241,11 +241,19 @@ mod tests {
     use crate::{
         family::Families,
         partition::tests::config,
-        record::{Observation, time::EventTime},
+        record::{Observation, Rule, Rules, Weight, time::EventTime},
     };
 
     fn feed(detectors: &mut PartitionDetectors, lines: impl Iterator<Item = (u8, i64, bool)>) {
         let mut findings = Vec::new();
+        let (rules, _) = Rules::of(vec![Rule {
+            name: "any".to_owned(),
+            message: "line".to_owned(),
+            service: None,
+            above: 9,
+            within_ms: 1000,
+            weight: Weight::Low,
+        }]);
         for (service, time, is_error) in lines {
             let seen = Observation {
                 service: &format!("service-{service}"),
@@ -265,6 +273,7 @@ mod tests {
                 template: 1 + time.unsigned_abs() % 7,
                 status: 200 + 100 * (time % 3) as u16,
                 host: "a machine",
+                rules: Some(&rules),
                 user: "somebody",
                 address: "203.0.113.7",
                 ..Observation::default()
@@ -384,7 +393,7 @@ mod tests {
     fn a_family_of_another_version_begins_anew_and_all_else_is_kept() {
         let kept = sections(&stormy().snapshot());
         let ids: Vec<_> = kept.iter().map(|(id, ..)| *id).collect();
-        assert_eq!(ids, [COMMON, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(ids, [COMMON, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         for family in Family::ALL {
             let mut changed = kept.clone();
             changed[family as usize].1 += 1;

@@ -1,9 +1,9 @@
 //! Users or addresses, and how often each has failed in a row.
 
-use primitives::splitmix;
+use primitives::splitmix::{self, hash};
 
 use crate::{
-    codec::{Loaded, Reader, Writer, hash},
+    codec::{Loaded, Reader, Writer},
     config::Config,
     record::time::EventTime,
     stat::Handfuls,
