@@ -206,6 +206,7 @@ const fn found(kind: Kind) -> Found {
         Kind::TemplateVanished => Found::TemplateVanished,
         Kind::StatusShift => Found::StatusShift,
         Kind::Silence => Found::Silence,
+        Kind::Rule => Found::Rule,
     }
 }
 
@@ -243,6 +244,7 @@ fn subject_of(service: String, subject: detection::Subject) -> Subject {
         endpoint,
         address,
         user,
+        rule,
     } = subject;
     Subject {
         service,
@@ -254,6 +256,7 @@ fn subject_of(service: String, subject: detection::Subject) -> Subject {
         endpoint,
         address,
         user,
+        rule,
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     metrics::{Metrics, Release},
     partition_task::{SinkError, Sinks},
+    rules::InForce,
     startup::Started,
 };
 
@@ -60,6 +61,8 @@ pub struct Settings {
     /// How long a revoked partition may take to finish its batches.
     pub release_within: Duration,
     pub snapshot_every: Duration,
+    /// What somebody wants to be told of.
+    pub rules: Option<InForce>,
 }
 
 pub struct ConsumerLoop<S, O> {

@@ -14,6 +14,7 @@ mod outside;
 pub mod partition_state;
 pub mod partition_task;
 mod prerequisites;
+pub mod rules;
 pub mod run;
 mod shorten;
 pub mod sinks;

@@ -28,6 +28,7 @@ use crate::{
     metrics::Metrics,
     options::Options,
     outside::Outside,
+    rules::InForce,
     run::RunError,
     sinks::KafkaSinks,
     startup::{KafkaAndClickHouse, Starter, Watch},
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     /// Leave to ask Kafka where a partition begins.
     pub(crate) asking: Arc<Semaphore>,
     pub(crate) shares: Shares,
+    /// What somebody wants to be told of.
+    pub(crate) rules: Option<InForce>,
     /// One of them has ended: so do all.
     pub(crate) halt: Arc<AtomicBool>,
     pub(crate) members: usize,
@@ -111,7 +114,7 @@ impl Member {
                 metrics: metrics.clone(),
             },
             metrics: metrics.clone(),
-            settings: settings(options),
+            settings: settings(shared),
             latch: latch.clone(),
             partitions,
             shares: shared.shares.another(),
@@ -283,13 +286,15 @@ async fn watch_pulse(
     }
 }
 
-fn settings(options: &Options) -> Settings {
+fn settings(shared: &Shared) -> Settings {
+    let options = &shared.options;
     Settings {
         limits: options.limits(),
         in_flight_bytes: options.inflight_bytes.as_usize(),
         idle_timeout: options.detection_idle_timeout.get(),
         release_within: options.release_within.get(),
         snapshot_every: options.snapshot_interval.get(),
+        rules: shared.rules.clone(),
     }
 }
 

@@ -53,6 +53,14 @@ service_kit::labels! {
         TemplateVanished = "template_vanished",
         StatusShift = "status_shift",
         Silence = "silence",
+        Rule = "rule",
+    }
+}
+service_kit::labels! {
+    /// What becomes of a rule in the file.
+    pub enum RuleState as "state" {
+        Followed = "followed",
+        Refused = "refused",
     }
 }
 service_kit::labels! {
@@ -124,6 +132,16 @@ pub const CUT: Counter = Counter::new(
     "barograph_messages_cut_total",
     Unit::Messages,
     "Times that a dead letter or an anomaly was made smaller because Kafka would not take it.",
+);
+pub const RULES: Gauge<RuleState> = Gauge::new(
+    "barograph_rules",
+    Unit::Count,
+    "Rules in the file of rules, those that are followed and those that are refused; the log says why.",
+);
+pub const RULES_UNREADABLE: Gauge = Gauge::new(
+    "barograph_rules_unreadable",
+    Unit::Count,
+    "1: the file of rules cannot be read, and the rules of before are followed.",
 );
 pub const REFUSED: Gauge = Gauge::new(
     "barograph_messages_refused",
@@ -349,6 +367,8 @@ pub struct Metrics {
     pub audits: Histograms,
     pub audits_failed: Counters,
     pub paused: Gauges,
+    pub rules: Gauges<RuleState>,
+    pub rules_unreadable: Gauges,
     /// Not a metric: why writers do not get on, for `/ready`.
     pub troubles: Troubles,
 }
@@ -414,6 +434,8 @@ impl Metrics {
             audits: registry.histogram(&AUDITS),
             audits_failed: registry.counter(&AUDITS_FAILED),
             paused: registry.gauge(&PAUSED),
+            rules: registry.gauge(&RULES),
+            rules_unreadable: registry.gauge(&RULES_UNREADABLE),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the processor reads from its environment.
 
+use std::path::PathBuf;
+
 use service_kit::options::{
     Bounded, ByteSize, ClickHouseOptions, KafkaOptions, Name, Period, ServiceOptions,
 };
@@ -81,6 +83,8 @@ service_kit::options! {
         processor_replay_records: Bounded<0, 100_000_000> = "500000",
         /// Templates of messages kept at once per partition; past it those seen longest ago are forgotten.
         processor_max_templates: Bounded<16, 1_000_000> = "20000",
+        /// A YAML file of rules to be told of, whatever is usual; a change is followed within seconds.
+        processor_rules: Option<PathBuf>,
         /// Rows after which a batch is stored.
         batch_rows: Bounded<1, 1_000_000> = "250000",
         /// Bytes after which a batch is stored.

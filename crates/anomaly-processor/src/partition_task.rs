@@ -19,12 +19,13 @@
 
 use std::{
     collections::HashSet,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use clickhouse_store::{LogRow, LogRows, TemplateNews, log_rows::TimestampSource, templates::Text};
 use contracts::{Level, dead_letter::Reason};
-use detection::{Arrival, Finding, Lineage, Moves, Observation, time::EventTime};
+use detection::{Arrival, Finding, Lineage, Moves, Observation, Rules, time::EventTime};
 use kafka_io::partitioner::Partitioner;
 use log_records::{Line, NoTime, RecordContext, ServiceFrom, Unreadable, decode};
 use pipeline::{
@@ -40,6 +41,7 @@ use template_mining::{Changes, Miner, TemplateId};
 use crate::{
     metrics::{Metrics, Oddity, Skipped},
     partition_state::PartitionState,
+    rules::InForce,
 };
 
 /// An event time more than this past the Kafka record's own is held back to it.
@@ -88,6 +90,7 @@ pub struct PartitionTask {
     news: TemplateNews,
     /// When the miner was last asked to tell all texts again.
     told_again: Option<Instant>,
+    rules: Option<Following>,
     /// Of findings that no record raised: they belong to the next thing that is made durable.
     loose: Vec<Acknowledgement>,
     counted: Counted,
@@ -96,6 +99,12 @@ pub struct PartitionTask {
     partitions: u32,
     /// What that means for the services here is known for so many.
     reckoned: u32,
+}
+
+/// The rules that are followed, and whoever says when they change.
+struct Following {
+    in_force: InForce,
+    rules: Arc<Rules>,
 }
 
 /// What the metrics have been told of.
@@ -158,6 +167,7 @@ impl PartitionTask {
             findings: Vec::new(),
             news: TemplateNews::default(),
             told_again: None,
+            rules: None,
             loose: Vec::new(),
             kept: Kept {
                 every: snapshot_every,
@@ -169,6 +179,12 @@ impl PartitionTask {
             partitions: 0,
             reckoned: 0,
         }
+    }
+
+    /// From now on these rules are followed, and what becomes of them.
+    pub fn follow(&mut self, mut in_force: InForce) {
+        let rules = in_force.now();
+        self.rules = Some(Following { in_force, rules });
     }
 
     /// The topic has this many partitions now, 0: nobody has said. Services whose lines go to another
@@ -409,6 +425,9 @@ impl PartitionTask {
         let line = &reading.line;
         let service = reading.service();
         let template_id = self.mine(&line.message, service, is_replay, metrics);
+        if let Some(following) = self.rules.as_mut().filter(|it| it.in_force.has_changed()) {
+            following.rules = following.in_force.now();
+        }
         let arrival = self.state.detectors.observe(
             &Observation {
                 service,
@@ -424,6 +443,7 @@ impl PartitionTask {
                 latency_ms: line.latency_ms,
                 template: template_id,
                 lineage: Some(&Former(&self.state.miner)),
+                rules: self.rules.as_ref().map(|it| &*it.rules),
                 status: line.status,
                 host: &line.host,
                 address: &line.client_ip,

@@ -1,6 +1,6 @@
 //! Puts the processor together and runs it until it is told to stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clickhouse_store::{Client, Target};
 use kafka_io::{
@@ -17,6 +17,7 @@ use crate::{
     metrics::Metrics,
     options::Options,
     prerequisites::{wait_for_both, watch_clickhouse},
+    rules::{Follower, UnreadableFile},
     sinks::Refusals,
     store::Store,
 };
@@ -32,6 +33,8 @@ pub enum RunError {
     Store(#[from] clickhouse_store::Error),
     #[error(transparent)]
     ConsumerLoop(#[from] ConsumerLoopError),
+    #[error("PROCESSOR_RULES: {0}")]
+    Rules(#[from] UnreadableFile),
     #[error("the consumer thread {0}")]
     Thread(String),
     #[error(
@@ -42,7 +45,10 @@ pub enum RunError {
 
 impl HasExit for RunError {
     fn exit(&self) -> Exit {
-        Exit::Fatal
+        match self {
+            Self::Rules(_) => Exit::Options,
+            _ => Exit::Fatal,
+        }
     }
 }
 
@@ -64,6 +70,12 @@ pub async fn run(
     latches: Latches,
     tasks: Tasks,
 ) -> Result<(), RunError> {
+    let follow = |path: &PathBuf| Follower::of(path, metrics.clone());
+    let followed = options.processor_rules.as_ref().map(follow).transpose()?;
+    let (follower, rules) = followed.unzip();
+    if let Some(follower) = follower {
+        tasks.spawn("rules", follower.run(tasks.clone()));
+    }
     let store = Client::new(Target::from(&options.clickhouse))?;
     let connection = Connection::from(&options.kafka);
     let ready = tokio::select! {
@@ -114,6 +126,7 @@ pub async fn run(
         insisting,
         connection,
         shares: Shares::default(),
+        rules,
         halt: Arc::default(),
         options,
         members,

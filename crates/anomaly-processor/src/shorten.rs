@@ -52,9 +52,10 @@ fn cut_everything(anomaly: &mut Anomaly) {
         endpoint,
         address,
         user,
+        rule,
     } = &mut anomaly.subject;
     let template = template.iter_mut().map(|template| &mut template.text);
-    for text in [host, endpoint, address, user]
+    for text in [host, endpoint, address, user, rule]
         .into_iter()
         .flatten()
         .chain(template)

@@ -62,7 +62,11 @@ endpoint?: string | null,
 /**
  * The address of a client.
  */
-address?: string | null, user?: string | null, };
+address?: string | null, user?: string | null, 
+/**
+ * The name of a rule that somebody wrote.
+ */
+rule?: string | null, };
 
 /**
  * A range of lines: offsets are inclusive.

@@ -97,6 +97,7 @@ function subject(value: unknown, service: string): Subject {
     endpoint: textOrNull(from.endpoint),
     address: textOrNull(from.address),
     user: textOrNull(from.user),
+    rule: textOrNull(from.rule),
   };
 }
 

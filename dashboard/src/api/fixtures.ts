@@ -17,6 +17,7 @@ export function anAnomaly(change: Partial<Anomaly> = {}): Anomaly {
       endpoint: 'POST /pay',
       address: null,
       user: null,
+      rule: null,
     },
     series: 'checkout/errors',
     window_start: '2026-11-21T07:00:00.000Z',

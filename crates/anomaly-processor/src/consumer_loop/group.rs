@@ -185,6 +185,9 @@ impl<S: RecordSource, O: Sinks> ConsumerLoop<S, O> {
             self.settings.snapshot_every,
             now,
         );
+        if let Some(rules) = &self.settings.rules {
+            task.follow(rules.clone());
+        }
         task.partitions_are(self.state.partitions, &mut self.sinks)?;
         let running = Running {
             task,

@@ -306,6 +306,7 @@ pub(crate) fn settings() -> Settings {
         idle_timeout: Duration::from_secs(2),
         release_within: Duration::from_millis(800),
         snapshot_every: Duration::from_secs(2),
+        rules: None,
     }
 }
 

@@ -6,8 +6,6 @@
 
 mod words;
 
-use primitives::splitmix::hash;
-
 use super::{
     closing::Closing,
     on_heap::{Kept, OnHeap},
@@ -54,7 +52,8 @@ const MANNER: Manner = Manner {
 #[derive(Debug, Clone)]
 struct Row {
     name: Box<str>,
-    hash: u64,
+    /// See [`ending`].
+    ending: u64,
     rhythm: Rhythm,
 }
 
@@ -184,9 +183,10 @@ impl Kept for Known {
 impl Known {
     fn observe(&mut self, name: &str, start: EventTime) {
         let name = &name[..name.floor_char_boundary(NAME_BYTES)];
-        let hash = hash(name.as_bytes());
-        let place = self.rows.iter().position(|row| row.hash == hash);
-        let Some(place) = place.or_else(|| self.admit(name, hash)) else {
+        let ending = ending(name);
+        let is_it = |row: &Row| row.ending == ending && *row.name == *name;
+        let place = self.rows.iter().position(is_it);
+        let Some(place) = place.or_else(|| self.admit(name)) else {
             return;
         };
         if let Some(bits) = self.open.of(start) {
@@ -195,14 +195,14 @@ impl Known {
     }
 
     #[cold]
-    fn admit(&mut self, name: &str, hash: u64) -> Option<usize> {
+    fn admit(&mut self, name: &str) -> Option<usize> {
         self.begun = self.begun.saturating_add(1).min(u32::MAX / 2);
         if self.rows.len() == MOST {
             return None;
         }
         self.rows.push(Row {
             name: name.into(),
-            hash,
+            ending: ending(name),
             rhythm: Rhythm::default(),
         });
         Some(self.rows.len() - 1)
@@ -313,8 +313,20 @@ impl Row {
         let name = from.text(NAME_BYTES)?;
         Ok(Self {
             name: name.into(),
-            hash: hash(name.as_bytes()),
+            ending: ending(name),
             rhythm: Rhythm::load(from)?,
         })
     }
+}
+
+/// The last bytes of a name: most machines of a service are told apart by them.
+#[inline]
+fn ending(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    if let Some(last) = bytes.last_chunk() {
+        return u64::from_le_bytes(*last);
+    }
+    bytes
+        .iter()
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }

@@ -87,6 +87,17 @@ pub(crate) struct Ready {
     service: Option<Regex>,
 }
 
+impl Default for Rules {
+    /// None.
+    fn default() -> Self {
+        Self {
+            messages: RegexSet::empty(),
+            rules: Vec::new(),
+            generation: hash(&[]),
+        }
+    }
+}
+
 impl Rules {
     /// Those that can be followed, and what is wrong with each of the others, by its place.
     pub fn of(rules: Vec<Rule>) -> (Self, Vec<(usize, BadRule)>) {

@@ -312,6 +312,7 @@ impl<'a> Detecting<'a> {
                 lineage: None,
                 status: line.status,
                 host: &line.host,
+                rules: None,
                 address: &line.client_ip,
                 user: &line.user,
             };
