@@ -505,7 +505,10 @@ impl Known {
                     dispersion.learn((*count, self.spans[at].0), share, 1);
                 }
             }
-            row.learn(counts.at(place));
+            // Who is overdue may be missing: what is expected of it stays.
+            if row.rhythm.missing() <= row.rhythm.longest() {
+                row.learn(counts.at(place));
+            }
         }
     }
 
