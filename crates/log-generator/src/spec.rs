@@ -101,11 +101,10 @@ pub(crate) const fn defaults(kind: Fault) -> (f64, i64) {
         Fault::Silence => (0.0, 60_000),
         Fault::LatencyShift => (4.0, 60_000),
         Fault::FailedLogins => (20.0, 30_000),
-        Fault::Cascade => (0.4, 60_000),
+        Fault::Cascade | Fault::StatusShift => (0.4, 60_000),
         Fault::ErrorCreep => (0.15, 1_200_000),
         Fault::TemplateSurge => (1.0, 60_000),
         Fault::TemplateVanished | Fault::HostSilence => (0.0, 1_200_000),
-        Fault::StatusShift => (0.4, 60_000),
         Fault::Deploy => (0.2, 120_000),
         Fault::DebugLevel => (1.0, 600_000),
     }

@@ -2,9 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use local_stack::{Child, Ending, LocalStack, Ports, Service, ports::loopback};
-
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{http, wait};
@@ -89,6 +88,12 @@ impl Running {
     pub async fn kill_and_restart(&self) -> anyhow::Result<()> {
         self.child.kill9().await;
         Ok(self.child.start_again()?)
+    }
+
+    /// All that the service has said.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let path = self.child.log();
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// The error with what the service said last.

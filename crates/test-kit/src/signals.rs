@@ -44,7 +44,7 @@ impl<'a> Signals<'a> {
         Ok(Self {
             service,
             before: service.metrics().await?,
-            log_from: log(service)?.len(),
+            log_from: service.log()?.len(),
         })
     }
 
@@ -89,7 +89,7 @@ impl<'a> Signals<'a> {
 
     /// Level and message of the warnings and errors since.
     fn said(&self) -> anyhow::Result<BTreeSet<(String, String)>> {
-        let log = log(self.service)?;
+        let log = self.service.log()?;
         let lines = log[self.log_from..].split_inclusive('\n');
         let mut said = BTreeSet::new();
         // The last one may still be written.
@@ -107,9 +107,4 @@ impl<'a> Signals<'a> {
 
 fn owned((level, message): &(&str, &str)) -> (String, String) {
     ((*level).to_owned(), (*message).to_owned())
-}
-
-fn log(service: &Running) -> anyhow::Result<String> {
-    let path = service.child.log();
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }

@@ -155,7 +155,7 @@ impl Kept for Known {
         to.byte(self.place as u8);
     }
 
-    fn load(from: &mut Reader<'_>, config: &Config) -> Loaded<Self> {
+    fn load(from: &mut Reader<'_>, _: &Config) -> Loaded<Self> {
         let rows = (0..from.length(MOST, 2)?)
             .map(|_| Row::load(from))
             .collect::<Loaded<_>>()?;
@@ -171,7 +171,6 @@ impl Kept for Known {
                 ..Subject::default()
             },
             place: usize::from(from.byte()?),
-            ..Self::new(config)
         };
         if !(0.0..1e9).contains(&known.new) {
             return Err("an amount that there is not");

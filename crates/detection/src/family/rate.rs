@@ -295,7 +295,7 @@ impl Rate {
     fn former_ratio(&self) -> Option<f64> {
         let (level, windows) = self.former;
         let ratio = level / self.baseline.mean().max(1e-3);
-        let has_changed = ratio > SPIKE_FACTOR || ratio < DROP_FACTOR;
+        let has_changed = !(DROP_FACTOR..=SPIKE_FACTOR).contains(&ratio);
         (windows > 0 && has_changed).then_some(ratio)
     }
 

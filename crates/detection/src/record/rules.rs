@@ -74,7 +74,7 @@ impl std::error::Error for BadRule {}
 #[derive(Debug, Clone)]
 pub struct Rules {
     messages: RegexSet,
-    rules: Vec<Ready>,
+    ready: Vec<Ready>,
     /// Of all that they say: another one has other rules.
     generation: u64,
 }
@@ -92,7 +92,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             messages: RegexSet::empty(),
-            rules: Vec::new(),
+            ready: Vec::new(),
             generation: hash(&[]),
         }
     }
@@ -128,18 +128,18 @@ impl Rules {
         let ids: Vec<u8> = ready.iter().flat_map(|it| it.id.to_le_bytes()).collect();
         let rules = Self {
             messages,
-            rules: ready,
+            ready,
             generation: hash(&ids),
         };
         (rules, bad)
     }
 
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.ready.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.ready.is_empty()
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -147,7 +147,7 @@ impl Rules {
     }
 
     pub(crate) fn has(&self, id: u64) -> bool {
-        self.rules.iter().any(|it| it.id == id)
+        self.ready.iter().any(|it| it.id == id)
     }
 
     /// Rules that a line matches.
@@ -157,7 +157,7 @@ impl Rules {
         message: &str,
     ) -> impl Iterator<Item = &'a Ready> {
         let places = self.messages.matches(message).into_iter();
-        let rules = places.filter_map(|place| self.rules.get(place));
+        let rules = places.filter_map(|place| self.ready.get(place));
         rules.filter(move |it| it.service.as_ref().is_none_or(|of| of.is_match(service)))
     }
 }

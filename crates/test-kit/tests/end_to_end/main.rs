@@ -25,6 +25,7 @@ mod records;
 mod recreated;
 mod rejections;
 mod repairs;
+mod rules;
 mod stalls;
 mod stops;
 mod templates;
