@@ -313,7 +313,7 @@ rules:
             refused,
             [
                 "line 8, rule \"odd\": `message` is no regular expression: unclosed group",
-                "line 10, rule \"late\": `within` is \"soon\": a duration such as 500ms, 30s, 5m or 1h, from 1s to 1d",
+                "line 10, rule \"late\": `within` is \"soon\"; it is a duration from 1s to 1d with its unit (500ms, 10s, 5m, 2h, 7d)",
                 "line 13, rule \"\": `name` is missing",
                 "line 14, rule \"typo\": \"mesage\" is no key of a rule; these are: name, message, service, above, within, severity",
             ]
