@@ -152,7 +152,8 @@ impl Families {
         let mut unexplained = self.unexplained(window);
         let config = telling.config;
         let excess = self.rate.would_spike(window, unexplained, config);
-        if let Some(excess) = excess.filter(|_| !self.is_told())
+        let is_named = self.is_told() || self.status.is_open() || self.templates.is_open();
+        if let Some(excess) = excess.filter(|_| !is_named)
             && (self.status.explains(window, excess, telling)
                 || self.templates.explains(seen, window, excess, telling))
         {

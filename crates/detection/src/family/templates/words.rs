@@ -72,7 +72,7 @@ impl Known {
                     "It is {usual:.1}% of what {service} says usually; the other lines account for {} of these.",
                     rounded(expected)
                 ),
-                (0.0, expected * super::FACTOR),
+                (0.0, expected * super::surging::FACTOR),
                 format!(
                     "{} lines more than expected of this template",
                     rounded((judged.observed - expected).max(0.0))
