@@ -13,7 +13,7 @@ use std::{
 };
 
 use detection::{Rule, Rules, Weight};
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 use serde_saphyr::Spanned;
 use service_kit::{
     lifecycle::Tasks,
@@ -74,47 +74,14 @@ impl fmt::Display for Refused {
     }
 }
 
+/// A rule by its keys; `None`: the key has no value.
+type Written = BTreeMap<String, Option<String>>;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    rules: Vec<Spanned<BTreeMap<String, Text>>>,
-}
-
-/// A string, a number or a truth value as it is written: what is meant is asked key by key.
-struct Text(String);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Text;
-
-            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-                to.write_str("a string or a number")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Text, E> {
-                Ok(Text(value.to_string()))
-            }
-        }
-        from.deserialize_any(Visitor)
-    }
+    /// Values as they are written: what is meant is asked key by key.
+    rules: Vec<Spanned<Written>>,
 }
 
 /// What a file says.
@@ -145,7 +112,7 @@ fn understand(path: &Path, text: &str) -> Result<Read, UnreadableFile> {
     let mut refused = Vec::new();
     for written in file.rules {
         let line = written.referenced.line();
-        let name = written.value.get("name").map_or("", |name| name.0.as_str());
+        let name = written.value.get("name").cloned().flatten();
         match rule(&written.value) {
             Ok(rule) => {
                 lines.push((line, rule.name.clone()));
@@ -153,7 +120,7 @@ fn understand(path: &Path, text: &str) -> Result<Read, UnreadableFile> {
             }
             Err(why) => refused.push(Refused {
                 line,
-                name: name.to_owned(),
+                name: name.unwrap_or_default(),
                 why,
             }),
         }
@@ -169,14 +136,17 @@ fn understand(path: &Path, text: &str) -> Result<Read, UnreadableFile> {
 }
 
 /// The error says what is wrong, and what would be right.
-fn rule(written: &BTreeMap<String, Text>) -> Result<Rule, String> {
+fn rule(written: &Written) -> Result<Rule, String> {
     if let Some(unknown) = written.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!(
             "{unknown:?} is no key of a rule; these are: {}",
             KEYS.join(", ")
         ));
     }
-    let text = |key: &str| written.get(key).map(|text| text.0.as_str());
+    if let Some((key, _)) = written.iter().find(|(_, value)| value.is_none()) {
+        return Err(format!("`{key}` has no value"));
+    }
+    let text = |key: &str| written.get(key)?.as_deref();
     let needed = |key: &str| text(key).ok_or_else(|| format!("`{key}` is missing"));
     let above = text("above").unwrap_or("0");
     let within = text("within").unwrap_or("1m");
@@ -306,9 +276,14 @@ rules:
     mesage: x
   - name: any number
     message: 404
+  - name: as it is written
+    message: off
+  - name: empty
+    message: x
+    service:
 ";
         let (followed, refused) = understood(text).unwrap();
-        assert_eq!(followed, 2);
+        assert_eq!(followed, 3);
         assert_eq!(
             refused,
             [
@@ -316,6 +291,7 @@ rules:
                 "line 10, rule \"late\": `within` is \"soon\"; it is a duration from 1s to 1d with its unit (500ms, 10s, 5m, 2h, 7d)",
                 "line 13, rule \"\": `name` is missing",
                 "line 14, rule \"typo\": \"mesage\" is no key of a rule; these are: name, message, service, above, within, severity",
+                "line 20, rule \"empty\": `service` has no value",
             ]
         );
     }

@@ -441,6 +441,30 @@ fn what_was_adopted_ends_without_a_word_and_what_comes_after_it_is_found() {
 }
 
 #[test]
+fn an_outage_after_a_change_that_was_adopted_is_told() {
+    const DIES: Story = |second| match second {
+        3600..6603 => (2.0, 0.0),
+        6603..7500 => (0.0, 0.0),
+        _ => (1.0, 0.0),
+    };
+    for seed in 0..6 {
+        let fleet = [
+            (traffic("loud", 50.0, 0.01), DIES),
+            (traffic("other", 20.0, 0.01), QUIET),
+            (traffic("third", 20.0, 0.01), QUIET),
+        ];
+        let findings = run(seed, &fleet, 8000);
+        let told = findings.iter().filter(|it| it.phase == Phase::Opened);
+        let told: Vec<_> = told.map(|it| (it.service.as_str(), it.kind)).collect();
+        assert_eq!(
+            told,
+            [("loud", Kind::RateSpike), ("loud", Kind::RateDrop)],
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
 fn the_same_records_give_the_same_findings() {
     let burst: Story = |second| (1.0, if second == 1800 { 0.9 } else { 0.0 });
     let fleet = [

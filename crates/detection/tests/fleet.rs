@@ -204,6 +204,31 @@ fn who_is_started_anew_and_who_comes_and_goes_is_not_missed() {
 }
 
 #[test]
+fn a_machine_that_another_one_replaces_is_not_missed() {
+    for machines in [2, 5] {
+        nothing(&run(|second, now| {
+            now.hosts.truncate(machines);
+            if second >= 0 {
+                now.hosts[0] = "web-9".to_owned();
+            }
+        }));
+    }
+}
+
+#[test]
+fn more_machines_than_are_known_keep_nobody_from_being_missed() {
+    let findings = run(|second, now| {
+        now.rate = 40.0;
+        now.hosts = (1..=70).map(|number| format!("web-{number}")).collect();
+        if second >= 0 {
+            now.hosts.remove(2);
+        }
+    });
+    let told = opened(&findings);
+    assert!(matches!(told[..], [(Kind::Silence, _)]), "{told:?}");
+}
+
+#[test]
 fn a_new_version_on_machines_with_other_names_misses_nobody() {
     nothing(&run(|second, now| {
         let after = usize::try_from((second / 60).clamp(0, 5)).unwrap();

@@ -43,26 +43,31 @@ impl Play {
     /// One line a second of each of two services, those of `is_full` say that a disk is.
     fn run(&mut self, seconds: std::ops::Range<i64>, rules: &Rules, is_full: impl Fn(i64) -> bool) {
         for second in seconds {
+            let message = if is_full(second) {
+                "disk 7 is full"
+            } else {
+                "all is well"
+            };
             for service in ["db", "web"] {
-                self.offset += 1;
-                self.detectors.observe(
-                    &Observation {
-                        service,
-                        time: EventTime(BEGIN + second * 1000),
-                        kafka_time: BEGIN + second * 1000,
-                        offset: self.offset,
-                        message: if is_full(second) {
-                            "disk 7 is full"
-                        } else {
-                            "all is well"
-                        },
-                        rules: Some(rules),
-                        ..Observation::default()
-                    },
-                    &mut self.findings,
-                );
+                self.line(second, service, message, rules);
             }
         }
+    }
+
+    fn line(&mut self, second: i64, service: &str, message: &str, rules: &Rules) {
+        self.offset += 1;
+        self.detectors.observe(
+            &Observation {
+                service,
+                time: EventTime(BEGIN + second * 1000),
+                kafka_time: BEGIN + second * 1000,
+                offset: self.offset,
+                message,
+                rules: Some(rules),
+                ..Observation::default()
+            },
+            &mut self.findings,
+        );
     }
 
     fn told(&self) -> Vec<(Kind, Phase)> {
@@ -106,4 +111,38 @@ fn a_rule_that_is_changed_or_gone_ends_what_it_had_told() {
     let open = play.told().len();
     play.run(100..101, &written(vec![]), |_| true);
     assert_eq!(play.told()[open..], [(Kind::Rule, Phase::Closed)]);
+}
+
+#[test]
+fn what_goes_on_is_told_once_however_short_the_span() {
+    let mut play = Play::new();
+    let rules = written(vec![Rule {
+        within_ms: 1000,
+        ..rule(0)
+    }]);
+    play.run(0..600, &rules, |second| second % 5 == 3);
+    assert_eq!(play.told(), [(Kind::Rule, Phase::Opened)]);
+}
+
+#[test]
+fn what_a_service_that_is_silent_all_day_does_every_night_is_told_every_night() {
+    let mut play = Play::new();
+    let rules = written(vec![Rule {
+        within_ms: 2 * 3_600_000,
+        ..rule(3)
+    }]);
+    for second in 0..4 * 86_400 {
+        if second % 10 == 0 {
+            play.line(second, "web", "all is well", &rules);
+            play.line(second, "mail", "all is well", &rules);
+        }
+        if (7200..7205).contains(&(second % 86_400)) {
+            play.line(second, "db", "disk 7 is full", &rules);
+        }
+    }
+    let told = play.told();
+    let opened = told
+        .iter()
+        .filter(|(kind, phase)| (*kind, *phase) == (Kind::Rule, Phase::Opened));
+    assert_eq!(opened.count(), 4, "{told:?}");
 }

@@ -21,6 +21,7 @@ struct Now {
     errors: f64,
     /// Seconds from one heartbeat to the next.
     beats_every: i64,
+    beat: u64,
 }
 
 /// Eight templates, from two in five lines to one in fifty.
@@ -32,6 +33,7 @@ fn usual() -> Now {
         debugging: 0.5,
         errors: 0.01,
         beats_every: 60,
+        beat: 50,
     }
 }
 
@@ -70,7 +72,7 @@ fn run(change: impl Fn(i64, &mut Now)) -> Vec<Finding> {
             lines.push((rng.random_range(100..104), false, true));
         }
         if second % now.beats_every == 0 {
-            lines.push((50, false, false));
+            lines.push((now.beat, false, false));
         }
         for (template, is_error, is_quiet) in lines {
             offset += 1;
@@ -191,6 +193,11 @@ fn a_heartbeat_that_stops_is_missed_after_a_few_beats() {
     );
     let subject = &findings[0].subject;
     assert_eq!(subject.template.as_ref().unwrap().id, 50);
+}
+
+#[test]
+fn a_heartbeat_in_new_words_is_not_missed() {
+    nothing(&run(|_, now| now.beat = 51));
 }
 
 #[test]

@@ -8,6 +8,9 @@ use local_stack::Service;
 /// History is bounded by lines, so that a fast fleet does not write for an hour first.
 const MOST_HISTORY: Duration = Duration::from_secs(3 * 3600);
 const MOST_HISTORY_LINES: u64 = 3_000_000;
+/// What shows in several windows, or in lines enough, is in a demo that has both.
+const LONG: Duration = Duration::from_secs(45);
+const MANY: u32 = 200;
 
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
@@ -41,13 +44,21 @@ impl Plan {
             lasts: part(lasts).max(Duration::from_secs(3)),
             magnitude,
         };
-        let injections = vec![
+        let mut injections = vec![
             injection(Fault::ErrorBurst, "checkout", 0.20, 0.12, Some(0.6)),
             injection(Fault::RateSpike, "search", 0.35, 0.12, Some(6.0)),
             injection(Fault::RateDrop, "catalog", 0.50, 0.20, Some(0.05)),
-            injection(Fault::ErrorBurst, "auth", 0.60, 0.12, Some(0.5)),
+            injection(Fault::ErrorBurst, "payments", 0.60, 0.12, Some(0.5)),
             injection(Fault::Silence, "gateway", 0.72, 0.18, None),
         ];
+        if live >= LONG && rate >= MANY {
+            injections.extend([
+                injection(Fault::FailedLogins, "auth", 0.15, 0.30, Some(10.0)),
+                injection(Fault::LatencyShift, "orders", 0.25, 0.35, Some(5.0)),
+                injection(Fault::StatusShift, "cart", 0.30, 0.45, Some(0.6)),
+                injection(Fault::NewTemplate, "inventory", 0.45, 0.20, Some(5.0)),
+            ]);
+        }
         let window = Duration::from_secs((live.as_secs() / 30).clamp(1, 10));
         Self {
             live,

@@ -33,8 +33,9 @@ const LEAST_MISSING: u32 = 12;
 const LONGER: u32 = 3;
 /// Who was missing for so long is gone: a day.
 const GONE_AFTER: u32 = 8640;
-/// So many new names within a day or so: they come and go.
-const MOST_NEW: f32 = 1.5;
+/// One new name is more than that for a day and a third: they come and go, and those that went were not missed
+/// before they are forgotten.
+const MOST_NEW: f32 = 0.4;
 /// Of a new name, a window later; half-life a day.
 const FORGET: f32 = 0.99992;
 /// Windows in which all names are new, and in which nobody is missed, times those that the rate needs: a
@@ -110,16 +111,21 @@ impl Kept for Known {
         let warm_up = closing.telling.config.warm_up_windows;
         let are_new = self.windows > ALL_NEW * warm_up;
         self.new = self.new * FORGET + if are_new { begun } else { 0.0 };
+        let says_nobody = present == 0 && closing.window.records > 0;
+        if says_nobody && self.is_open() {
+            // Lines no longer say who wrote them: nobody comes back any more.
+            if let Some(row) = self.rows.get_mut(self.place) {
+                row.rhythm.window(false);
+            }
+            self.go_on(closing);
+            return;
+        }
         // Where nobody wrote, or all write less, nobody is missed for himself.
         if present == 0 || (is_told && !self.is_open()) {
             return;
         }
         for (place, row) in self.rows.iter_mut().enumerate() {
-            let is_there = present & (1 << place) != 0;
-            if is_there && self.episodes.is_open() && place == self.place {
-                row.rhythm.forgive();
-            }
-            row.rhythm.window(is_there);
+            row.rhythm.window(present & (1 << place) != 0);
         }
         if self.is_open() {
             self.go_on(closing);
@@ -195,10 +201,10 @@ impl Known {
 
     #[cold]
     fn admit(&mut self, name: &str) -> Option<usize> {
-        self.begun = self.begun.saturating_add(1).min(u32::MAX / 2);
         if self.rows.len() == MOST {
             return None;
         }
+        self.begun += 1;
         self.rows.push(Row {
             name: name.into(),
             ending: ending(name),
@@ -305,7 +311,7 @@ impl Row {
     /// For long enough to be asked how improbable that is.
     fn is_missed(&self) -> bool {
         let least = LEAST_MISSING.max(LONGER * self.rhythm.longest());
-        self.rhythm.gaps() >= LEAST_GAPS && self.rhythm.missing() >= least
+        self.rhythm.gaps() >= LEAST_GAPS && (least..GONE_AFTER).contains(&self.rhythm.missing())
     }
 
     fn load(from: &mut Reader<'_>) -> Loaded<Self> {

@@ -302,10 +302,16 @@ impl Rate {
     /// Whether what was adopted is over, and all is as it was before.
     fn is_back(&self) -> bool {
         let (level, _) = self.former;
-        let newest = self.held_back.sum(BACK_FOR) as f64 / (BACK_FOR as f64 * level.max(1e-3));
+        let chance = TWO_DEVIATIONS * level.sqrt();
+        let as_before = level / AS_BEFORE - chance..=level * AS_BEFORE + chance;
+        // Each of them: on its way down to nothing it passes through every level there is.
+        let lines = |windows: usize| self.held_back.sum(windows) - self.held_back.sum(windows - 1);
+        let mut newest = (1..=BACK_FOR).map(lines);
+        let all = self.held_back.sum(BACK_FOR) as f64 / (BACK_FOR as f64 * level.max(1e-3));
         self.former_ratio().is_some()
             && !self.is_open()
-            && (1.0 / AS_BEFORE..=AS_BEFORE).contains(&newest)
+            && (1.0 / AS_BEFORE..=AS_BEFORE).contains(&all)
+            && newest.all(|lines| lines > 0 && as_before.contains(&(lines as f64)))
     }
 
     /// Whether yesterday is all that keeps the newest window from being told: it is not learned either, so

@@ -16,7 +16,7 @@ use crate::{
     budget::Score,
     codec::{Loaded, Reader, Writer},
     config::Config,
-    episode::{Anomalous, Asked, Episodes, Judged, Manner, Telling},
+    episode::{Anomalous, Asked, Episode, Episodes, Judged, Manner, Telling},
     finding::{Kind, SampleLine},
     record::{MOST_RULES, Observation, Ready, Rules as Written, SPAN_MS, Weight, time::EventTime},
 };
@@ -92,7 +92,7 @@ impl Kept for Known {
     fn window_closed(&mut self, closing: &mut Closing<'_>, _: bool) {
         let (window, config) = (closing.window, closing.telling.config);
         for row in &mut self.rows {
-            let is_calm = row.tally.sum(closing.telling.now, row.within_ms) <= u64::from(row.above);
+            let is_calm = row.is_calm(closing.telling.now, config);
             if let Some(ended) = row.episodes.window_closed(window, is_calm, config) {
                 row.tell_end(&ended, &mut closing.telling);
                 row.samples.clear();
@@ -163,6 +163,16 @@ impl Known {
 }
 
 impl Row {
+    /// Whether it is met no longer, and was not lately.
+    fn is_calm(&self, now: EventTime, config: &Config) -> bool {
+        let last = self
+            .episodes
+            .current()
+            .map(|episode| episode.last_anomalous);
+        self.tally.sum(now, self.within_ms) <= u64::from(self.above)
+            && last.is_none_or(|last| now - last >= 2 * config.window_ms)
+    }
+
     fn of(rule: &Ready) -> Self {
         Self {
             id: rule.id,
@@ -178,6 +188,13 @@ impl Row {
 
     fn matched(&mut self, seen: &Observation<'_>, telling: &mut Telling<'_>) {
         let (now, config) = (telling.now, telling.config);
+        // A service that writes nothing for hours closes no windows: it ends with the line that comes then.
+        let is_over =
+            |last: &Episode| now - last.last_anomalous >= self.within_ms + 2 * config.window_ms;
+        if self.episodes.current().is_some_and(is_over) {
+            self.give_up(telling);
+        }
+        let config = telling.config;
         self.tally.count(now, seen.offset, self.within_ms);
         SampleLine::keep_newest(seen, &mut self.samples, config.samples);
         let count = self.tally.sum(now, self.within_ms);

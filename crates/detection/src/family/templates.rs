@@ -264,7 +264,6 @@ impl Known {
             *windows += 1;
         }
         let mean = self.all.mean();
-        let gone = self.vanishing.is_open().then_some(self.place);
         for (place, row) in self.table.rows_mut() {
             let count = counts.at(place);
             for (in_span, _) in &mut row.spans {
@@ -277,9 +276,6 @@ impl Known {
                 row.missed += (row.share(mean) * counts.total as f64) as f32;
             } else {
                 row.missed = 0.0;
-                if gone == Some(place) {
-                    row.rhythm.forgive();
-                }
             }
             row.rhythm.window(count > 0);
         }
@@ -304,6 +300,8 @@ impl Known {
             // Who is overdue may be missing: what is expected of it stays.
             if row.rhythm.missing() <= row.rhythm.longest() {
                 row.learn(counts.at(place));
+            } else {
+                row.grow_older();
             }
         }
     }

@@ -67,6 +67,32 @@ impl Subject {
         quoted(template.map_or("", |template| template.text.as_str()))
     }
 
+    pub(crate) fn save_whole(&self, to: &mut Writer) {
+        to.maybe(self.template.as_ref(), Template::save);
+        for text in [
+            &self.host,
+            &self.endpoint,
+            &self.address,
+            &self.user,
+            &self.rule,
+        ] {
+            to.maybe(text.as_ref(), |text, to| to.text(text));
+        }
+    }
+
+    pub(crate) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
+        let template = from.maybe(Template::load)?;
+        let mut text = || from.maybe(|from| from.text(usize::MAX).map(str::to_owned));
+        Ok(Self {
+            template,
+            host: text()?,
+            endpoint: text()?,
+            address: text()?,
+            user: text()?,
+            rule: text()?,
+        })
+    }
+
     /// Adds nothing where it is about the service as such.
     pub(super) fn save(&self, to: &mut Writer) {
         if *self != Self::default() {

@@ -47,6 +47,7 @@ pub enum BadRule {
     NameTwice,
     Within,
     TooMany,
+    TooMuch,
     TooLong { what: &'static str },
     Expression { what: &'static str, why: String },
 }
@@ -58,6 +59,7 @@ impl std::fmt::Display for BadRule {
             Self::NameTwice => to.write_str("another rule has this name already"),
             Self::Within => to.write_str("`within` is a duration from 1s to 1d"),
             Self::TooMany => write!(to, "there may be {MOST_RULES} rules at the most"),
+            Self::TooMuch => to.write_str("all rules together take too much memory"),
             Self::TooLong { what } => {
                 write!(to, "`{what}` has more than {EXPRESSION_BYTES} bytes")
             }
@@ -102,10 +104,14 @@ impl Rules {
     /// Those that can be followed, and what is wrong with each of the others, by its place.
     pub fn of(rules: Vec<Rule>) -> (Self, Vec<(usize, BadRule)>) {
         let mut ready: Vec<Ready> = Vec::new();
+        let mut places = Vec::new();
         let mut bad = Vec::new();
         for (place, rule) in rules.into_iter().enumerate() {
             match Ready::of(rule, &ready) {
-                Ok(rule) => ready.push(rule),
+                Ok(rule) => {
+                    ready.push(rule);
+                    places.push(place);
+                }
                 Err(why) => bad.push((place, why)),
             }
         }
@@ -118,10 +124,12 @@ impl Rules {
         let messages = loop {
             match set(&ready) {
                 Ok(messages) => break messages,
-                Err(_) if ready.is_empty() => break RegexSet::empty(),
                 Err(_) => {
                     ready.pop();
-                    bad.push((ready.len(), BadRule::TooLong { what: "message" }));
+                    let Some(place) = places.pop() else {
+                        break RegexSet::empty();
+                    };
+                    bad.push((place, BadRule::TooMuch));
                 }
             }
         };

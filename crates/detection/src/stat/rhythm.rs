@@ -8,8 +8,9 @@
 
 use crate::codec::{Loaded, Reader, Writer};
 
-/// Gaps of an epoch. The longest one of the epoch before counts, and older ones are forgotten.
-const EPOCH: u16 = 4096;
+/// Gaps of an epoch, more than there are in a day of windows: what is away every night is known to be. The
+/// longest one of the epoch before counts, and older ones are forgotten.
+const EPOCH: u16 = 10_000;
 
 /// Gaps are counted in windows: 1 where it comes in every one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -43,11 +44,6 @@ impl Rhythm {
         self.gaps += 1;
         self.windows = (self.windows + gap).min(u32::MAX / 2);
         self.longest = self.longest.max(gap.try_into().unwrap_or(u16::MAX));
-    }
-
-    /// It is back; what was missing meanwhile is no gap of its own.
-    pub(crate) fn forgive(&mut self) {
-        self.missing = 0;
     }
 
     /// Windows without it, to the newest.
@@ -152,7 +148,7 @@ mod tests {
         for _ in 0..3_000 {
             rare.window(rng.random_bool(3.0 / 360.0));
         }
-        rare.forgive();
+        rare.window(true);
         for _ in 0..120 {
             rare.window(false);
         }

@@ -113,7 +113,7 @@ impl Known {
             }
         }
         let share = (mean / self.all.mean().max(1e-9)).min(MOST_SHARE);
-        let expected = beside(counts.total - count, share).max(mean);
+        let expected = beside(counts.total.saturating_sub(count), share).max(mean);
         (count as f64 - expected).max(0.0) as u64
     }
 

@@ -74,8 +74,13 @@ impl Row {
         self.lines
     }
 
+    /// A window in which nothing is told.
+    pub(super) fn grow_older(&mut self) {
+        self.learned = (self.learned + 1).min(u32::MAX / 2);
+    }
+
     pub(super) fn learn(&mut self, count: u64) {
-        self.learned = self.learned.saturating_add(1);
+        self.grow_older();
         self.lines = self.lines * FORGET + count as f32;
         self.windows = self.windows * FORGET + 1.0;
     }
@@ -281,7 +286,11 @@ impl Counts {
         let total = from.count()?;
         let of = (0..from.length(MOST, 1)?)
             .map(|_| from.u32())
-            .collect::<Loaded<_>>()?;
+            .collect::<Loaded<Vec<_>>>()?;
+        let counted: u64 = of.iter().copied().map(u64::from).sum();
+        if counted > total {
+            return Err("more lines of templates than there are");
+        }
         Ok(Self { total, of })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use primitives::splitmix::hash;
+
 use crate::{
     budget::Score,
     codec::{Loaded, Reader, Writer},
@@ -17,6 +19,8 @@ pub(super) const MOST_AHEAD: usize = 1024;
 pub(super) struct Key {
     pub(super) slot: u32,
     pub(super) kind: Kind,
+    /// A hash of what it is about: a service may be told of several at once.
+    pub(super) subject: u64,
     pub(super) start: EventTime,
     pub(super) ordinal: u32,
 }
@@ -46,8 +50,9 @@ pub(super) struct Ahead {
 }
 
 /// What a withdrawal repeats of the newest version told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Facts {
+    pub(super) subject: Subject,
     pub(super) window: (EventTime, EventTime),
     pub(super) score: Score,
     pub(super) observed: f64,
@@ -61,6 +66,7 @@ impl Key {
         Self {
             slot,
             kind: finding.kind,
+            subject: hash(finding.subject.series().as_bytes()),
             start: finding.episode_start,
             ordinal: finding.ordinal,
         }
@@ -69,6 +75,7 @@ impl Key {
     pub(super) fn save(&self, to: &mut Writer) {
         to.u32(self.slot);
         self.kind.save(to);
+        to.u64(self.subject);
         to.moment(self.start);
         to.u32(self.ordinal);
     }
@@ -77,6 +84,7 @@ impl Key {
         Ok(Self {
             slot: from.u32()?,
             kind: Kind::load(from)?,
+            subject: from.u64()?,
             start: from.moment()?,
             ordinal: from.u32()?,
         })
@@ -137,17 +145,18 @@ impl EmittedEarly {
         self.ahead.clear();
         let (phase, title, summary) = told?;
         let Facts {
+            subject,
             window,
             score,
             observed,
             expected,
             limits,
             offsets,
-        } = self.facts;
+        } = self.facts.clone();
         Some(Finding {
             kind: key.kind,
             service: service.to_owned(),
-            subject: Subject::default(),
+            subject,
             services: Vec::new(),
             episode_start: key.start,
             ordinal: key.ordinal,
@@ -214,6 +223,7 @@ impl EmittedEarly {
 impl Facts {
     pub(super) fn of(finding: &Finding) -> Self {
         Self {
+            subject: finding.subject.clone(),
             window: (finding.window_start, finding.window_end),
             score: finding.score,
             observed: finding.observed,
@@ -224,6 +234,7 @@ impl Facts {
     }
 
     pub(super) fn save(&self, to: &mut Writer) {
+        self.subject.save_whole(to);
         to.moment(self.window.0);
         to.moment(self.window.1);
         self.score.save(to);
@@ -236,6 +247,7 @@ impl Facts {
 
     pub(super) fn load(from: &mut Reader<'_>) -> Loaded<Self> {
         Ok(Self {
+            subject: Subject::load(from)?,
             window: (from.moment()?, from.moment()?),
             score: Score::load(from)?,
             observed: from.amount()?,
