@@ -122,16 +122,14 @@ impl Rules {
         };
         // Each is small enough by itself: together they nearly always are.
         let messages = loop {
-            match set(&ready) {
-                Ok(messages) => break messages,
-                Err(_) => {
-                    ready.pop();
-                    let Some(place) = places.pop() else {
-                        break RegexSet::empty();
-                    };
-                    bad.push((place, BadRule::TooMuch));
-                }
+            if let Ok(messages) = set(&ready) {
+                break messages;
             }
+            ready.pop();
+            let Some(place) = places.pop() else {
+                break RegexSet::empty();
+            };
+            bad.push((place, BadRule::TooMuch));
         };
         let ids: Vec<u8> = ready.iter().flat_map(|it| it.id.to_le_bytes()).collect();
         let rules = Self {
