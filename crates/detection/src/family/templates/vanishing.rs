@@ -85,7 +85,8 @@ impl Known {
         if row.is_regular() {
             by_share.min(row.rhythm.p())
         } else {
-            by_share
+            // What it has of the lines was measured lately, of few where it is rare; its gaps for days.
+            by_share.max(row.rhythm.p())
         }
     }
 
