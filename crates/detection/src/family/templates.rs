@@ -297,12 +297,7 @@ impl Known {
                     dispersion.learn((*count, self.spans[at].0), share, 1);
                 }
             }
-            // Who is overdue may be missing: what is expected of it stays.
-            if row.rhythm.missing() <= row.rhythm.longest() {
-                row.learn(counts.at(place));
-            } else {
-                row.grow_older();
-            }
+            row.learn(counts.at(place));
         }
     }
 

@@ -74,13 +74,8 @@ impl Row {
         self.lines
     }
 
-    /// A window in which nothing is told.
-    pub(super) fn grow_older(&mut self) {
-        self.learned = (self.learned + 1).min(u32::MAX / 2);
-    }
-
     pub(super) fn learn(&mut self, count: u64) {
-        self.grow_older();
+        self.learned = (self.learned + 1).min(u32::MAX / 2);
         self.lines = self.lines * FORGET + count as f32;
         self.windows = self.windows * FORGET + 1.0;
     }
