@@ -311,10 +311,10 @@ impl ErrorRate {
 impl Crept {
     /// The span that ends with `newest`.
     fn judged(&self, newest: &Window, config: &Config) -> Judged {
-        let windows = self.windows as i64 - 1;
+        let (from, to) = newest.span(self.windows, config);
         Judged {
-            from: newest.start + -(config.window_ms * windows),
-            to: newest.start + config.window_ms,
+            from,
+            to,
             records: self.records,
             errors: self.errors,
             observed: self.errors as f64,

@@ -246,18 +246,19 @@ impl Known {
                 ..Subject::default()
             };
         }
-        let missing = i64::from(self.missing());
+        let missing = self.missing();
+        let (from, to) = window.span(missing as usize, config);
         let judged = Judged {
-            from: window.start + -(config.window_ms * (missing - 1)),
-            to: window.start + config.window_ms,
+            from,
+            to,
             records: 0,
             errors: 0,
-            observed: (missing * config.window_ms / 1000) as f64,
-            level: missing as f64,
+            observed: ((to - from) / 1000) as f64,
+            level: f64::from(missing),
         };
         let (_, last_offset) = closing.last_line;
         let anomalous = Anomalous {
-            start: judged.from,
+            start: from,
             now: closing.telling.now,
             score,
             // That it lasts is no news.

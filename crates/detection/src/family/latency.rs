@@ -346,11 +346,11 @@ impl Known {
 
     fn too_slow(&mut self, at: usize, slow: &Slow, window: &Window, telling: &mut Telling<'_>) {
         let config = telling.config;
-        let start = window.start + -(config.window_ms * (slow.span as i64 - 1));
+        let (start, to) = window.span(slow.span, config);
         let (count, total) = slow.counted;
         let judged = Judged {
             from: start,
-            to: window.start + config.window_ms,
+            to,
             records: total,
             errors: 0,
             observed: count as f64,

@@ -409,10 +409,10 @@ impl Rate {
     /// `observed`: lines of the `span` windows that end with `window`, without what a burst accounts for.
     fn too_many(&mut self, window: &Window, observed: u64, span: usize, telling: &mut Telling<'_>) {
         let config = telling.config;
-        let start = window.start + -(config.window_ms * (span as i64 - 1));
+        let (start, to) = window.span(span, config);
         let judged = Judged {
             from: start,
-            to: window.start + config.window_ms,
+            to,
             records: window.records,
             errors: window.errors,
             observed: observed as f64,
@@ -493,10 +493,10 @@ impl Rate {
         let (window, telling) = (closing.window, &mut closing.telling);
         let config = telling.config;
         let observed = self.held_back.sum(span) as f64;
-        let start = window.start + -(config.window_ms * (span as i64 - 1));
+        let (start, to) = window.span(span, config);
         let judged = Judged {
             from: start,
-            to: window.start + config.window_ms,
+            to,
             records: observed as u64,
             errors: window.errors,
             observed,

@@ -155,10 +155,10 @@ impl Kept for Known {
     fn window_closed(&mut self, closing: &mut Closing<'_>, is_told: bool) {
         let (window, config) = (closing.window, closing.telling.config);
         let counted = self.open.take(window.start);
-        self.closing = Some((window.start, counted.clone()));
         if is_told && !self.is_open() {
             // What comes after it is not judged together with it.
             self.begin_spans();
+            self.closing = Some((window.start, counted));
             return;
         }
         for span in &mut self.spans {
@@ -175,6 +175,7 @@ impl Kept for Known {
         } else {
             self.learn(&counted);
         }
+        self.closing = Some((window.start, counted));
     }
 
     fn clock_set(&mut self, to: EventTime) {
@@ -363,10 +364,10 @@ impl Known {
         }
         let count = shift.counted.of(shift.class);
         let total = shift.counted.total();
-        let start = window.start + -(config.window_ms * (shift.windows as i64 - 1));
+        let (start, to) = window.span(shift.windows, config);
         let judged = Judged {
             from: start,
-            to: window.start + config.window_ms,
+            to,
             records: total,
             errors: 0,
             observed: count as f64,

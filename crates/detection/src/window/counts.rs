@@ -49,6 +49,13 @@ impl Window {
         }
     }
 
+    /// Where the `windows` windows that end with it begin, and where they end.
+    pub(crate) fn span(&self, windows: usize, config: &Config) -> (EventTime, EventTime) {
+        let before = windows as i64 - 1;
+        let from = self.start + -(config.window_ms * before);
+        (from, self.start + config.window_ms)
+    }
+
     /// Offsets of the first and the last record; `None` while it is empty.
     pub(crate) fn offsets(&self) -> Option<(i64, i64)> {
         (self.records > 0).then_some((self.first_offset, self.last_offset))

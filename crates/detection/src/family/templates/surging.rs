@@ -146,10 +146,10 @@ impl Known {
         if !self.surge.is_open() {
             self.speak_of(surge.place);
         }
-        let start = window.start + -(config.window_ms * (surge.span as i64 - 1));
+        let (start, to) = window.span(surge.span, config);
         let judged = Judged {
             from: start,
-            to: window.start + config.window_ms,
+            to,
             records: surge.count,
             errors: 0,
             observed: surge.count as f64,

@@ -104,11 +104,10 @@ impl Known {
         let row = self.table.row(place);
         let (missing_for, missed) = row.map_or((1, 0.0), |row| (row.rhythm.missing(), row.missed));
         self.expected = f64::from(missed);
-        let windows = i64::from(missing_for) - 1;
-        let start = window.start + -(config.window_ms * windows);
+        let (start, to) = window.span(missing_for as usize, config);
         let judged = Judged {
             from: start,
-            to: window.start + config.window_ms,
+            to,
             records: 0,
             errors: 0,
             observed: 0.0,
